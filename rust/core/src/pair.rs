@@ -1,0 +1,154 @@
+//! What a statistic reads: two samples counted on one partition.
+//!
+//! The partition is exact (every cell holds one value) when both sides are small or given as
+//! arrays, and the reference's grid otherwise. A statistic does not care: cells that hold one value
+//! add nothing to its bounds, so one definition serves the exact and the certified mode.
+
+use crate::value::Logical;
+
+/// Counts of one side.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Side {
+    /// Rows, missing ones included.
+    pub rows: u64,
+    /// Null rows.
+    pub nulls: u64,
+    /// NaN rows (floats only).
+    pub nan: u64,
+    /// Rows holding minus infinity.
+    pub neg_inf: u64,
+    /// Rows holding plus infinity.
+    pub pos_inf: u64,
+    /// Finite values (numeric), or values that are not null (categorical).
+    pub finite: u64,
+    /// Mean of the finite values; NaN when there is none.
+    pub mean: f64,
+    /// Variance of the finite values with denominator n - 1; NaN below two values.
+    pub variance: f64,
+    /// Smallest finite value; NaN when there is none.
+    pub min: f64,
+    /// Largest finite value; NaN when there is none.
+    pub max: f64,
+    /// Distinct values, and the standard error of that number (0 when exact).
+    pub distinct: f64,
+    /// Standard error of `distinct`.
+    pub distinct_error: f64,
+    /// Values outside the decimal or integer range that keys can order (see `Counts`).
+    pub overflow: u64,
+}
+
+impl Side {
+    /// Rows that are null or NaN.
+    pub fn missing(&self) -> u64 {
+        self.nulls + self.nan
+    }
+    /// Values that can be ordered: finite and infinite.
+    pub fn ordered(&self) -> u64 {
+        self.finite + self.neg_inf + self.pos_inf
+    }
+}
+
+/// One cell of the common partition of finite values, in ascending order of value.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Cell {
+    /// No value counted here is below this (finite).
+    pub low: f64,
+    /// No value counted here is above this (finite); cells may touch (`high == next.low`).
+    pub high: f64,
+    /// Whether every value counted here, on both sides, is the same one.
+    pub single: bool,
+    /// Reference rows.
+    pub reference: u64,
+    /// Current rows.
+    pub current: u64,
+    /// Sum of `x - low` over the reference rows of the cell.
+    pub offset_reference: f64,
+    /// Sum of `x - low` over the current rows of the cell.
+    pub offset_current: f64,
+    /// Bound on the absolute error of each offset sum (0 when exact up to rounding).
+    pub offset_error: f64,
+    /// Position of the coarse cell (PSI and the divergences) this cell belongs to; ascending from 0.
+    pub coarse: u32,
+}
+
+/// Two samples of an ordered column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NumericPair {
+    /// Logical type of the column.
+    pub logical: Logical,
+    /// Counts of the reference.
+    pub reference: Side,
+    /// Counts of the current sample.
+    pub current: Side,
+    /// Common partition of the finite values; empty when neither side has one.
+    pub cells: Vec<Cell>,
+    /// Interquartile range of the reference, 0 when its middle half is one value.
+    pub reference_iqr: f64,
+    /// Lowest and highest value allowed: the range of the reference (finite values).
+    pub reference_range: (f64, f64),
+    /// Current values below / above the reference range.
+    pub out_of_range: (u64, u64),
+    /// Set when the comparison had to use a coarser precision or partition; goes into the row.
+    pub note: Option<String>,
+}
+
+/// What a categorical cell stands for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum CategoryKey {
+    /// One value, as bytes.
+    Value(Vec<u8>),
+    /// All values whose hash falls in one cell, none of them in the dictionary.
+    HashCell(u32),
+    /// All values that the reference never held.
+    New,
+}
+
+/// One cell of the common partition of categories.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CategoryCell {
+    /// What it stands for.
+    pub key: CategoryKey,
+    /// Reference rows.
+    pub reference: u64,
+    /// Current rows.
+    pub current: u64,
+}
+
+/// Two samples of a categorical column.
+#[derive(Debug, Clone, PartialEq)]
+pub struct CategoricalPair {
+    /// Logical type of the column.
+    pub logical: Logical,
+    /// Counts of the reference.
+    pub reference: Side,
+    /// Counts of the current sample.
+    pub current: Side,
+    /// Common partition of the non-null values.
+    pub cells: Vec<CategoryCell>,
+    /// Bounds on the number of current rows holding a value the reference never held (equal when
+    /// the dictionary is complete).
+    pub new_rows: (u64, u64),
+    /// A few new values with their counts, most frequent first, for messages.
+    pub new_examples: Vec<(Vec<u8>, u64)>,
+    /// Set when the comparison had to use a coarser partition; goes into the row.
+    pub note: Option<String>,
+}
+
+/// The two samples a statistic compares.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Pair {
+    /// Ordered values.
+    Numeric(NumericPair),
+    /// Categories.
+    Categorical(CategoricalPair),
+}
+
+impl Pair {
+    /// Counts of the reference and of the current sample.
+    pub fn sides(&self) -> (&Side, &Side) {
+        match self {
+            Pair::Numeric(p) => (&p.reference, &p.current),
+            Pair::Categorical(p) => (&p.reference, &p.current),
+        }
+    }
+}
