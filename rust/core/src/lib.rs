@@ -1,7 +1,14 @@
 //! States, grids, statistics and decisions of tidegauge; no Python, no files.
 
+pub mod codec;
+pub mod decide;
 pub mod error;
+pub mod kernels;
 pub mod pair;
+pub mod row;
+pub mod special;
+pub mod states;
+pub mod statistics;
 pub mod value;
 
 pub use error::{Error, Result};

@@ -1,0 +1,40 @@
+//! Two-sample chi-square test of homogeneity.
+
+use super::table::Table;
+use super::{Context, Kinds, NotApplicable, Outcome, Statistic, join};
+use crate::pair::Pair;
+use crate::special::chi_square_sf;
+
+/// Pearson's statistic of the 2 x k table of both samples, without continuity correction: the
+/// reference is a sample too. New values are one cell, hash cells are cells, missing is left out.
+pub const STATISTIC: Statistic = Statistic {
+    name: "chi_square",
+    definition: "chi_square/2xk-homogeneity/v1",
+    summary: "Pearson's chi-square of homogeneity of both samples over categories",
+    source: "Pearson (1911); scipy.stats.chi2_contingency(correction=False)",
+    kinds: Kinds::Categorical,
+    range: (0.0, f64::INFINITY),
+    unit: "chi-square",
+    null: Some("chi-square-homogeneity"),
+    compute,
+    default_tolerance: None,
+    centre: None,
+};
+
+fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
+    let table = Table::new(pair, false)?;
+    let value = table.chi_square();
+    let df = (table.len() - 1) as f64;
+    let mut outcome = Outcome::exact(value, (table.n, table.m));
+    outcome.value_if_no_change = Some(df);
+    outcome.pvalue = Some(if df == 0.0 {
+        1.0
+    } else {
+        chi_square_sf(value, df)
+    });
+    outcome.message = join([
+        Some(format!("{df} degrees of freedom")),
+        table.pooled_note(),
+    ]);
+    Ok(outcome)
+}

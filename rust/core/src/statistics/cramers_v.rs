@@ -1,0 +1,60 @@
+//! Cramer's V.
+
+use super::table::Table;
+use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, join};
+use crate::pair::Pair;
+use crate::special::chi_square_sf;
+
+/// Bias-corrected association between sample (reference or current) and category.
+///
+/// `sqrt(max(0, chi2/N - (k-1)/(N-1)) / min(r~ - 1, k~ - 1))`; the plain `sqrt(chi2/N)` is not
+/// reported, it grows with the number of categories under no change. Interval: normal
+/// approximation of the noncentral chi-square, `chi2 - (k-1) -+ z sqrt(2 (k - 1) + 4 lambda)`.
+pub const STATISTIC: Statistic = Statistic {
+    name: "cramers_v",
+    definition: "cramers_v/bias-corrected/v1",
+    summary: "bias-corrected Cramer's V of sample and category",
+    source: "Bergsma (2013), equations 7-9",
+    kinds: Kinds::Categorical,
+    range: (0.0, 1.0),
+    unit: "association",
+    null: Some("chi-square-homogeneity"),
+    compute,
+    default_tolerance: None,
+    centre: None,
+};
+
+fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
+    let table = Table::new(pair, false)?;
+    let chi_square = table.chi_square();
+    let (rows, df) = (table.n as f64 + table.m as f64, (table.len() - 1) as f64);
+    // min(r - 1, k - 1) after correction, r = 2 samples
+    let scale = (1.0 - 1.0 / (rows - 1.0)).min(df - df * df / (rows - 1.0));
+    let excess = (chi_square / rows - df / (rows - 1.0)).max(0.0);
+    let value = if scale > 0.0 {
+        libm::sqrt(excess / scale).min(1.0)
+    } else {
+        0.0
+    };
+    let mut outcome = Outcome::exact(value, (table.n, table.m));
+    outcome.value_if_no_change = Some(0.0);
+    outcome.pvalue = Some(if df == 0.0 {
+        1.0
+    } else {
+        chi_square_sf(chi_square, df)
+    });
+    outcome.message = join([table.pooled_note()]);
+    if scale > 0.0 {
+        let lambda = (chi_square - df).max(0.0);
+        let interval = Interval::Normal {
+            bounds: (value * value, value * value),
+            bias: 0.0,
+            se: libm::sqrt(2.0 * df + 4.0 * lambda) / (rows * scale),
+            comparisons: 1,
+            root: true,
+            range: STATISTIC.range,
+        };
+        outcome = outcome.with_interval(interval, context);
+    }
+    Ok(outcome)
+}

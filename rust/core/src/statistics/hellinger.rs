@@ -1,0 +1,65 @@
+//! Hellinger distance.
+
+use super::table::Table;
+use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, join, sum};
+use crate::pair::Pair;
+use crate::special::chi_square_sf;
+
+/// `sqrt((1/2) sum (sqrt p - sqrt q)^2)` on the cells of `psi` without a prior.
+///
+/// Eight times its square behaves like PSI for small changes, which gives null and interval. A hash
+/// cell may hide disjoint values, which is the upper bound.
+pub const STATISTIC: Statistic = Statistic {
+    name: "hellinger",
+    definition: "hellinger/10q-special/v1",
+    summary: "Hellinger distance on the cells of psi",
+    source: "Hellinger (1909); null as for psi, PSI ~ 8 H^2",
+    kinds: Kinds::Any,
+    range: (0.0, 1.0),
+    unit: "distance",
+    null: Some("yurdakul-chi-square"),
+    compute,
+    default_tolerance: None,
+    centre: None,
+};
+
+fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
+    let table = Table::new(pair, true)?;
+    let squared = |worst: bool| {
+        let terms = table.cells.iter().map(|cell| {
+            let (p, q) = table.shares(cell);
+            if worst && cell.pooled {
+                return 0.5 * (p + q);
+            }
+            // sqrt p - sqrt q = (p - q) / (sqrt p + sqrt q), free of cancellation
+            let root = super::share(table.difference(cell), table.n, table.m)
+                / (libm::sqrt(p) + libm::sqrt(q));
+            0.5 * root * root
+        });
+        sum(terms).clamp(0.0, 1.0)
+    };
+    let (low, high) = (squared(false), squared(true));
+    let (value, bound) = (libm::sqrt(low), libm::sqrt(high));
+    let mut outcome = Outcome::bounded(value, value, bound, STATISTIC.range, (table.n, table.m));
+    let (df, c) = ((table.len() - 1) as f64, table.inverse_rows() / 8.0);
+    let delta = table.delta_variance(|p, q| (-0.5 * libm::sqrt(q / p), -0.5 * libm::sqrt(p / q)));
+    outcome.value_if_no_change = Some(libm::sqrt(df * c).min(1.0));
+    outcome.pvalue = Some(if df == 0.0 {
+        1.0
+    } else {
+        chi_square_sf(low / c, df)
+    });
+    outcome.message = join([table.pooled_note()]);
+    let interval = Interval::Normal {
+        bounds: (
+            outcome.bound_low * outcome.bound_low,
+            outcome.bound_high * outcome.bound_high,
+        ),
+        bias: df * c,
+        se: libm::sqrt(2.0 * df * c * c + delta),
+        comparisons: 1,
+        root: true,
+        range: STATISTIC.range,
+    };
+    Ok(outcome.with_interval(interval, context))
+}

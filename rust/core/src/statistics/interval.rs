@@ -1,0 +1,283 @@
+//! Intervals that can be recomputed at any level, as multiplicity adjustment needs.
+
+use crate::special::{normal_isf, student_two_sided_isf};
+
+/// What is needed to give an interval at any level. Every form covers sampling and certificate.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Interval {
+    /// Distances with bounded differences: changing one row of n moves them by at most 1/n.
+    ///
+    /// `[low - bias - w, high + w]` clipped to `[0, 1]`, `w = sqrt((1/n + 1/m) ln(2/alpha) / 2)`.
+    /// Upper limit and, with `bias` an upper bound on the mean excess of the plug-in value, lower
+    /// limit hold by McDiarmid (1989). For `ks`, `bias` is 0: Massart's constant for the
+    /// difference of two empirical processes, whose tail is largest when both distributions agree
+    /// (variance at most `(1/n + 1/m) / 4`, and Piterbarg's constant by Cauchy-Schwarz).
+    BoundedDifference {
+        /// Certified bounds of the value.
+        bounds: (f64, f64),
+        /// Upper bound on the expected excess of the value over the true distance.
+        bias: f64,
+        /// Sum of the reciprocal (effective) rows of both sides.
+        inverse_rows: f64,
+    },
+    /// `[low - bias - z se, high + z se]` with `z` at level `alpha / comparisons`, clipped; limits
+    /// are square roots of it when `root`.
+    Normal {
+        /// Certified bounds of the value, squared when `root`.
+        bounds: (f64, f64),
+        /// Expected excess of the value over the true one.
+        bias: f64,
+        /// Standard error.
+        se: f64,
+        /// Number of simultaneous statements (Bonferroni).
+        comparisons: u32,
+        /// Limits are square roots.
+        root: bool,
+        /// Range of the statistic.
+        range: (f64, f64),
+    },
+    /// `value -+ t se` with Student's distribution.
+    Student {
+        /// Certified bounds of the value.
+        bounds: (f64, f64),
+        /// Standard error.
+        se: f64,
+        /// Degrees of freedom.
+        df: f64,
+    },
+    /// Absolute difference of two shares: Newcombe (1998), method 10, folded at 0.
+    AbsoluteDifference {
+        /// Successes and rows of the reference.
+        reference: (u64, u64),
+        /// Successes and rows of the current sample.
+        current: (u64, u64),
+    },
+    /// A share of the current rows, between certified counts, judged beside an expected share:
+    /// Newcombe's margins for the difference of both, laid around the share.
+    Share {
+        /// Certified bounds of the successes.
+        successes: (u64, u64),
+        /// Current rows.
+        rows: u64,
+        /// Successes and rows behind the expected share; none: the share alone (Wilson 1927).
+        expected: Option<(u64, u64)>,
+    },
+}
+
+impl Interval {
+    /// Limits at confidence level `1 - alpha`.
+    pub fn at(&self, alpha: f64) -> (f64, f64) {
+        match *self {
+            Interval::BoundedDifference {
+                bounds,
+                bias,
+                inverse_rows,
+            } => {
+                let w = mcdiarmid(inverse_rows, alpha);
+                ((bounds.0 - bias - w).max(0.0), (bounds.1 + w).min(1.0))
+            }
+            Interval::Normal {
+                bounds,
+                bias,
+                se,
+                comparisons,
+                root,
+                range,
+            } => {
+                let z = two_sided(alpha / f64::from(comparisons.max(1)));
+                let (low, high) = (bounds.0 - bias - spread(z, se), bounds.1 + spread(z, se));
+                let (low, high) = if root {
+                    (libm::sqrt(low.max(0.0)), libm::sqrt(high.max(0.0)))
+                } else {
+                    (low, high)
+                };
+                (low.max(range.0), high.min(range.1))
+            }
+            Interval::Student { bounds, se, df } => {
+                let t = student_two_sided_isf(alpha, df);
+                (bounds.0 - spread(t, se), bounds.1 + spread(t, se))
+            }
+            Interval::AbsoluteDifference { reference, current } => {
+                let (low, high) = newcombe(reference, current, two_sided(alpha));
+                let far = low.abs().max(high.abs()).min(1.0);
+                (
+                    if low <= 0.0 && high >= 0.0 {
+                        0.0
+                    } else {
+                        low.abs().min(high.abs())
+                    },
+                    far,
+                )
+            }
+            Interval::Share {
+                successes,
+                rows,
+                expected,
+            } => {
+                let z = two_sided(alpha);
+                let side = |x: u64| match expected {
+                    None => wilson(x, rows, z),
+                    Some(base) => {
+                        let (low, high) = newcombe(base, (x, rows), z);
+                        let p = base.0 as f64 / base.1 as f64;
+                        (p + low, p + high)
+                    }
+                };
+                (
+                    side(successes.0).0.clamp(0.0, 1.0),
+                    side(successes.1).1.clamp(0.0, 1.0),
+                )
+            }
+        }
+    }
+
+    /// Smallest shift that can be told from none: the certified width plus the distance that a
+    /// value must keep from 0 (or from its centre) for its lower limit to exceed it.
+    pub fn margin(&self, alpha: f64) -> f64 {
+        match *self {
+            Interval::BoundedDifference {
+                bounds,
+                bias,
+                inverse_rows,
+            } => (bounds.1 - bounds.0 + bias + mcdiarmid(inverse_rows, alpha)).min(1.0),
+            Interval::Normal {
+                bounds,
+                bias,
+                se,
+                comparisons,
+                root,
+                ..
+            } => {
+                let z = two_sided(alpha / f64::from(comparisons.max(1)));
+                let squared = bounds.1 - bounds.0 + bias + spread(z, se);
+                if root { libm::sqrt(squared) } else { squared }
+            }
+            Interval::Student { bounds, se, df } => {
+                bounds.1 - bounds.0 + spread(student_two_sided_isf(alpha, df), se)
+            }
+            Interval::AbsoluteDifference { reference, current } => {
+                let (low, high) = newcombe(reference, current, two_sided(alpha));
+                0.5 * (high - low)
+            }
+            Interval::Share { .. } => {
+                let (low, high) = self.at(alpha);
+                0.5 * (high - low)
+            }
+        }
+    }
+
+    /// Smallest level at which `|x - centre|` over the interval stays above `threshold`: the
+    /// p-value of the test against a tolerance. 1 when no level does.
+    pub fn tolerance_pvalue(&self, threshold: f64, centre: Option<f64>) -> f64 {
+        let above = |log_alpha: f64| fold(self.at(libm::exp(log_alpha)), centre).0 > threshold;
+        let (mut low, mut high) = (-690.0, 0.0);
+        if !above(high) {
+            return 1.0;
+        }
+        if above(low) {
+            return libm::exp(low);
+        }
+        for _ in 0..50 {
+            let middle = 0.5 * (low + high);
+            if above(middle) {
+                high = middle;
+            } else {
+                low = middle;
+            }
+        }
+        libm::exp(high)
+    }
+}
+
+/// Interval of `|x - centre|` from the interval of `x`; unchanged without a centre.
+pub(crate) fn fold((low, high): (f64, f64), centre: Option<f64>) -> (f64, f64) {
+    let Some(centre) = centre else {
+        return (low, high);
+    };
+    let (a, b) = (low - centre, high - centre);
+    let near = if a <= 0.0 && b >= 0.0 {
+        0.0
+    } else {
+        a.abs().min(b.abs())
+    };
+    (near, a.abs().max(b.abs()))
+}
+
+/// Half-width of McDiarmid's interval at level `alpha`, two-sided.
+pub(crate) fn mcdiarmid(inverse_rows: f64, alpha: f64) -> f64 {
+    libm::sqrt(0.5 * inverse_rows * libm::log(2.0 / alpha))
+}
+
+/// Two-sided normal quantile.
+fn two_sided(alpha: f64) -> f64 {
+    normal_isf(0.5 * alpha).max(0.0)
+}
+
+/// `z * se`, 0 where there is no spread at all.
+fn spread(z: f64, se: f64) -> f64 {
+    if se == 0.0 { 0.0 } else { z * se }
+}
+
+/// Wilson (1927) limits of a share; the limits at 0 and at all rows are exact.
+fn wilson(x: u64, n: u64, z: f64) -> (f64, f64) {
+    let (p, n_f, z2) = (x as f64 / n as f64, n as f64, z * z);
+    let centre = p + z2 / (2.0 * n_f);
+    let half = z * libm::sqrt(p * (1.0 - p) / n_f + z2 / (4.0 * n_f * n_f));
+    let scale = 1.0 + z2 / n_f;
+    (
+        if x == 0 {
+            0.0
+        } else {
+            ((centre - half) / scale).clamp(0.0, p)
+        },
+        if x >= n {
+            1.0
+        } else {
+            ((centre + half) / scale).clamp(p, 1.0)
+        },
+    )
+}
+
+/// Newcombe (1998), Statistics in Medicine 17, method 10: limits of current minus reference.
+fn newcombe(reference: (u64, u64), current: (u64, u64), z: f64) -> (f64, f64) {
+    let p = reference.0 as f64 / reference.1 as f64;
+    let q = current.0 as f64 / current.1 as f64;
+    let (pl, pu) = wilson(reference.0, reference.1, z);
+    let (ql, qu) = wilson(current.0, current.1, z);
+    let difference = q - p;
+    (
+        difference - libm::hypot(q - ql, pu - p),
+        difference + libm::hypot(qu - q, p - pl),
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn newcombe_matches_the_paper() {
+        // Newcombe (1998), table II, (a) 56/70 - 48/80, method 10: 0.0524 to 0.3339.
+        let (low, high) = newcombe((48, 80), (56, 70), 1.959_963_984_540_054);
+        assert!((low - 0.0524).abs() < 5e-5 && (high - 0.3339).abs() < 5e-5);
+    }
+
+    #[test]
+    fn tolerance_pvalue_inverts_the_interval() {
+        let interval = Interval::BoundedDifference {
+            bounds: (0.3, 0.31),
+            bias: 0.01,
+            inverse_rows: 0.002,
+        };
+        let p = interval.tolerance_pvalue(0.1, None);
+        assert!((interval.at(p).0 - 0.1).abs() < 1e-9);
+        assert_eq!(interval.tolerance_pvalue(0.5, None), 1.0);
+        let signed = Interval::Student {
+            bounds: (-2.0, -2.0),
+            se: 0.5,
+            df: 40.0,
+        };
+        let p = signed.tolerance_pvalue(0.0, Some(0.0));
+        assert!((p / crate::special::student_two_sided(4.0, 40.0) - 1.0).abs() < 1e-6);
+    }
+}

@@ -1,0 +1,63 @@
+//! Largest difference of shares.
+
+use super::table::{Counted, Table};
+use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, join, share};
+use crate::pair::Pair;
+
+/// `max |p - q|` over the coarse cells (or categories, new values as one cell) and missing, -inf,
+/// +inf. A hash cell can hold one value with all its mass on one side, which is the upper bound.
+pub const STATISTIC: Statistic = Statistic {
+    name: "l_infinity",
+    definition: "l_infinity/v1",
+    summary: "largest difference of the shares of one cell",
+    source: "Chebyshev distance of the cell shares; interval: normal, Bonferroni over cells",
+    kinds: Kinds::Any,
+    range: (0.0, 1.0),
+    unit: "share",
+    null: None,
+    compute,
+    default_tolerance: None,
+    centre: None,
+};
+
+fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
+    let table = Table::new(pair, true)?;
+    let (n, m) = (table.n, table.m);
+    let largest = |cells: &mut dyn Iterator<Item = &Counted>| {
+        cells
+            .max_by_key(|c| table.difference(c))
+            .map(|c| (table.difference(c), c.label.clone()))
+    };
+    let (difference, label) =
+        largest(&mut table.cells.iter().filter(|c| !c.pooled)).unwrap_or((0, String::new()));
+    let value = share(difference, n, m);
+    let high = table
+        .cells
+        .iter()
+        .filter(|c| c.pooled)
+        .map(|c| {
+            let (p, q) = table.shares(c);
+            p.max(q)
+        })
+        .fold(value, f64::max);
+    let mut outcome = Outcome::bounded(value, value, high, STATISTIC.range, (n, m));
+    let at = (difference > 0).then(|| format!("largest at {label}"));
+    outcome.message = join([at, table.pooled_note()]);
+    let se = table
+        .cells
+        .iter()
+        .map(|c| {
+            let (p, q) = table.shares(c);
+            libm::sqrt(p * (1.0 - p) / n as f64 + q * (1.0 - q) / m as f64)
+        })
+        .fold(0.0, f64::max);
+    let interval = Interval::Normal {
+        bounds: (outcome.bound_low, outcome.bound_high),
+        bias: 0.0,
+        se,
+        comparisons: u32::try_from(table.len()).unwrap_or(u32::MAX),
+        root: false,
+        range: STATISTIC.range,
+    };
+    Ok(outcome.with_interval(interval, context))
+}

@@ -1,0 +1,58 @@
+//! Difference of means.
+
+use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, Steps};
+use crate::pair::Pair;
+use crate::row::Exactness;
+use crate::special::student_two_sided;
+
+/// Mean of the current values minus mean of the reference values, finite values only, with Welch's
+/// interval and p-value.
+///
+/// Two constant sides have p = 1 when equal and 0 when not; with fewer than two values on a side
+/// there is neither interval nor p.
+pub const STATISTIC: Statistic = Statistic {
+    name: "mean_shift",
+    definition: "mean_shift/welch/v1",
+    summary: "difference of means, current minus reference",
+    source: "Welch (1947); scipy.stats.ttest_ind(equal_var=False)",
+    kinds: Kinds::Numeric,
+    range: (f64::NEG_INFINITY, f64::INFINITY),
+    unit: "value",
+    null: Some("welch-t"),
+    compute,
+    default_tolerance: None,
+    centre: Some(0.0),
+};
+
+fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
+    let steps = Steps::new(pair, false)?;
+    let (r, c) = (&steps.pair.reference, &steps.pair.current);
+    let (n, m) = (steps.n as f64, steps.m as f64);
+    let value = c.mean - r.mean;
+    if !value.is_finite() {
+        return Err(NotApplicable("the means are not finite numbers".into()));
+    }
+    let mut outcome = Outcome::exact(value, (steps.n, steps.m));
+    // Each mean is rounded once; their difference may cancel.
+    let rounding = f64::EPSILON * (r.mean.abs() + c.mean.abs());
+    if rounding > 0.0 {
+        outcome.exactness = Exactness::Certified;
+        outcome.bound_low = value - rounding;
+        outcome.bound_high = value + rounding;
+    }
+    outcome.value_if_no_change = Some(0.0);
+    outcome.message = steps.left_out();
+    let (vr, vc) = (r.variance / n, c.variance / m);
+    let se = libm::sqrt(vr + vc);
+    if se == 0.0 {
+        outcome.pvalue = Some(if value == 0.0 { 1.0 } else { 0.0 });
+    } else if se.is_finite() {
+        // Shares of the variance, so that squares cannot overflow.
+        let (sr, sc) = (vr / (vr + vc), vc / (vr + vc));
+        let df = 1.0 / (sr * sr / (n - 1.0) + sc * sc / (m - 1.0));
+        outcome.pvalue = Some(student_two_sided(value / se, df));
+        let bounds = (outcome.bound_low, outcome.bound_high);
+        outcome = outcome.with_interval(Interval::Student { bounds, se, df }, context);
+    }
+    Ok(outcome)
+}

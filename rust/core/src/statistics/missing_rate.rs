@@ -1,0 +1,27 @@
+//! Difference of the share of missing rows (null or NaN).
+
+use super::{Context, Kinds, NotApplicable, Outcome, Statistic, rate};
+use crate::pair::Pair;
+
+/// Absolute difference of the share of missing rows (null or NaN) between current and reference rows.
+///
+/// Interval: Newcombe's hybrid score interval of the difference, folded at 0. The p-value is that of
+/// the two-proportion z test with pooled variance.
+pub const STATISTIC: Statistic = Statistic {
+    name: "missing_rate",
+    definition: "missing_rate/absolute-difference/v1",
+    summary: "absolute difference of the share of rows that are null or NaN",
+    source: "Newcombe (1998), method 10; two-proportion z test",
+    kinds: Kinds::Any,
+    range: (0.0, 1.0),
+    unit: "share",
+    null: Some("two-proportion-z"),
+    compute,
+    default_tolerance: Some((0.01, 0.05)),
+    centre: None,
+};
+
+fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
+    let (r, c) = pair.sides();
+    rate((r.missing(), c.missing()), (r.rows, c.rows), context)
+}

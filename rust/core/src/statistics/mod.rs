@@ -1,0 +1,417 @@
+//! The registry: one definition, one number.
+//!
+//! Every statistic is one file with a `STATISTIC` constant: its versioned definition, what it
+//! applies to, and a function from a [`Pair`] to an [`Outcome`]. To add one, write the file and add
+//! its two lines below; binding, comparison, documents and tests read the registry.
+//!
+//! Numbers are computed from integer counts. Bounds hold always: they are equal to the value when
+//! it is exact, and rounded outward otherwise. Statistics never panic: what they cannot answer is a
+//! [`NotApplicable`] with the reason.
+
+mod interval;
+mod table;
+
+mod chi_square;
+mod cramers_v;
+mod distinct_count;
+mod hellinger;
+mod jensen_shannon;
+mod ks;
+mod l_infinity;
+mod mean_shift;
+mod missing_rate;
+mod nan_rate;
+mod new_category_mass;
+mod null_rate;
+mod psi;
+mod quantile_shift;
+mod range_violation;
+mod total_variation;
+mod volume;
+mod wasserstein;
+mod wasserstein_scaled;
+
+pub use interval::Interval;
+pub(crate) use interval::fold;
+
+use crate::pair::{NumericPair, Pair};
+use crate::row::Exactness;
+
+/// Every statistic, by name.
+const REGISTRY: &[&Statistic] = &[
+    &chi_square::STATISTIC,
+    &cramers_v::STATISTIC,
+    &distinct_count::STATISTIC,
+    &hellinger::STATISTIC,
+    &jensen_shannon::STATISTIC,
+    &ks::STATISTIC,
+    &l_infinity::STATISTIC,
+    &mean_shift::STATISTIC,
+    &missing_rate::STATISTIC,
+    &nan_rate::STATISTIC,
+    &new_category_mass::STATISTIC,
+    &null_rate::STATISTIC,
+    &psi::STATISTIC,
+    &quantile_shift::STATISTIC,
+    &range_violation::STATISTIC,
+    &total_variation::STATISTIC,
+    &volume::STATISTIC,
+    &wasserstein::STATISTIC,
+    &wasserstein_scaled::STATISTIC,
+];
+
+/// Every statistic, in ascending order of name.
+pub fn registry() -> &'static [&'static Statistic] {
+    REGISTRY
+}
+
+/// The statistic of that name.
+pub fn find(name: &str) -> Option<&'static Statistic> {
+    REGISTRY.iter().find(|s| s.name == name).copied()
+}
+
+/// Kinds of columns a statistic applies to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kinds {
+    /// Ordered values.
+    Numeric,
+    /// Categories.
+    Categorical,
+    /// Both.
+    Any,
+}
+
+impl Kinds {
+    /// Whether a pair is of these kinds.
+    pub fn accepts(self, pair: &Pair) -> bool {
+        match self {
+            Kinds::Any => true,
+            Kinds::Numeric => matches!(pair, Pair::Numeric(_)),
+            Kinds::Categorical => matches!(pair, Pair::Categorical(_)),
+        }
+    }
+    /// `numeric`, `categorical` or `any`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kinds::Numeric => "numeric",
+            Kinds::Categorical => "categorical",
+            Kinds::Any => "any",
+        }
+    }
+}
+
+/// One statistic: what it means and how it is computed.
+#[derive(Debug)]
+pub struct Statistic {
+    /// Name, as scipy spells it where scipy has one.
+    pub name: &'static str,
+    /// Versioned definition; any change of a number changes it.
+    pub definition: &'static str,
+    /// One line.
+    pub summary: &'static str,
+    /// Paper and equation.
+    pub source: &'static str,
+    /// What it applies to.
+    pub kinds: Kinds,
+    /// Smallest and largest value possible.
+    pub range: (f64, f64),
+    /// Unit of the value; `value` is the unit of the column.
+    pub unit: &'static str,
+    /// Name of the null and method of the p-value; none where no method is known.
+    pub null: Option<&'static str>,
+    /// The computation.
+    pub compute: fn(&Pair, &Context) -> Result<Outcome, NotApplicable>,
+    /// Conventional (warn, fail) tolerances.
+    pub default_tolerance: Option<(f64, f64)>,
+    /// Tolerances apply to the distance from this value (signed statistics); none: to the value.
+    pub centre: Option<f64>,
+}
+
+impl Statistic {
+    /// Computes the statistic.
+    ///
+    /// # Errors
+    /// [`NotApplicable`] when the pair is of another kind or a side holds nothing to compare.
+    pub fn evaluate(&self, pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
+        if !self.kinds.accepts(pair) {
+            return Err(NotApplicable(format!(
+                "{} applies to {} columns only",
+                self.name,
+                self.kinds.as_str()
+            )));
+        }
+        if !(context.alpha > 0.0 && context.alpha < 1.0) {
+            return Err(NotApplicable(format!(
+                "alpha is {}; it must lie between 0 and 1",
+                context.alpha
+            )));
+        }
+        (self.compute)(pair, context)
+    }
+}
+
+/// What a computation is asked for beside the data.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Context {
+    /// One minus the confidence level of intervals.
+    pub alpha: f64,
+}
+
+impl Default for Context {
+    fn default() -> Self {
+        Context { alpha: 0.05 }
+    }
+}
+
+/// Why a statistic has no value here, in plain words.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct NotApplicable(pub String);
+
+/// The answer of a statistic.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Outcome {
+    /// The number.
+    pub value: f64,
+    /// The true number on the data is never below this.
+    pub bound_low: f64,
+    /// The true number on the data is never above this.
+    pub bound_high: f64,
+    /// How far `value` can be trusted.
+    pub exactness: Exactness,
+    /// Interval at the context's level; covers sampling and certificate.
+    pub ci: Option<(f64, f64)>,
+    /// The interval at any level.
+    pub interval: Option<Interval>,
+    /// Value expected when nothing changed, at these numbers of rows.
+    pub value_if_no_change: Option<f64>,
+    /// Largest p-value over the certificate.
+    pub pvalue: Option<f64>,
+    /// Smallest shift that can be told from none at the context's level: the distance from the
+    /// certified lower bound to the lower limit of the interval.
+    pub minimum_detectable: Option<f64>,
+    /// Rows used on each side (reference, current).
+    pub rows: (u64, u64),
+    /// A cell is empty on one side only, so that the value depends on the number of rows under any
+    /// prior; such a value never decides alone.
+    pub support_mismatch: bool,
+    /// What a reader must know, in plain words.
+    pub message: Option<String>,
+}
+
+impl Outcome {
+    /// An exact value without interval, p-value or message.
+    fn exact(value: f64, rows: (u64, u64)) -> Self {
+        Outcome {
+            value,
+            bound_low: value,
+            bound_high: value,
+            exactness: Exactness::Exact,
+            ci: None,
+            interval: None,
+            value_if_no_change: None,
+            pvalue: None,
+            minimum_detectable: None,
+            rows,
+            support_mismatch: false,
+            message: None,
+        }
+    }
+
+    /// A value between bounds: exact when they meet, else certified with bounds rounded outward.
+    fn bounded(value: f64, low: f64, high: f64, range: (f64, f64), rows: (u64, u64)) -> Self {
+        let mut outcome = Outcome::exact(value, rows);
+        if low != value || high != value {
+            outcome.exactness = Exactness::Certified;
+            outcome.bound_low = outward(low, -1.0).clamp(range.0, range.1).min(value);
+            outcome.bound_high = outward(high, 1.0).clamp(range.0, range.1).max(value);
+        }
+        outcome
+    }
+
+    /// Attaches an interval, and with it `ci` and `minimum_detectable` at the context's level.
+    fn with_interval(mut self, interval: Interval, context: &Context) -> Self {
+        self.ci = Some(interval.at(context.alpha));
+        self.minimum_detectable = Some(interval.margin(context.alpha));
+        self.interval = Some(interval);
+        self
+    }
+}
+
+/// `x` moved 8 ulp up (`sign` 1) or down (-1): room for a handful of rounded operations.
+fn outward(x: f64, sign: f64) -> f64 {
+    x + sign * 8.0 * f64::EPSILON * x.abs()
+}
+
+/// Joins the parts of a message.
+fn join(parts: impl IntoIterator<Item = Option<String>>) -> Option<String> {
+    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
+
+/// Sum with error compensation (Neumaier 1974).
+fn sum(terms: impl IntoIterator<Item = f64>) -> f64 {
+    let (mut total, mut lost) = (0.0_f64, 0.0_f64);
+    for x in terms {
+        let next = total + x;
+        if next.is_finite() {
+            lost += if total.abs() >= x.abs() {
+                (total - next) + x
+            } else {
+                (x - next) + total
+            };
+        }
+        total = next;
+    }
+    total + lost
+}
+
+/// Mean of the absolute value of a standard normal, `sqrt(2 / pi)`.
+const NORMAL_MEAN_ABS: f64 = 0.797_884_560_802_865_4;
+
+/// Counts above this are refused, so that products of two totals stay within 128 bits.
+const MAX_ROWS: u64 = 1 << 62;
+
+/// A total of counts, or why it cannot be used: nothing there, or beyond [`MAX_ROWS`].
+fn total(
+    counts: impl IntoIterator<Item = u64>,
+    side: &str,
+    what: &str,
+) -> Result<u64, NotApplicable> {
+    let mut sum = 0_u64;
+    for count in counts {
+        sum = sum.saturating_add(count);
+    }
+    match sum {
+        0 => Err(NotApplicable(format!("the {side} has no {what}"))),
+        n if n > MAX_ROWS => Err(NotApplicable(format!("the {side} has more than 2^62 rows"))),
+        n => Ok(n),
+    }
+}
+
+/// `|a / n - b / m|` as an integer over `n m`.
+fn cross(a: u64, n: u64, b: u64, m: u64) -> u128 {
+    (u128::from(a) * u128::from(m)).abs_diff(u128::from(b) * u128::from(n))
+}
+
+/// `x / (n m)`, correctly rounded but for the last place or two.
+fn share(x: u128, n: u64, m: u64) -> f64 {
+    x as f64 / (u128::from(n) * u128::from(m)) as f64
+}
+
+/// `1 / n + 1 / m`.
+fn inverse_rows(n: u64, m: u64) -> f64 {
+    1.0 / n as f64 + 1.0 / m as f64
+}
+
+/// Running counts of both sides of an ordered pair, before and after each cell of finite values.
+struct Steps<'a> {
+    pair: &'a NumericPair,
+    with_infinities: bool,
+    n: u64,
+    m: u64,
+}
+
+/// One cell with the counts below it (`left`) and up to its end (`right`).
+struct Step<'a> {
+    cell: &'a crate::pair::Cell,
+    left: (u64, u64),
+    right: (u64, u64),
+}
+
+impl<'a> Steps<'a> {
+    fn new(pair: &'a Pair, with_infinities: bool) -> Result<Self, NotApplicable> {
+        let Pair::Numeric(pair) = pair else {
+            return Err(NotApplicable("the column is not ordered".into()));
+        };
+        let (r, c) = (&pair.reference, &pair.current);
+        let tails = |inf: [u64; 2]| if with_infinities { inf } else { [0, 0] };
+        let what = if with_infinities {
+            "ordered value"
+        } else {
+            "finite value"
+        };
+        let n = total(
+            pair.cells
+                .iter()
+                .map(|x| x.reference)
+                .chain(tails([r.neg_inf, r.pos_inf])),
+            "reference",
+            what,
+        )?;
+        let m = total(
+            pair.cells
+                .iter()
+                .map(|x| x.current)
+                .chain(tails([c.neg_inf, c.pos_inf])),
+            "current sample",
+            what,
+        )?;
+        Ok(Steps {
+            pair,
+            with_infinities,
+            n,
+            m,
+        })
+    }
+
+    fn iter(&self) -> impl Iterator<Item = Step<'a>> {
+        let start = if self.with_infinities {
+            (self.pair.reference.neg_inf, self.pair.current.neg_inf)
+        } else {
+            (0, 0)
+        };
+        self.pair.cells.iter().scan(start, |at, cell| {
+            let left = *at;
+            *at = (at.0 + cell.reference, at.1 + cell.current);
+            Some(Step {
+                cell,
+                left,
+                right: *at,
+            })
+        })
+    }
+
+    /// Says how many infinite values a statistic of finite values left out.
+    fn left_out(&self) -> Option<String> {
+        let (r, c) = (&self.pair.reference, &self.pair.current);
+        let (r, c) = (
+            r.neg_inf.saturating_add(r.pos_inf),
+            c.neg_inf.saturating_add(c.pos_inf),
+        );
+        (r > 0 || c > 0).then(|| {
+            format!("infinite values left out: {r} in the reference, {c} in the current sample")
+        })
+    }
+}
+
+/// Pieces shared by the three rates: `|b / m - a / n|` with Newcombe's interval.
+fn rate(counts: (u64, u64), rows: (u64, u64), context: &Context) -> Result<Outcome, NotApplicable> {
+    let (a, b) = counts;
+    let n = total([rows.0], "reference", "row")?;
+    let m = total([rows.1], "current sample", "row")?;
+    if a > n || b > m {
+        return Err(NotApplicable("counts exceed the number of rows".into()));
+    }
+    let difference = cross(a, n, b, m);
+    let value = share(difference, n, m);
+    let pooled = (a as f64 + b as f64) / (n as f64 + m as f64);
+    let variance = pooled * (1.0 - pooled) * inverse_rows(n, m);
+    let mut outcome = Outcome::exact(value, (n, m));
+    outcome.value_if_no_change = Some(NORMAL_MEAN_ABS * libm::sqrt(variance));
+    outcome.pvalue = Some(if difference == 0 {
+        1.0
+    } else {
+        2.0 * crate::special::normal_sf(value / libm::sqrt(variance))
+    });
+    outcome.message = Some(format!(
+        "{a} of {n} reference rows, {b} of {m} current rows"
+    ));
+    Ok(outcome.with_interval(
+        Interval::AbsoluteDifference {
+            reference: (a, n),
+            current: (b, m),
+        },
+        context,
+    ))
+}

@@ -1,0 +1,72 @@
+//! Share of current rows with a value the reference never held.
+
+use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, join, total};
+use crate::pair::{CategoryKey, Pair};
+use crate::special::binomial_sf;
+
+/// Rows whose value the reference never held, over the non-null current rows.
+///
+/// A finite reference misses rare values even when nothing changed: the expected share is that of
+/// the cells it holds once (Good and Turing), and it belongs beside the value and its tolerance. The
+/// interval carries the sampling error of both shares. With `s` such single cells, new rows and
+/// `s` have expectations in the ratio of the rows, so p is `P(X >= new)` for a binomial of
+/// `new + s` trials; at `s = 0` this is Fisher's one-sided test of the pooled new cell.
+pub const STATISTIC: Statistic = Statistic {
+    name: "new_category_mass",
+    definition: "new_category_mass/v1",
+    summary: "share of current rows with a value the reference never held",
+    source: "Good (1953), equation 9; Newcombe (1998), method 10",
+    kinds: Kinds::Categorical,
+    range: (0.0, 1.0),
+    unit: "share",
+    null: Some("good-turing-binomial"),
+    compute,
+    default_tolerance: Some((0.001, 0.01)),
+    centre: None,
+};
+
+/// New values held by fewer rows are counted but not named.
+const MIN_COUNT: u64 = 10;
+
+fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
+    let Pair::Categorical(p) = pair else {
+        return Err(NotApplicable("the column is not categorical".into()));
+    };
+    let n = total(p.cells.iter().map(|c| c.reference), "reference", "value")?;
+    let m = total(p.cells.iter().map(|c| c.current), "current sample", "value")?;
+    let (low, high) = (p.new_rows.0.min(m), p.new_rows.1.min(m));
+    let high = high.max(low);
+    let of_current = |x: u64| x as f64 / m as f64;
+    let value = of_current(low);
+    let mut outcome = Outcome::bounded(value, value, of_current(high), STATISTIC.range, (n, m));
+    let single = p
+        .cells
+        .iter()
+        .filter(|c| c.reference == 1 && c.key != CategoryKey::New)
+        .count() as u64;
+    outcome.value_if_no_change = Some(single as f64 / n as f64);
+    outcome.pvalue = Some(binomial_sf(
+        low,
+        low.saturating_add(single),
+        m as f64 / (n as f64 + m as f64),
+    ));
+    let named: Vec<String> = p
+        .new_examples
+        .iter()
+        .filter(|(_, count)| *count >= MIN_COUNT)
+        .take(3)
+        .map(|(value, count)| format!("'{}' ({count} rows)", String::from_utf8_lossy(value)))
+        .collect();
+    let names = (!named.is_empty()).then(|| format!("new values: {}", named.join(", ")));
+    let bounds = (high > low)
+        .then(|| format!("between {low} and {high} rows: the dictionary is not complete"));
+    outcome.message = join([names, bounds]);
+    Ok(outcome.with_interval(
+        Interval::Share {
+            successes: (low, high),
+            rows: m,
+            expected: Some((single, n)),
+        },
+        context,
+    ))
+}

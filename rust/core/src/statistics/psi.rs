@@ -1,0 +1,78 @@
+//! Population stability index.
+
+use super::table::Table;
+use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, join, sum};
+use crate::pair::Pair;
+use crate::special::chi_square_sf;
+
+/// `sum (q - p) ln(q / p)` in nats over 10 near-equal-mass cells of the reference (or categories,
+/// hash cells and new values), missing, -inf and +inf; cells empty on both sides are left out, and
+/// 1/2 is added to every count kept.
+///
+/// The number is defined on its partition, so it is exact. Under no change it is `(1/n + 1/m)`
+/// times a chi-square with `k - 1` degrees of freedom. Interval: `[psi - bias - z se, psi + z se]`
+/// with `bias = (k - 1)(1/n + 1/m)` and `se^2 = 2 (k - 1)(1/n + 1/m)^2 +` the delta-method variance.
+pub const STATISTIC: Statistic = Statistic {
+    name: "psi",
+    definition: "psi/10q-special-prior.5/v1",
+    summary: "population stability index (Jeffreys divergence) on 10 cells of the reference, or on categories",
+    source: "Jeffreys (1946); null from Yurdakul (2018), theorem 3.1",
+    kinds: Kinds::Any,
+    range: (0.0, f64::INFINITY),
+    unit: "nats",
+    null: Some("yurdakul-chi-square"),
+    compute,
+    default_tolerance: Some((0.10, 0.25)),
+    centre: None,
+};
+
+fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
+    let table = Table::new(pair, true)?;
+    let k = table.len() as u64;
+    // Twice the counts with their prior, so that everything stays integer.
+    let totals = (
+        2 * u128::from(table.n) + u128::from(k),
+        2 * u128::from(table.m) + u128::from(k),
+    );
+    let value = sum(table.cells.iter().map(|cell| {
+        let (a, b) = (
+            2 * u128::from(cell.reference) + 1,
+            2 * u128::from(cell.current) + 1,
+        );
+        let (x, y) = (a * totals.1, b * totals.0);
+        let difference = x.abs_diff(y) as f64;
+        // |q - p| ln(larger / smaller)
+        difference / (totals.0 as f64 * totals.1 as f64) * libm::log1p(difference / x.min(y) as f64)
+    }));
+    let (df, c) = ((k - 1) as f64, table.inverse_rows());
+    let smooth = |p: f64, q: f64| {
+        (
+            (p * table.n as f64 + 0.5) / (table.n as f64 + 0.5 * k as f64),
+            (q * table.m as f64 + 0.5) / (table.m as f64 + 0.5 * k as f64),
+        )
+    };
+    let delta = table.delta_variance(|p, q| {
+        let (p, q) = smooth(p, q);
+        let log = libm::log(p / q);
+        (log - q / p, -log - p / q)
+    });
+    let mut outcome = Outcome::exact(value, (table.n, table.m));
+    outcome.value_if_no_change = Some(df * c);
+    outcome.pvalue = Some(if k == 1 {
+        1.0
+    } else {
+        chi_square_sf(value / c, df)
+    });
+    let mismatch = table.support_mismatch();
+    outcome.support_mismatch = mismatch.is_some();
+    outcome.message = join([mismatch, table.pooled_note()]);
+    let interval = Interval::Normal {
+        bounds: (value, value),
+        bias: df * c,
+        se: libm::sqrt(2.0 * df * c * c + delta),
+        comparisons: 1,
+        root: false,
+        range: STATISTIC.range,
+    };
+    Ok(outcome.with_interval(interval, context))
+}

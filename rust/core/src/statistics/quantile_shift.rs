@@ -1,0 +1,147 @@
+//! Largest shift of five quantiles.
+
+use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, Steps, join};
+use crate::pair::{Cell, Pair};
+use crate::row::Exactness;
+
+/// The largest absolute difference of the 5, 25, 50, 75 and 95 % quantiles (`inverted_cdf`: the
+/// smallest value that at least this share of rows does not exceed), finite values only.
+///
+/// A quantile lies in the cell that holds its rank, which is the certificate; in a cell of several
+/// values the value interpolates by rank. The interval takes each quantile's standard error from
+/// its order statistics one normal standard deviation of rank away on either side (Woodruff 1952)
+/// and is simultaneous over the five (Bonferroni).
+pub const STATISTIC: Statistic = Statistic {
+    name: "quantile_shift",
+    definition: "quantile_shift/5-25-50-75-95-inverted-cdf/v1",
+    summary: "largest difference of the 5, 25, 50, 75 and 95 % quantiles",
+    source: "Hyndman and Fan (1996), definition 1; Woodruff (1952)",
+    kinds: Kinds::Numeric,
+    range: (0.0, f64::INFINITY),
+    unit: "value",
+    null: None,
+    compute,
+    default_tolerance: None,
+    centre: None,
+};
+
+/// The quantiles in twentieths.
+const TWENTIETHS: [u64; 5] = [1, 5, 10, 15, 19];
+
+/// Where a quantile of one side lies.
+#[derive(Clone, Copy)]
+struct Place {
+    low: f64,
+    high: f64,
+    estimate: f64,
+}
+
+/// Ascending counts of one side with the cell each belongs to.
+struct Ranks<'a> {
+    ends: Vec<(u64, u64, &'a Cell)>,
+    rows: u64,
+}
+
+impl<'a> Ranks<'a> {
+    fn new(cells: &'a [Cell], count: impl Fn(&Cell) -> u64, rows: u64) -> Self {
+        let mut end = 0;
+        let ends = cells
+            .iter()
+            .filter(|c| count(c) > 0)
+            .map(|c| {
+                end += count(c);
+                (end, count(c), c)
+            })
+            .collect();
+        Ranks { ends, rows }
+    }
+
+    /// The value of rank `rank` (1 to rows). `ends` is not empty: a side without values was refused.
+    fn place(&self, rank: u64) -> Place {
+        let rank = rank.clamp(1, self.rows);
+        let at = self
+            .ends
+            .partition_point(|e| e.0 < rank)
+            .min(self.ends.len() - 1);
+        let (end, count, cell) = self.ends[at];
+        let position = (count - (end - rank)) as f64 - 0.5;
+        let share = position / count as f64;
+        let estimate = cell.low * (1.0 - share) + cell.high * share;
+        Place {
+            low: cell.low,
+            high: cell.high,
+            estimate: estimate.clamp(cell.low, cell.high),
+        }
+    }
+
+    /// Smallest rank with at least `twentieths / 20` of the rows up to it.
+    fn rank(&self, twentieths: u64) -> u64 {
+        let rank = (u128::from(self.rows) * u128::from(twentieths)).div_ceil(20);
+        u64::try_from(rank).unwrap_or(self.rows)
+    }
+
+    /// Half the distance of the order statistics one standard deviation of rank away.
+    fn standard_error(&self, twentieths: u64) -> f64 {
+        let p = twentieths as f64 / 20.0;
+        let deviation = libm::ceil(libm::sqrt(self.rows as f64 * p * (1.0 - p))) as u64;
+        let rank = self.rank(twentieths);
+        let (low, high) = (
+            self.place(rank.saturating_sub(deviation)),
+            self.place(rank.saturating_add(deviation)),
+        );
+        0.5 * high.estimate - 0.5 * low.estimate
+    }
+}
+
+fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
+    let steps = Steps::new(pair, false)?;
+    let cells = &steps.pair.cells;
+    let reference = Ranks::new(cells, |c| c.reference, steps.n);
+    let current = Ranks::new(cells, |c| c.current, steps.m);
+    let (mut value, mut low, mut high, mut se, mut where_) =
+        (0.0_f64, 0.0_f64, 0.0_f64, 0.0_f64, 0);
+    for q in TWENTIETHS {
+        let (r, c) = (
+            reference.place(reference.rank(q)),
+            current.place(current.rank(q)),
+        );
+        let shift = (c.estimate - r.estimate).abs();
+        if shift > value {
+            (value, where_) = (shift, q);
+        }
+        low = low.max((c.low - r.high).max(r.low - c.high));
+        high = high.max((c.high - r.low).max(r.high - c.low));
+        se = se.max(libm::hypot(
+            reference.standard_error(q),
+            current.standard_error(q),
+        ));
+    }
+    let mut outcome = if low == high {
+        Outcome::exact(high, (steps.n, steps.m))
+    } else {
+        let mut outcome = Outcome::bounded(
+            value.clamp(low, high),
+            low,
+            high,
+            STATISTIC.range,
+            (steps.n, steps.m),
+        );
+        outcome.exactness = Exactness::Certified;
+        outcome
+    };
+    let at = (where_ > 0).then(|| format!("largest at the {} % quantile", where_ * 5));
+    outcome.message = join([at, steps.left_out()]);
+    if se.is_finite() {
+        let bounds = (outcome.bound_low, outcome.bound_high);
+        let interval = Interval::Normal {
+            bounds,
+            bias: 0.0,
+            se,
+            comparisons: 5,
+            root: false,
+            range: STATISTIC.range,
+        };
+        outcome = outcome.with_interval(interval, context);
+    }
+    Ok(outcome)
+}

@@ -1,0 +1,202 @@
+//! The coarse table behind PSI, the divergences, and the tests of categories.
+
+use super::{NotApplicable, cross, inverse_rows, total};
+use crate::pair::{CategoryKey, Pair};
+
+/// Categories held by fewer rows are not named in messages.
+const MIN_COUNT: u64 = 10;
+
+/// Counts of both sides in one cell.
+#[derive(Debug, Clone)]
+pub(super) struct Counted {
+    /// What the cell holds, for messages.
+    pub label: String,
+    /// Reference rows.
+    pub reference: u64,
+    /// Current rows.
+    pub current: u64,
+    /// Holds unknown values: finer cells could differ more.
+    pub pooled: bool,
+}
+
+/// Cells that hold at least one row, and the totals of both sides.
+#[derive(Debug, Clone)]
+pub(super) struct Table {
+    /// Cells in a fixed order: coarse cells or categories, then missing, -inf, +inf.
+    pub cells: Vec<Counted>,
+    /// Reference rows.
+    pub n: u64,
+    /// Current rows.
+    pub m: u64,
+}
+
+impl Table {
+    /// The partition of the divergences: coarse cells, -inf and +inf of ordered columns; values,
+    /// hash cells and new of categories; missing too when asked. Cells empty on both sides are
+    /// left out.
+    pub fn new(pair: &Pair, missing: bool) -> Result<Self, NotApplicable> {
+        let mut cells: Vec<Counted> = Vec::new();
+        let mut push = |label: String, reference: u64, current: u64, pooled: bool| {
+            if reference > 0 || current > 0 {
+                cells.push(Counted {
+                    label,
+                    reference,
+                    current,
+                    pooled,
+                });
+            }
+        };
+        match pair {
+            Pair::Numeric(p) => {
+                for group in p.cells.chunk_by(|a, b| a.coarse == b.coarse) {
+                    let add = |x: u64, y: u64| x.saturating_add(y);
+                    push(
+                        format!("cell {}", u64::from(group[0].coarse) + 1),
+                        group.iter().map(|c| c.reference).fold(0, add),
+                        group.iter().map(|c| c.current).fold(0, add),
+                        false,
+                    );
+                }
+                push("-inf".into(), p.reference.neg_inf, p.current.neg_inf, false);
+                push("+inf".into(), p.reference.pos_inf, p.current.pos_inf, false);
+            }
+            Pair::Categorical(p) => {
+                for cell in &p.cells {
+                    let rare = cell.reference.max(cell.current) < MIN_COUNT;
+                    let label = match &cell.key {
+                        CategoryKey::Value(_) if rare => "a rare value".into(),
+                        CategoryKey::Value(bytes) => {
+                            format!("'{}'", String::from_utf8_lossy(bytes))
+                        }
+                        CategoryKey::HashCell(i) => format!("hash cell {i}"),
+                        CategoryKey::New => "new values".into(),
+                    };
+                    let pooled = matches!(cell.key, CategoryKey::HashCell(_));
+                    push(label, cell.reference, cell.current, pooled);
+                }
+            }
+        }
+        if missing {
+            let (r, c) = pair.sides();
+            push("missing".into(), r.missing(), c.missing(), false);
+        }
+        let n = total(cells.iter().map(|c| c.reference), "reference", "value")?;
+        let m = total(cells.iter().map(|c| c.current), "current sample", "value")?;
+        Ok(Table { cells, n, m })
+    }
+
+    /// Number of cells.
+    pub fn len(&self) -> usize {
+        self.cells.len()
+    }
+
+    /// `1 / n + 1 / m`.
+    pub fn inverse_rows(&self) -> f64 {
+        inverse_rows(self.n, self.m)
+    }
+
+    /// Shares of one cell.
+    pub fn shares(&self, cell: &Counted) -> (f64, f64) {
+        (
+            cell.reference as f64 / self.n as f64,
+            cell.current as f64 / self.m as f64,
+        )
+    }
+
+    /// `|p - q|` of one cell as an integer over `n m`.
+    pub fn difference(&self, cell: &Counted) -> u128 {
+        cross(cell.reference, self.n, cell.current, self.m)
+    }
+
+    /// `|p - q| / (p + q)` of one cell.
+    pub fn relative_difference(&self, cell: &Counted) -> f64 {
+        let sum = u128::from(cell.reference) * u128::from(self.m)
+            + u128::from(cell.current) * u128::from(self.n);
+        self.difference(cell) as f64 / sum as f64
+    }
+
+    /// Delta-method variance from derivatives of the statistic by each share (own side's terms).
+    pub fn delta_variance(&self, gradient: impl Fn(f64, f64) -> (f64, f64)) -> f64 {
+        let (mut a, mut a2, mut b, mut b2) = (0.0, 0.0, 0.0, 0.0);
+        for cell in &self.cells {
+            let (p, q) = self.shares(cell);
+            let (gp, gq) = gradient(p, q);
+            if p > 0.0 {
+                a += p * gp;
+                a2 += p * gp * gp;
+            }
+            if q > 0.0 {
+                b += q * gq;
+                b2 += q * gq * gq;
+            }
+        }
+        (a2 - a * a).max(0.0) / self.n as f64 + (b2 - b * b).max(0.0) / self.m as f64
+    }
+
+    /// Mean of `(1/2) sum |p - q|` for normal fluctuations of each cell around its shares, an upper
+    /// bound on the mean excess of total variation.
+    pub fn total_variation_bias(&self) -> f64 {
+        let sd = self.cells.iter().map(|cell| {
+            let (p, q) = self.shares(cell);
+            libm::sqrt(p * (1.0 - p) / self.n as f64 + q * (1.0 - q) / self.m as f64)
+        });
+        0.5 * super::NORMAL_MEAN_ABS * super::sum(sd)
+    }
+
+    /// The same under no change, with pooled shares.
+    pub fn total_variation_if_no_change(&self) -> f64 {
+        let rows = self.n as f64 + self.m as f64;
+        let sd = self.cells.iter().map(|cell| {
+            let h = (cell.reference as f64 + cell.current as f64) / rows;
+            libm::sqrt((h * (1.0 - h)).max(0.0) * self.inverse_rows())
+        });
+        0.5 * super::NORMAL_MEAN_ABS * super::sum(sd)
+    }
+
+    /// Names the heaviest cell that is empty on one side only, and the number of such cells.
+    pub fn support_mismatch(&self) -> Option<String> {
+        let one_sided = |c: &&Counted| (c.reference == 0) != (c.current == 0);
+        let count = self.cells.iter().filter(one_sided).count();
+        let mass = |c: &Counted| {
+            let (p, q) = self.shares(c);
+            p.max(q)
+        };
+        let worst = self
+            .cells
+            .iter()
+            .filter(one_sided)
+            .max_by(|a, b| mass(a).total_cmp(&mass(b)))?;
+        let (holder, other) = if worst.current == 0 {
+            ("reference", "current sample")
+        } else {
+            ("current sample", "reference")
+        };
+        let more = if count > 1 {
+            format!(" ({} more such cells)", count - 1)
+        } else {
+            String::new()
+        };
+        Some(format!(
+            "support_mismatch: {} holds {:.3e} of the {holder} and nothing of the {other}{more}",
+            worst.label,
+            mass(worst)
+        ))
+    }
+
+    /// Says how many cells hold several values.
+    pub fn pooled_note(&self) -> Option<String> {
+        let pooled = self.cells.iter().filter(|c| c.pooled).count();
+        (pooled > 0).then(|| format!("{pooled} hash cells counted as cells"))
+    }
+
+    /// Two-sample chi-square of homogeneity on the table.
+    pub fn chi_square(&self) -> f64 {
+        // sum (a m - b n)^2 / (n m (a + b)), written as nm-free factors that cannot overflow.
+        let terms = self.cells.iter().map(|c| {
+            let d = self.difference(c) as f64;
+            let (n, m) = (self.n as f64, self.m as f64);
+            (d / n) * (d / m) / (c.reference as f64 + c.current as f64)
+        });
+        super::sum(terms)
+    }
+}

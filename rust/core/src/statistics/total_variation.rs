@@ -1,0 +1,59 @@
+//! Total variation distance.
+
+use super::table::Table;
+use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, join, share};
+use crate::pair::Pair;
+
+/// `(1/2) sum |p - q|`: at least this share of rows changed cell.
+///
+/// Categories: values, hash cells and new values, missing left to `missing_rate`; a hash cell can
+/// hide at most the smaller of its two masses, which is the upper bound. Ordered columns: coarse
+/// cells, missing, -inf and +inf.
+pub const STATISTIC: Statistic = Statistic {
+    name: "total_variation",
+    definition: "total_variation/v1",
+    summary: "half the sum of differences of shares: at least this share of rows changed cell",
+    source: "Levin, Peres, Wilmer (2017), section 4.1; interval from McDiarmid (1989)",
+    kinds: Kinds::Any,
+    range: (0.0, 1.0),
+    unit: "share",
+    null: Some("mcdiarmid-bound"),
+    compute,
+    default_tolerance: Some((0.05, 0.10)),
+    centre: None,
+};
+
+fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
+    let table = Table::new(pair, matches!(pair, Pair::Numeric(_)))?;
+    let (n, m) = (table.n, table.m);
+    let twice: u128 = table.cells.iter().map(|c| table.difference(c)).sum();
+    let hidden: u128 = table
+        .cells
+        .iter()
+        .filter(|c| c.pooled)
+        .map(|c| {
+            (u128::from(c.reference) * u128::from(m)).min(u128::from(c.current) * u128::from(n))
+        })
+        .sum();
+    let value = 0.5 * share(twice, n, m);
+    let high = value + share(hidden, n, m);
+    let mut outcome = Outcome::bounded(value, value, high, STATISTIC.range, (n, m));
+    if hidden > 0 {
+        outcome.bound_low = super::outward(value, -1.0);
+    }
+    let bias = table.total_variation_bias();
+    let inverse_rows = table.inverse_rows();
+    outcome.value_if_no_change = Some(table.total_variation_if_no_change());
+    let excess = (value - table.total_variation_if_no_change()).max(0.0);
+    outcome.pvalue = Some((2.0 * libm::exp(-2.0 * excess * excess / inverse_rows)).min(1.0));
+    outcome.message = join([table.pooled_note()]);
+    let bounds = (outcome.bound_low, outcome.bound_high);
+    Ok(outcome.with_interval(
+        Interval::BoundedDifference {
+            bounds,
+            bias,
+            inverse_rows,
+        },
+        context,
+    ))
+}
