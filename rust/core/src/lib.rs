@@ -1,6 +1,7 @@
 //! States, grids, statistics and decisions of tidegauge; no Python, no files.
 
 pub mod codec;
+pub mod column;
 pub mod decide;
 pub mod error;
 pub mod kernels;

@@ -1,7 +1,10 @@
 //! States: canonical commutative monoids, one per question and column.
 
+pub mod categories;
 pub mod counts;
 pub mod distinct;
 pub mod exact_sum;
+pub mod grid;
 pub mod key_histogram;
 pub mod moments;
+pub mod refine;

@@ -39,24 +39,38 @@ def kolmogorov(x):
 
 def student(t, df):
     t, df = mp.mpf(t), mp.mpf(df)
-    with mp.workdps(80):
-        if df > 2e4:  # hypergeometric sums lose digits: integrate the density over the tail
-            log_c = mp.loggamma((df + 1) / 2) - mp.loggamma(df / 2) - mp.log(df * mp.pi) / 2
-            f = lambda u: mp.exp(log_c - (df + 1) / 2 * mp.log1p(u * u / df))
-            t = abs(t)
-            step = 1 / (1 + t)
-            return 2 * mp.quad(f, [t + i * step for i in range(0, 41)] + [t + 40 * step + 30])
+    if df <= 100:
         return mp.betainc(df / 2, mp.mpf(1) / 2, 0, df / (df + t * t), regularized=True)
+    with mp.workdps(30):  # hypergeometric sums are slow here: integrate the density
+        log_c = mp.loggamma((df + 1) / 2) - mp.loggamma(df / 2) - mp.log(df * mp.pi) / 2
+
+        def density(u):
+            return mp.exp(log_c - (df + 1) / 2 * mp.log1p(u * u / df))
+
+        if t < 3:
+            return 1 - 2 * mp.quad(density, [0, t / 2, t])
+        scale = df / (t * (df + 1)) + t / (df + 1)  # decay length of the density at t
+        return 2 * mp.quad(density, [t + scale * i for i in (0, 2, 5, 10, 18, 30, 50, 80)])
 
 
 def gamma_q(a, x):
     a, x = mp.mpf(a), mp.mpf(x)
-    with mp.workdps(80):
-        if a > 2000:  # integrate exp(-t) t^(a-1) / Gamma(a) upwards from x
-            f = lambda t: mp.exp((a - 1) * mp.log(t) - t - mp.loggamma(a))
-            step = mp.sqrt(a) / 2
-            return mp.quad(f, [x + i * step for i in range(0, 60)])
+    if a < 100:
         return mp.gammainc(a, x, mp.inf, regularized=True)
+    prefix = mp.exp(a * mp.log(x) - x - mp.loggamma(a + 1))
+    if x < a + 1:  # P by its series
+        term = total = mp.mpf(1)
+        n = a
+        while term > total * mp.mpf("1e-40"):
+            n += 1
+            term *= x / n
+            total += term
+        return 1 - prefix * total
+    depth = int(40 * mp.sqrt(a)) + 400  # Legendre's fraction from the far end
+    tail = x + 2 * depth + 1 - a
+    for i in range(depth, 0, -1):
+        tail = x + 2 * i - 1 - a - i * (i - a) / tail
+    return prefix * a / tail
 
 
 def special():

@@ -1,0 +1,819 @@
+//! The states of one column of one group, and how values become keys.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec::{Reader, Writer};
+use crate::kernels::{BLOCK, key};
+use crate::states::categories::{self, Categories, Dictionary};
+use crate::states::counts::Counts;
+use crate::states::distinct::Distinct;
+use crate::states::grid::{Domain, Frame, GridCounts};
+use crate::states::key_histogram::{KeyHistogram, KeyHistogramBuilder};
+use crate::states::moments::{Center, Moments};
+use crate::states::refine::Refinement;
+use crate::value::{Logical, Slice};
+use crate::{Error, Result};
+
+/// How a column is compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Kind {
+    /// By order: grid, quantiles, distances.
+    Numeric,
+    /// By value: shares of categories.
+    Categorical,
+}
+
+/// The kind of a logical type unless the caller says otherwise.
+pub fn default_kind(logical: Logical) -> Kind {
+    match logical {
+        Logical::Bool | Logical::String | Logical::Binary => Kind::Categorical,
+        _ => Kind::Numeric,
+    }
+}
+
+/// The base domain of a numeric column: floats by double, integers signed or not.
+pub fn base_domain(logical: Logical) -> Domain {
+    match logical {
+        Logical::Float => Domain::F64,
+        Logical::UInt => Domain::Unsigned,
+        _ => Domain::Signed,
+    }
+}
+
+/// A base key as a float in the unit of the column (decimals scaled).
+pub fn value_of(logical: Logical, base: u64) -> f64 {
+    scaled(logical, base_domain(logical).value(base))
+}
+
+/// Applies the scale of a decimal.
+pub fn scaled(logical: Logical, x: f64) -> f64 {
+    match logical {
+        Logical::Decimal { scale } => x / libm::pow(10.0, f64::from(scale)),
+        _ => x,
+    }
+}
+
+/// What the reference froze for a column.
+#[derive(Debug, Clone)]
+pub enum Frozen {
+    /// Nothing yet: the first pass over the reference.
+    Nothing,
+    /// A grid.
+    Grid(Arc<Frame>),
+    /// A dictionary.
+    Dictionary(Arc<Dictionary>),
+}
+
+/// Everything about a column that its states share.
+#[derive(Debug, Clone)]
+pub struct ColumnPlan {
+    /// Name, for messages.
+    pub name: String,
+    /// Logical type of the profile.
+    pub logical: Logical,
+    /// Logical type of the source; its values are converted where each is exact.
+    pub source: Logical,
+    /// Kind.
+    pub kind: Kind,
+    /// Grid or dictionary.
+    pub frozen: Frozen,
+    /// Whether this is the compact form for groups.
+    pub compact: bool,
+}
+
+impl ColumnPlan {
+    /// An empty state.
+    pub fn empty(&self) -> ColumnState {
+        let body = match (&self.kind, &self.frozen) {
+            (Kind::Numeric, frozen) => Body::Numeric {
+                moments: Moments::default(),
+                keys: KeyHistogramBuilder::new(if self.compact { 512 } else { 4096 }),
+                grid: match frozen {
+                    Frozen::Grid(f) => Some(GridCounts::new(Arc::clone(f))),
+                    _ => None,
+                },
+            },
+            (Kind::Categorical, Frozen::Dictionary(d)) => Body::Categorical(Categories::framed(
+                Arc::clone(d),
+                if self.compact { 64 } else { 1024 },
+            )),
+            (Kind::Categorical, _) => Body::Categorical(Categories::free()),
+        };
+        ColumnState {
+            counts: Counts::default(),
+            distinct: Distinct::new(),
+            body,
+        }
+    }
+
+    /// Whether a source of this type can be counted here at all.
+    pub fn check_types(&self) -> Result<()> {
+        use Logical::*;
+        let fits = match (self.logical, self.source) {
+            (a, b) if a == b => true,
+            (Float | Int | UInt | Decimal { .. }, Float | Int | UInt | Decimal { .. }) => true,
+            (Bool, Int | UInt | Float) => true,
+            (Date, Timestamp { zoned: false, .. }) | (Timestamp { zoned: false, .. }, Date) => true,
+            (Timestamp { zoned: a, .. }, Timestamp { zoned: b, .. }) => a == b,
+            (Time { .. }, Time { .. }) | (Duration { .. }, Duration { .. }) => true,
+            (String, Binary) | (Binary, String) => true,
+            _ => false,
+        };
+        if fits {
+            Ok(())
+        } else {
+            Err(Error::schema(format!(
+                "column {:?} is {} here and {} in the reference; a type whose values convert exactly would be accepted",
+                self.name,
+                name_of(self.source),
+                name_of(self.logical)
+            )))
+        }
+    }
+
+    fn inexact(&self, value: impl std::fmt::Display) -> Error {
+        Error::schema(format!(
+            "column {:?}: {value} ({}) is not exactly a value of the reference's type {}",
+            self.name,
+            name_of(self.source),
+            name_of(self.logical)
+        ))
+    }
+}
+
+/// A logical type in words.
+pub fn name_of(logical: Logical) -> String {
+    use Logical::*;
+    let unit = |u| match u {
+        crate::value::TimeUnit::S => "s",
+        crate::value::TimeUnit::Ms => "ms",
+        crate::value::TimeUnit::Us => "us",
+        crate::value::TimeUnit::Ns => "ns",
+    };
+    match logical {
+        Bool => "bool".into(),
+        Int => "int".into(),
+        UInt => "uint".into(),
+        Float => "float".into(),
+        Decimal { scale } => format!("decimal({scale})"),
+        Date => "date".into(),
+        Time { unit: u } => format!("time({})", unit(u)),
+        Timestamp { unit: u, zoned } => {
+            format!("timestamp({}{})", unit(u), if zoned { ", utc" } else { "" })
+        }
+        Duration { unit: u } => format!("duration({})", unit(u)),
+        String => "string".into(),
+        Binary => "binary".into(),
+    }
+}
+
+#[derive(Debug, Clone)]
+enum Body {
+    Numeric {
+        moments: Moments,
+        keys: KeyHistogramBuilder,
+        grid: Option<GridCounts>,
+    },
+    Categorical(Categories),
+}
+
+/// The states of one column of one group.
+#[derive(Debug, Clone)]
+pub struct ColumnState {
+    /// Rows by kind.
+    pub counts: Counts,
+    /// Distinct values.
+    pub distinct: Distinct,
+    body: Body,
+}
+
+/// Values in the lane of their base domain.
+enum Lane<'a> {
+    Floats(std::borrow::Cow<'a, [f64]>),
+    Signed(std::borrow::Cow<'a, [i64]>),
+    Unsigned(std::borrow::Cow<'a, [u64]>),
+}
+
+/// Reusable key buffers.
+struct Keys([u64; BLOCK]);
+
+impl ColumnState {
+    /// Counts null rows.
+    pub fn update_nulls(&mut self, n: u64) -> Result<()> {
+        self.counts.nulls = self
+            .counts
+            .nulls
+            .checked_add(n)
+            .ok_or(Error::Overflow("rows"))?;
+        Ok(())
+    }
+
+    /// Counts each value once.
+    pub fn update(&mut self, plan: &ColumnPlan, values: Slice<'_>) -> Result<()> {
+        if plan.kind == Kind::Categorical {
+            return self.update_categories(plan, values, None);
+        }
+        match lane(plan, values, &mut self.counts, None)? {
+            Lane::Floats(v) => v.chunks(BLOCK).for_each(|b| self.block_f64(b)),
+            Lane::Signed(v) => v.chunks(BLOCK).for_each(|b| self.block_i64(b)),
+            Lane::Unsigned(v) => v.chunks(BLOCK).for_each(|b| {
+                b.iter()
+                    .for_each(|x| self.add_base(*x, 1, Domain::Unsigned));
+            }),
+        }
+        Ok(())
+    }
+
+    /// Counts value `i` `counts[i]` times.
+    pub fn update_counted(
+        &mut self,
+        plan: &ColumnPlan,
+        values: Slice<'_>,
+        counts: &[u64],
+    ) -> Result<()> {
+        if plan.kind == Kind::Categorical {
+            return self.update_categories(plan, values, Some(counts));
+        }
+        let pairs = |state: &mut Self, keys: &mut dyn Iterator<Item = u64>, domain| {
+            for (k, n) in keys.zip(counts).filter(|(_, n)| **n > 0) {
+                state.add_base(k, *n, domain);
+            }
+        };
+        match lane(plan, values, &mut self.counts, Some(counts))? {
+            Lane::Floats(v) => {
+                for (x, n) in v.iter().zip(counts).filter(|(_, n)| **n > 0) {
+                    if x.is_finite() {
+                        self.add_base(key::of_f64(*x), *n, Domain::F64);
+                    } else {
+                        special(&mut self.counts, *x, *n);
+                    }
+                }
+            }
+            Lane::Signed(v) => pairs(self, &mut v.iter().map(|v| key::of_i64(*v)), Domain::Signed),
+            Lane::Unsigned(v) => pairs(self, &mut v.iter().copied(), Domain::Unsigned),
+        }
+        Ok(())
+    }
+
+    /// Counts one finite value, given by its base key, `count` times: the obvious twin of the
+    /// block kernels.
+    pub fn add_base(&mut self, base: u64, count: u64, domain: Domain) {
+        let x = domain.value(base);
+        let c = &mut self.counts;
+        c.finite += count;
+        c.extend(base, base);
+        let (zero, negative) = match domain {
+            Domain::Unsigned => (base == 0, false),
+            _ => (x == 0.0, x < 0.0),
+        };
+        c.zeros += if zero { count } else { 0 };
+        c.negatives += if negative { count } else { 0 };
+        if domain == Domain::F64 && f64::from(x as f32) != x {
+            c.not_f32 += count;
+        }
+        self.distinct.update([key::mix(base)]);
+        let Body::Numeric {
+            moments,
+            keys,
+            grid,
+        } = &mut self.body
+        else {
+            return;
+        };
+        keys.add(base, count);
+        let center = center_of(grid);
+        match domain {
+            Domain::F64 | Domain::F32 => moments.add_f64(x, count, center),
+            Domain::Signed => {
+                let v = key::to_i64(base);
+                moments.add_integer(v < 0, v.unsigned_abs(), count);
+            }
+            Domain::Unsigned => moments.add_integer(false, base, count),
+        }
+        if let Some(g) = grid {
+            let k = g.grid().domain.of_base(base);
+            g.add(k, x, count);
+        }
+    }
+
+    fn block_f64(&mut self, values: &[f64]) {
+        let special_bits = |x: &f64| x.to_bits() << 1 >= 0x7ff << 53;
+        if !values.iter().fold(false, |any, x| any | special_bits(x)) {
+            return self.finite_block(values);
+        }
+        let mut finite = [0.0; BLOCK];
+        let mut n = 0;
+        for x in values {
+            if x.is_finite() {
+                finite[n] = *x;
+                n += 1;
+            } else {
+                special(&mut self.counts, *x, 1);
+            }
+        }
+        self.finite_block(&finite[..n]);
+    }
+
+    fn finite_block(&mut self, values: &[f64]) {
+        if values.is_empty() {
+            return;
+        }
+        let (mut low, mut high) = (values[0], values[0]);
+        let (mut zeros, mut negatives, mut not_f32) = (0u32, 0u32, 0u32);
+        for x in values {
+            low = if *x < low { *x } else { low };
+            high = if *x > high { *x } else { high };
+            zeros += u32::from(*x == 0.0);
+            negatives += u32::from(*x < 0.0);
+            not_f32 += u32::from(f64::from(*x as f32) != *x);
+        }
+        let c = &mut self.counts;
+        c.finite += values.len() as u64;
+        c.zeros += u64::from(zeros);
+        c.negatives += u64::from(negatives);
+        c.not_f32 += u64::from(not_f32);
+        c.extend(key::of_f64(low), key::of_f64(high));
+
+        let mut buffer = Keys([0; BLOCK]);
+        let bases = &mut buffer.0[..values.len()];
+        for (k, x) in bases.iter_mut().zip(values) {
+            *k = key::of_f64(*x);
+        }
+        self.distinct.update(bases.iter().map(|k| key::mix(*k)));
+        let Body::Numeric {
+            moments,
+            keys,
+            grid,
+        } = &mut self.body
+        else {
+            return;
+        };
+        keys.update(bases);
+        moments.update_f64(values, center_of(grid));
+        if let Some(g) = grid {
+            if g.grid().domain == Domain::F32 {
+                for (k, x) in bases.iter_mut().zip(values) {
+                    *k = key::of_f32(*x as f32);
+                }
+            }
+            g.update(bases, values);
+        }
+    }
+
+    fn block_i64(&mut self, values: &[i64]) {
+        let (Some(low), Some(high)) = (values.iter().min(), values.iter().max()) else {
+            return;
+        };
+        let c = &mut self.counts;
+        c.finite += values.len() as u64;
+        c.zeros += values.iter().filter(|v| **v == 0).count() as u64;
+        c.negatives += values.iter().filter(|v| **v < 0).count() as u64;
+        c.extend(key::of_i64(*low), key::of_i64(*high));
+        let mut buffer = Keys([0; BLOCK]);
+        let bases = &mut buffer.0[..values.len()];
+        for (k, v) in bases.iter_mut().zip(values) {
+            *k = key::of_i64(*v);
+        }
+        self.distinct.update(bases.iter().map(|k| key::mix(*k)));
+        let Body::Numeric {
+            moments,
+            keys,
+            grid,
+        } = &mut self.body
+        else {
+            return;
+        };
+        keys.update(bases);
+        moments.update_i64(values);
+        if let Some(g) = grid {
+            let mut floats = [0.0; BLOCK];
+            for (x, v) in floats.iter_mut().zip(values) {
+                *x = *v as f64;
+            }
+            g.update(bases, &floats[..values.len()]);
+        }
+    }
+
+    fn update_categories(
+        &mut self,
+        plan: &ColumnPlan,
+        values: Slice<'_>,
+        counts: Option<&[u64]>,
+    ) -> Result<()> {
+        let n_of = |i: usize| counts.map_or(1, |c| c[i]);
+        let mut text = String::new();
+        match values {
+            Slice::Bytes(v) => {
+                for i in 0..v.len() {
+                    if n_of(i) > 0 {
+                        self.add_category(plan, v.get(i), n_of(i))?;
+                    }
+                }
+            }
+            Slice::Bool(v) if plan.logical == Logical::Bool || plan.logical == plan.source => {
+                let mut totals = [0u64; 2];
+                for (i, b) in v.iter().enumerate() {
+                    totals[usize::from(*b)] += n_of(i);
+                }
+                for (b, n) in totals.into_iter().enumerate().filter(|(_, n)| *n > 0) {
+                    self.add_category(plan, [&b"false"[..], b"true"][b], n)?;
+                }
+            }
+            Slice::Bool(_) => return Err(plan.inexact("bool")),
+            _ => {
+                use std::fmt::Write;
+                for i in 0..values.len() {
+                    let n = n_of(i);
+                    if n == 0 {
+                        continue;
+                    }
+                    text.clear();
+                    // Writing to a String cannot fail.
+                    let _ = match values {
+                        Slice::I64(v) => write!(text, "{}", v[i]),
+                        Slice::U64(v) => write!(text, "{}", v[i]),
+                        Slice::I128(v) => write!(text, "{}", v[i]),
+                        Slice::F32(v) if v[i].is_nan() => {
+                            self.counts.nan += n;
+                            continue;
+                        }
+                        Slice::F64(v) if v[i].is_nan() => {
+                            self.counts.nan += n;
+                            continue;
+                        }
+                        Slice::F32(v) => write!(text, "{}", f64::from(v[i]) + 0.0),
+                        Slice::F64(v) => write!(text, "{}", v[i] + 0.0),
+                        Slice::Bool(_) | Slice::Bytes(_) => Ok(()),
+                    };
+                    let value = match (plan.logical, text.as_str()) {
+                        (Logical::Bool, "0") => "false",
+                        (Logical::Bool, "1") => "true",
+                        (Logical::Bool, other) => return Err(plan.inexact(other)),
+                        (_, other) => other,
+                    };
+                    self.add_category(plan, value.as_bytes(), n)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add_category(&mut self, plan: &ColumnPlan, value: &[u8], n: u64) -> Result<()> {
+        self.counts.finite += n;
+        if value.is_empty() {
+            self.counts.zeros += n;
+        }
+        if plan.logical == Logical::String && std::str::from_utf8(value).is_err() {
+            self.counts.negatives += n;
+        }
+        let h = categories::hash(value);
+        self.distinct.update([h]);
+        match &mut self.body {
+            Body::Categorical(c) => c.add(h, value, n),
+            Body::Numeric { .. } => Ok(()),
+        }
+    }
+
+    /// Adds another state on the same plan.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        self.counts.merge(&other.counts)?;
+        self.distinct.merge(&other.distinct);
+        match (&mut self.body, &other.body) {
+            (
+                Body::Numeric {
+                    moments,
+                    keys,
+                    grid,
+                },
+                Body::Numeric {
+                    moments: m,
+                    keys: k,
+                    grid: g,
+                },
+            ) => {
+                moments.merge(m);
+                keys.merge(&k.finish());
+                match (grid, g) {
+                    (Some(a), Some(b)) => a.merge(b),
+                    (None, None) => Ok(()),
+                    _ => Err(Error::incompatible("a state with a grid and one without")),
+                }
+            }
+            (Body::Categorical(a), Body::Categorical(b)) => a.merge(b),
+            _ => Err(Error::incompatible("a numeric and a categorical state")),
+        }
+    }
+
+    /// Keys of the ordered values (numeric) or of the hashes (categorical, before a dictionary).
+    pub fn keys(&self) -> Option<KeyHistogram> {
+        match &self.body {
+            Body::Numeric { keys, .. } => Some(keys.finish()),
+            Body::Categorical(c) => c.keys(),
+        }
+    }
+
+    /// Counts on the grid.
+    pub fn grid(&self) -> Option<&GridCounts> {
+        match &self.body {
+            Body::Numeric { grid, .. } => grid.as_ref(),
+            Body::Categorical(_) => None,
+        }
+    }
+
+    /// Counts of categories.
+    pub fn categories(&self) -> Option<&Categories> {
+        match &self.body {
+            Body::Categorical(c) => Some(c),
+            Body::Numeric { .. } => None,
+        }
+    }
+
+    /// Mean and variance of the finite values in the unit of the column; NaN where undefined.
+    pub fn mean_variance(&self, logical: Logical) -> (f64, f64) {
+        let Body::Numeric { moments, grid, .. } = &self.body else {
+            return (f64::NAN, f64::NAN);
+        };
+        let center = grid.as_ref().map_or(0.0, |g| g.grid().center);
+        let n = self.counts.finite;
+        let unit = scaled(logical, 1.0);
+        (
+            scaled(logical, moments.mean(n, center)),
+            moments.variance(n) * unit * unit,
+        )
+    }
+
+    /// Writes the state without what the plan holds.
+    pub fn encode(&self, w: &mut Writer) {
+        self.counts.encode(w);
+        self.distinct.encode(w);
+        match &self.body {
+            Body::Numeric {
+                moments,
+                keys,
+                grid,
+            } => {
+                moments.encode(w);
+                keys.finish().encode(w);
+                if let Some(g) = grid {
+                    g.encode(w);
+                }
+            }
+            Body::Categorical(c) => c.encode(w),
+        }
+    }
+
+    /// Reads what [`ColumnState::encode`] wrote for this plan.
+    pub fn decode(r: &mut Reader<'_>, plan: &ColumnPlan) -> Result<Self> {
+        let mut s = plan.empty();
+        s.counts = Counts::decode(r)?;
+        s.distinct = Distinct::decode(r)?;
+        match (&mut s.body, &plan.frozen) {
+            (
+                Body::Numeric {
+                    moments,
+                    keys,
+                    grid,
+                },
+                frozen,
+            ) => {
+                *moments = Moments::decode(r)?;
+                let decoded = KeyHistogram::decode(r)?;
+                if decoded.cap != if plan.compact { 512 } else { 4096 } {
+                    return Err(Error::corrupt("key histogram of another size"));
+                }
+                if decoded.total() != s.counts.finite {
+                    return Err(Error::corrupt("key histogram and counts disagree"));
+                }
+                keys.merge(&decoded);
+                if let Frozen::Grid(frame) = frozen {
+                    let g = GridCounts::decode(r, Arc::clone(frame))?;
+                    let total = g.counts().iter().try_fold(0u64, |a, b| a.checked_add(*b));
+                    if total != Some(s.counts.finite) {
+                        return Err(Error::corrupt("grid and counts disagree"));
+                    }
+                    *grid = Some(g);
+                }
+            }
+            (Body::Categorical(c), Frozen::Dictionary(d)) => {
+                *c = Categories::decode(r, Arc::clone(d))?
+            }
+            _ => return Err(Error::corrupt("a state without its dictionary")),
+        }
+        Ok(s)
+    }
+}
+
+fn center_of(grid: &Option<GridCounts>) -> Center {
+    grid.as_ref()
+        .map_or(Center::None, |g| Center::At(g.grid().center))
+}
+
+fn special(c: &mut Counts, x: f64, n: u64) {
+    if x.is_nan() {
+        c.nan += n;
+    } else if x > 0.0 {
+        c.pos_inf += n;
+    } else {
+        c.neg_inf += n;
+    }
+}
+
+/// Feeds the keys of a page to a refinement pass.
+pub fn refine(
+    refinement: &mut Refinement,
+    plan: &ColumnPlan,
+    values: Slice<'_>,
+    counts: Option<&[u64]>,
+) -> Result<()> {
+    let n_of = |i: usize| counts.map_or(1, |c| c[i]);
+    if plan.kind == Kind::Categorical {
+        if let Slice::Bytes(v) = values {
+            for i in (0..v.len()).filter(|i| n_of(*i) > 0) {
+                refinement.add(categories::hash(v.get(i)), n_of(i));
+            }
+        }
+        return Ok(());
+    }
+    let mut ignored = Counts::default();
+    match lane(plan, values, &mut ignored, None)? {
+        Lane::Floats(v) => v
+            .iter()
+            .enumerate()
+            .filter(|(_, x)| x.is_finite())
+            .for_each(|(i, x)| {
+                refinement.add(key::of_f64(*x), n_of(i));
+            }),
+        Lane::Signed(v) => v
+            .iter()
+            .enumerate()
+            .for_each(|(i, x)| refinement.add(key::of_i64(*x), n_of(i))),
+        Lane::Unsigned(v) => v
+            .iter()
+            .enumerate()
+            .for_each(|(i, x)| refinement.add(*x, n_of(i))),
+    }
+    Ok(())
+}
+
+/// Converts values to the logical type of the profile, where each is exact. Special values of
+/// floats that go to integers, and decimals beyond 64 bits, are counted here and become gaps.
+fn lane<'a>(
+    plan: &ColumnPlan,
+    values: Slice<'a>,
+    c: &mut Counts,
+    counts: Option<&[u64]>,
+) -> Result<Lane<'a>> {
+    use std::borrow::Cow;
+    let pow = |s: i8| libm::pow(10.0, f64::from(s));
+    let n_of = |i: usize| counts.map_or(1, |c| c[i]);
+    match (plan.logical, values) {
+        (Logical::Float, Slice::F64(v)) => Ok(Lane::Floats(Cow::Borrowed(v))),
+        (Logical::Float, Slice::F32(v)) => Ok(Lane::Floats(Cow::Owned(
+            v.iter().map(|x| f64::from(*x)).collect(),
+        ))),
+        (Logical::Float, Slice::I64(v)) => {
+            if let Some(bad) = v.iter().find(|x| (**x as f64) as i128 != i128::from(**x)) {
+                return Err(plan.inexact(bad));
+            }
+            Ok(Lane::Floats(Cow::Owned(
+                v.iter().map(|x| *x as f64).collect(),
+            )))
+        }
+        (Logical::Float, Slice::U64(v)) => {
+            if let Some(bad) = v.iter().find(|x| (**x as f64) as u128 != u128::from(**x)) {
+                return Err(plan.inexact(bad));
+            }
+            Ok(Lane::Floats(Cow::Owned(
+                v.iter().map(|x| *x as f64).collect(),
+            )))
+        }
+        (Logical::Float, Slice::I128(v)) => {
+            // Integers up to 2^53 over powers up to 10^22 divide to the nearest double, which
+            // reads back as the same decimal.
+            let Logical::Decimal { scale } = plan.source else {
+                return Err(plan.inexact("decimal"));
+            };
+            if let Some(bad) = v
+                .iter()
+                .find(|x| x.unsigned_abs() > 1 << 53 || scale.unsigned_abs() > 22)
+            {
+                return Err(plan.inexact(bad));
+            }
+            Ok(Lane::Floats(Cow::Owned(
+                v.iter().map(|x| *x as f64 / pow(scale)).collect(),
+            )))
+        }
+        (Logical::UInt, Slice::U64(v)) => Ok(Lane::Unsigned(Cow::Borrowed(v))),
+        (logical, Slice::I64(v)) if logical == plan.source => Ok(Lane::Signed(Cow::Borrowed(v))),
+        (logical, values) => {
+            // Exact integers in units of the target.
+            let mut out: Vec<i128> = Vec::with_capacity(values.len());
+            let (up, down) = ratio(plan.source, logical);
+            let mut dense = true;
+            for i in 0..values.len() {
+                let x = match values {
+                    Slice::I64(v) => i128::from(v[i]),
+                    Slice::U64(v) => i128::from(v[i]),
+                    Slice::I128(v) => v[i],
+                    Slice::Bool(v) => i128::from(v[i]),
+                    Slice::F32(_) | Slice::F64(_) => {
+                        let x = match values {
+                            Slice::F32(v) => f64::from(v[i]),
+                            Slice::F64(v) => v[i],
+                            _ => 0.0,
+                        };
+                        if !x.is_finite() {
+                            if counts.is_none() {
+                                special(c, x, 1);
+                                dense = false;
+                            } else {
+                                special(c, x, n_of(i));
+                                dense = false;
+                            }
+                            continue;
+                        }
+                        // Decimals: the nearest integer that reads back as the same double.
+                        let y = libm::round(x * up as f64);
+                        if y.abs() > 1e37 || y / up as f64 != x {
+                            return Err(plan.inexact(x));
+                        }
+                        out.push(y as i128);
+                        continue;
+                    }
+                    Slice::Bytes(_) => return Err(plan.inexact("bytes")),
+                };
+                let y = x.checked_mul(up).ok_or_else(|| plan.inexact(x))?;
+                if y % down != 0 {
+                    return Err(plan.inexact(x));
+                }
+                out.push(y / down);
+            }
+            if !dense && counts.is_some() {
+                return Err(Error::schema(format!(
+                    "column {:?}: NaN or infinity in a dictionary of floats where the reference holds {}",
+                    plan.name,
+                    name_of(logical)
+                )));
+            }
+            if logical == Logical::UInt {
+                if let Some(bad) = out.iter().find(|v| u64::try_from(**v).is_err()) {
+                    return Err(plan.inexact(bad));
+                }
+                return Ok(Lane::Unsigned(Cow::Owned(
+                    out.into_iter().map(|v| v as u64).collect(),
+                )));
+            }
+            let mut signed = Vec::with_capacity(out.len());
+            for (i, v) in out.iter().enumerate() {
+                match i64::try_from(*v) {
+                    Ok(v) => signed.push(v),
+                    Err(_) if matches!(logical, Logical::Decimal { .. }) && counts.is_none() => {
+                        if *v < 0 {
+                            c.below += 1
+                        } else {
+                            c.above += 1
+                        }
+                    }
+                    Err(_) if matches!(logical, Logical::Decimal { .. }) => {
+                        // Keeps positions aligned with the counts; the count is taken back below.
+                        return Err(plan.inexact(format!("{v} x{}", n_of(i))));
+                    }
+                    Err(_) => return Err(plan.inexact(v)),
+                }
+            }
+            Ok(Lane::Signed(Cow::Owned(signed)))
+        }
+    }
+}
+
+/// Target units in a source unit, as a fraction of integers.
+fn ratio(source: Logical, target: Logical) -> (i128, i128) {
+    let ten = |n: i32| 10i128.checked_pow(n.unsigned_abs()).unwrap_or(i128::MAX);
+    let scale = |l: Logical| match l {
+        Logical::Decimal { scale } => i32::from(scale),
+        _ => 0,
+    };
+    let per_second = |l: Logical| match l {
+        Logical::Time { unit } | Logical::Timestamp { unit, .. } | Logical::Duration { unit } => {
+            Some(i128::from(unit.per_second()))
+        }
+        _ => None,
+    };
+    match (source, target) {
+        (Logical::Date, t) => match per_second(t) {
+            Some(p) => (86_400 * p, 1),
+            None => (1, 1),
+        },
+        (s, Logical::Date) => (1, per_second(s).map_or(1, |p| p * 86_400)),
+        (s, t) => match (per_second(s), per_second(t)) {
+            (Some(a), Some(b)) => (b, a),
+            _ => {
+                let by = scale(t) - scale(s);
+                if by >= 0 { (ten(by), 1) } else { (1, ten(by)) }
+            }
+        },
+    }
+}
