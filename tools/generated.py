@@ -1,0 +1,115 @@
+"""Write the pages under docs/ that follow from the code; with --check, say which are out of date.
+
+docs/statistics.md              the registry of statistics
+docs/cli.md                     the help of every command
+docs/configuration.schema.json  the JSON Schema of tidegauge.toml
+"""
+
+import argparse
+import difflib
+import json
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+NOTICE = "<!-- written by tools/generated.py; `make docs` renews it -->\n"
+
+
+def cell(value: object) -> str:
+    """Text of a table cell; null is a dash, a list is joined."""
+    if value is None:
+        return "-"
+    if isinstance(value, list):
+        return ", ".join(map(cell, value))
+    if isinstance(value, float):
+        return f"{value:g}"
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def statistics() -> str:
+    from tidegauge import _core
+
+    columns = {
+        "statistic": lambda s: f"`{s['name']}`",
+        "definition": lambda s: f"`{s['definition']}`",
+        "what it is": lambda s: cell(s["summary"]),
+        "columns": lambda s: cell(s["kinds"]),
+        "range": lambda s: "{} to {}".format(*map(cell, s["range"])),
+        "unit": lambda s: cell(s["unit"]),
+        "p-value": lambda s: cell(s["null"]),
+        "source": lambda s: cell(s["reference"]),
+    }
+    rows = [" | ".join(columns), " | ".join("---" for _ in columns)]
+    rows += [" | ".join(text(s) for text in columns.values()) for s in json.loads(_core.registry())]
+    return (
+        "# Statistics\n\n"
+        + NOTICE
+        + "\nEach definition has a version: a number can change only together with it. "
+        + "`tg.stats`, `tg.compare`, the command line and the report give the same number.\n\n"
+        + "\n".join(f"| {row} |" for row in rows)
+        + "\n"
+    )
+
+
+def command(*arguments: str) -> str:
+    """Standard output of the command line, 100 columns wide."""
+    environment = os.environ | {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
+    program = Path(sys.executable).with_name("tidegauge")
+    done = subprocess.run([program, *arguments], env=environment, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(f"tidegauge {' '.join(arguments)} ended with {done.returncode}:\n{done.stderr}")
+    return done.stdout
+
+
+def cli() -> str:
+    overview = command("--help")
+    names = re.findall(r"^  ([a-z-]+) ", overview.partition("\nCommands:\n")[2], flags=re.MULTILINE)
+    if not names:
+        raise SystemExit("tidegauge --help lists no commands")
+    sections = [("tidegauge", overview), *((f"tidegauge {name}", command(name, "--help")) for name in names)]
+    body = "\n".join(f"## {title}\n\n```\n{text.rstrip()}\n```\n" for title, text in sections)
+    return f"# Command line\n\n{NOTICE}\n{body}"
+
+
+def configuration_schema() -> str:
+    return json.dumps(json.loads(command("schema")), indent=2, ensure_ascii=False) + "\n"
+
+
+PAGES: dict[str, Callable[[], str]] = {
+    "docs/statistics.md": statistics,
+    "docs/cli.md": cli,
+    "docs/configuration.schema.json": configuration_schema,
+}
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when a page is out of date")
+    check = parser.parse_args().check
+    stale = 0
+    for name, page in PAGES.items():
+        path, new = ROOT / name, page()
+        old = path.read_text(encoding="utf-8") if path.exists() else ""
+        if new == old:
+            continue
+        stale += 1
+        if check:
+            lines = difflib.unified_diff(
+                old.splitlines(), new.splitlines(), name, f"{name} (as generated)", lineterm=""
+            )
+            print("\n".join(list(lines)[:20]), file=sys.stderr)
+        else:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(new, encoding="utf-8")
+            print(f"written: {name}")
+    if check and stale:
+        print(f"{stale} generated pages are out of date: run `make docs` and commit them", file=sys.stderr)
+    return int(check and stale > 0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
