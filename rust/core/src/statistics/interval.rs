@@ -5,13 +5,17 @@ use crate::special::{normal_isf, student_two_sided_isf};
 /// What is needed to give an interval at any level. Every form covers sampling and certificate.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Interval {
-    /// Distances with bounded differences: changing one row of n moves them by at most 1/n.
+    /// Distances that are a largest difference of shares over sets, clipped to `[0, 1]`:
+    /// `[low - bias - w, high + u]` with `w = sqrt((1/n + 1/m) ln(2/alpha) / 2)`.
     ///
-    /// `[low - bias - w, high + w]` clipped to `[0, 1]`, `w = sqrt((1/n + 1/m) ln(2/alpha) / 2)`.
-    /// Upper limit and, with `bias` an upper bound on the mean excess of the plug-in value, lower
-    /// limit hold by McDiarmid (1989). For `ks`, `bias` is 0: Massart's constant for the
-    /// difference of two empirical processes, whose tail is largest when both distributions agree
-    /// (variance at most `(1/n + 1/m) / 4`, and Piterbarg's constant by Cauchy-Schwarz).
+    /// Upper limit: the true distance is attained on one fixed set, where the observed difference of
+    /// shares is at most the value and has variance at most `(1/n + 1/m) / 4`; so
+    /// `u = z sqrt(1/n + 1/m) / 2` plus a continuity correction `(1/n + 1/m) / 2`, and never more
+    /// than Hoeffding's `w`. Lower limit: changing one row of n moves the distance by at most 1/n, so
+    /// it holds by McDiarmid (1989) with `bias` an upper bound on the mean excess of the value. For
+    /// `ks`, `bias` is 0: Massart's constant for the difference of two empirical processes, whose
+    /// tail is largest when both distributions agree (variance as above, and Piterbarg's constant
+    /// by the inequality of Cauchy and Schwarz).
     BoundedDifference {
         /// Certified bounds of the value.
         bounds: (f64, f64),
@@ -74,7 +78,11 @@ impl Interval {
                 inverse_rows,
             } => {
                 let w = mcdiarmid(inverse_rows, alpha);
-                ((bounds.0 - bias - w).max(0.0), (bounds.1 + w).min(1.0))
+                let normal = 0.5 * (two_sided(alpha) * libm::sqrt(inverse_rows) + inverse_rows);
+                (
+                    (bounds.0 - bias - w).max(0.0),
+                    (bounds.1 + w.min(normal)).min(1.0),
+                )
             }
             Interval::Normal {
                 bounds,

@@ -63,44 +63,36 @@ pub(super) fn distance(
     for step in steps.iter() {
         let cell = step.cell;
         if let Some(end) = previous {
-            // Between cells both functions are constant. Halves, so that the width cannot overflow.
-            let half = (0.5 * cell.low - 0.5 * end).max(0.0);
-            let area = 2.0 * (half * gap(step.left, step.left).abs());
+            // Between cells both functions are constant.
+            let area = rectangle(end, cell.low, gap(step.left, step.left).abs());
             low.push(area);
             high.push(area);
-            bias.push(2.0 * (half * deviation(step.left)));
-            null.push(2.0 * (half * pooled(step.left)));
+            bias.push(rectangle(end, cell.low, deviation(step.left)));
+            null.push(rectangle(end, cell.low, pooled(step.left)));
         }
         previous = Some(cell.high);
-        let half = 0.5 * cell.high - 0.5 * cell.low;
-        if half <= 0.0 || half.is_nan() {
+        let width = cell.high - cell.low;
+        if width <= 0.0 || width.is_nan() {
             continue;
         }
         exact = false;
-        let (up, down) = (
-            gap(step.right, step.left).max(0.0),
-            -gap(step.left, step.right).min(0.0),
-        );
-        let (left, right) = (gap(step.left, step.left), gap(step.right, step.right));
-        bias.push(2.0 * (half * deviation(step.left).max(deviation(step.right))));
-        null.push(2.0 * (half * pooled(step.left).max(pooled(step.right))));
+        let across = |height| rectangle(cell.low, cell.high, height);
+        bias.push(across(deviation(step.left).max(deviation(step.right))));
+        null.push(across(pooled(step.left).max(pooled(step.right))));
+        // Range of h = F - G inside the cell, and h at its end.
+        let (least, most) = (gap(step.left, step.right), gap(step.right, step.left));
+        let end = gap(step.right, step.right);
         let offsets = (cell.offset_reference / n, cell.offset_current / m);
         let slack = cell.offset_error.abs() * (1.0 / n + 1.0 / m)
-            + 8.0 * f64::EPSILON * (2.0 * half * right.abs() + offsets.0.abs() + offsets.1.abs());
-        let area = 2.0 * half * right - (offsets.0 - offsets.1);
+            + 8.0 * f64::EPSILON * (width * end.abs() + offsets.0.abs() + offsets.1.abs());
+        let area = width * end - (offsets.0 - offsets.1);
         if area.is_finite() && slack.is_finite() {
             low.push((area.abs() - slack).max(0.0));
-            high.push(2.0 * half * chord(area / (2.0 * half), up, down) + slack);
+            high.push(width * chord(area / width, most.max(0.0), -least.min(0.0)) + slack);
         } else {
-            // Offsets beyond f64: what the edges alone say.
-            let least = if up == 0.0 || down == 0.0 {
-                left.abs().min(right.abs())
-            } else {
-                0.0
-            };
-            let most = up.max(down).max(left.abs()).max(right.abs());
-            low.push(2.0 * (half * least));
-            high.push(2.0 * (half * most));
+            // Offsets beyond f64: what the range of h alone says.
+            low.push(across(least.max(-most).max(0.0)));
+            high.push(across(most.abs().max(least.abs())));
         }
     }
     let value = sum(low) / scale;
@@ -136,6 +128,16 @@ pub(super) fn distance(
         outcome = outcome.with_interval(interval, context);
     }
     Ok(outcome)
+}
+
+/// `(to - from) * height` without overflow of the width.
+fn rectangle(from: f64, to: f64, height: f64) -> f64 {
+    let width = to - from;
+    if width.is_finite() {
+        width.max(0.0) * height
+    } else {
+        2.0 * ((0.5 * to - 0.5 * from) * height)
+    }
 }
 
 /// Largest mean of `|h|` for `h` in `[-down, up]` with mean `mean`: the chord of a convex function.

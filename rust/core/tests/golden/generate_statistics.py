@@ -25,8 +25,16 @@ VERSIONS = {"scipy": scipy.__version__, "mpmath": mp.__version__, "numpy": np.__
 
 
 def spell(x):
-    x = float(x)
-    return x if math.isfinite(x) else {True: "NaN"}.get(math.isnan(x), "Infinity" if x > 0 else "-Infinity")
+    return x if isinstance(x, str) else float(x)
+
+
+def digits(content):
+    """Floats as strings: readers of JSON numbers are not all correctly rounded."""
+    if isinstance(content, float):
+        return repr(content)
+    if isinstance(content, dict):
+        return {k: digits(v) for k, v in content.items()}
+    return [digits(v) for v in content] if isinstance(content, list) else content
 
 
 # --- special functions ---------------------------------------------------------------------------
@@ -100,15 +108,13 @@ def special():
     out["binomial_sf"] = []
     for k, n, p in [(1, 1, 0.5), (3, 10, 0.2), (10, 10, 0.3), (0, 5, 0.1), (500, 1000, 0.5), (900, 1000, 0.5), (30, 1000, 0.5),
                     (510_000, 1_000_000, 0.5), (5, 1_000_000, 1e-6)]:
-        total = mp.betainc(k, n - k + 1, 0, mp.mpf(p), regularized=True) if k else mp.mpf(1)
-        if n > 10_000 and k > 100:
-            q = mp.mpf(p)
-            term = mp.exp(mp.loggamma(n + 1) - mp.loggamma(k + 1) - mp.loggamma(n - k + 1) + k * mp.log(q) + (n - k) * mp.log(1 - q))
-            total, i = mp.mpf(0), k
-            while term > total * mp.mpf("1e-30"):
-                total += term
-                term *= mp.mpf(n - i) / (i + 1) * q / (1 - q)
-                i += 1
+        q = mp.mpf(p)  # terms upwards from k, by their ratio
+        term = mp.binomial(n, k) * q**k * (1 - q) ** (n - k)
+        total, i = mp.mpf(0), k
+        while i <= n and (i <= n * p or term > total * mp.mpf("1e-30")):
+            total += term
+            term *= mp.mpf(n - i) / (i + 1) * q / (1 - q)
+            i += 1
         out["binomial_sf"].append([k, n, p, spell(total)])
     return out
 
@@ -158,7 +164,7 @@ def numeric(name, x, y):
             try:
                 rec[f"variance_{side}"] = spell(var(s))
             except OverflowError:
-                rec[f"variance_{side}"] = "Infinity"
+                rec[f"variance_{side}"] = math.inf
         if len(fx) > 1 and len(fy) > 1 and fx.std() + fy.std() > 0 and np.abs(fx).max() < 1e150:
             t = stats.ttest_ind(fy, fx, equal_var=False)
             ci = t.confidence_interval(0.95)
@@ -255,7 +261,7 @@ def main():
               "by": list(map(float, multipletests(p, method="fdr_by")[1]))}
     for path, content in (("special.json", {"versions": VERSIONS, **special()}),
                           ("statistics.json", {"versions": VERSIONS, "numeric": nums, "tables": tables, "rates": rates, "adjust": adjust})):
-        (HERE / path).write_text(json.dumps(content, indent=1, allow_nan=False) + "\n")
+        (HERE / path).write_text(json.dumps(digits(content), indent=1, allow_nan=False) + "\n")
 
 
 if __name__ == "__main__":
