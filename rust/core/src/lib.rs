@@ -2,10 +2,12 @@
 
 pub mod codec;
 pub mod column;
+pub mod compare;
 pub mod decide;
 pub mod error;
 pub mod kernels;
 pub mod pair;
+pub mod profile;
 pub mod row;
 pub mod special;
 pub mod states;

@@ -2,6 +2,10 @@
 #![doc = "\nNothing here knows Python; nothing in the core knows files."]
 
 pub mod error;
+pub mod parquet;
+pub mod paths;
+pub mod rle;
+pub mod scan;
 pub mod source;
 
 pub use error::{Error, Result};

@@ -1,7 +1,6 @@
 //! From the reference's keys to its grid: heavy cells are looked into until each is light or one
 //! value, then neighbours are joined into cells.
 
-use crate::kernels::key;
 use crate::states::grid::{Domain, Grid};
 use crate::states::key_histogram::{KeyHistogram, KeyHistogramBuilder};
 
@@ -269,6 +268,7 @@ pub fn grid_of(segments: &[Segment], base: Domain, mean: f64, attempt: usize) ->
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernels::key;
     use crate::states::grid::{Frame, GridCounts};
 
     fn grid_for(values: &[f64]) -> (Grid, GridCounts) {

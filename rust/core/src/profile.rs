@@ -1,0 +1,442 @@
+//! Profiles: the states of every column and group, and the file that holds them.
+//!
+//! A file is `magic | content length | metadata length | content | metadata | BLAKE3 of all before`.
+//! `content` (schema, grids, states) is canonical and [`Profile::digest`] is its hash; `metadata` (roles,
+//! coverage, sources, errors) is JSON outside of it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use crate::codec::{Reader, Writer};
+use crate::column::{ColumnPlan, ColumnState, Frozen, Kind};
+use crate::states::categories::Dictionary;
+use crate::states::grid::{Frame, Grid};
+use crate::value::Logical;
+use crate::{Error, Result};
+
+/// First bytes of every profile file; the last one is the format version.
+pub const MAGIC: [u8; 8] = *b"TGPROF\x00\x01";
+
+/// Which rows a set of states counts.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct GroupKey {
+    /// Start and end (exclusive) of the window, microseconds since 1970-01-01 UTC.
+    pub window: Option<(i64, i64)>,
+    /// Version of the model.
+    pub model_version: Option<String>,
+    /// Columns of the cut and the segment; a row without a value is in segment `(missing)`.
+    pub segment: Option<(String, String)>,
+}
+
+/// One column of a profile.
+#[derive(Debug, Clone)]
+pub struct Column {
+    /// Name.
+    pub name: String,
+    /// Logical type.
+    pub logical: Logical,
+    /// Kind.
+    pub kind: Kind,
+    /// Grid or dictionary of the reference.
+    pub frozen: Frozen,
+    /// The same for the compact states of segments.
+    compact: Frozen,
+}
+
+impl Column {
+    /// A column with what its reference froze.
+    pub fn new(name: String, logical: Logical, kind: Kind, frozen: Frozen) -> Self {
+        let compact = match &frozen {
+            Frozen::Grid(frame) => Frozen::Grid(Frame::new(frame.grid.nest())),
+            other => other.clone(),
+        };
+        Self {
+            name,
+            logical,
+            kind,
+            frozen,
+            compact,
+        }
+    }
+
+    /// Plan of the states of a group fed from a source of type `source`.
+    pub fn plan(&self, source: Logical, compact: bool) -> ColumnPlan {
+        ColumnPlan {
+            name: self.name.clone(),
+            logical: self.logical,
+            source,
+            kind: self.kind,
+            frozen: if compact {
+                self.compact.clone()
+            } else {
+                self.frozen.clone()
+            },
+            compact,
+        }
+    }
+
+    /// Content hash of the grid or dictionary.
+    pub fn frozen_id(&self) -> String {
+        match &self.frozen {
+            Frozen::Grid(frame) => frame.grid.id(),
+            Frozen::Dictionary(d) => d.id(),
+            Frozen::Nothing => String::new(),
+        }
+    }
+
+    fn same(&self, other: &Self) -> bool {
+        self.name == other.name
+            && self.logical == other.logical
+            && self.kind == other.kind
+            && self.frozen_id() == other.frozen_id()
+    }
+}
+
+/// A column or unit that could not be profiled, and why.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// `column`, `unit` or `schema`.
+    pub kind: String,
+    /// Column or unit.
+    pub name: String,
+    /// What is wrong and what would be accepted.
+    pub message: String,
+    /// Rows concerned, when known.
+    pub rows: Option<u64>,
+}
+
+/// What surrounds the content: never part of the digest.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Metadata {
+    /// Columns in the order of the source.
+    pub order: Vec<String>,
+    /// Role of each column.
+    pub roles: BTreeMap<String, String>,
+    /// Roles that were inferred rather than given.
+    pub inferred: BTreeSet<String>,
+    /// Units counted here.
+    pub coverage: BTreeSet<String>,
+    /// Sources as given, with sizes.
+    pub sources: Vec<serde_json::Value>,
+    /// Columns and units left out.
+    pub problems: Vec<Problem>,
+    /// Options of the scan that readers need (cuts, time zone).
+    pub options: serde_json::Value,
+    /// Version of tidegauge that wrote the profile.
+    pub version: String,
+}
+
+/// States of one group: one per column, in the order of the columns.
+pub type States = Vec<ColumnState>;
+
+/// A profile.
+#[derive(Debug, Clone)]
+pub struct Profile {
+    /// Columns, ascending by name.
+    pub columns: Vec<Column>,
+    /// States of each group.
+    pub groups: BTreeMap<GroupKey, States>,
+    /// What surrounds the content.
+    pub metadata: Metadata,
+}
+
+impl Profile {
+    /// Position of a column.
+    pub fn column(&self, name: &str) -> Option<usize> {
+        self.columns
+            .binary_search_by(|c| c.name.as_str().cmp(name))
+            .ok()
+    }
+
+    /// Rows of all groups that are not segments.
+    pub fn rows(&self) -> u64 {
+        let totals = self.groups.iter().filter(|(k, _)| k.segment.is_none());
+        totals
+            .filter_map(|(_, s)| s.first().map(|s| s.counts.rows()))
+            .sum()
+    }
+
+    /// States of all rows: the merge of the groups that are not segments.
+    pub fn total(&self) -> Result<States> {
+        let mut total: States = self
+            .columns
+            .iter()
+            .map(|c| c.plan(c.logical, false).empty())
+            .collect();
+        for (_, states) in self.groups.iter().filter(|(k, _)| k.segment.is_none()) {
+            for (a, b) in total.iter_mut().zip(states) {
+                a.merge(b)?;
+            }
+        }
+        Ok(total)
+    }
+
+    /// Hash of the content.
+    pub fn digest(&self) -> String {
+        format!("b3:{}", blake3::hash(&self.content()).to_hex())
+    }
+
+    /// Adds the rows of another profile against the same reference.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        if self.columns.len() != other.columns.len() {
+            return Err(Error::incompatible(format!(
+                "profiles of {} and {} columns; profile both against one reference",
+                self.columns.len(),
+                other.columns.len()
+            )));
+        }
+        if let Some((a, b)) = self
+            .columns
+            .iter()
+            .zip(&other.columns)
+            .find(|(a, b)| !a.same(b))
+        {
+            return Err(Error::incompatible(format!(
+                "column {:?} (grid {}) and {:?} (grid {}) differ; profile both against one reference",
+                a.name,
+                a.frozen_id(),
+                b.name,
+                b.frozen_id()
+            )));
+        }
+        if let Some(unit) = self
+            .metadata
+            .coverage
+            .intersection(&other.metadata.coverage)
+            .next()
+        {
+            return Err(Error::Overlap(format!(
+                "unit {unit:?} is in both profiles; it would be counted twice"
+            )));
+        }
+        for (key, states) in &other.groups {
+            match self.groups.get_mut(key) {
+                None => {
+                    self.groups.insert(key.clone(), states.clone());
+                }
+                Some(mine) => {
+                    for (a, b) in mine.iter_mut().zip(states) {
+                        a.merge(b)?;
+                    }
+                }
+            }
+        }
+        let meta = &other.metadata;
+        self.metadata.coverage.extend(meta.coverage.iter().cloned());
+        self.metadata.sources.extend(meta.sources.iter().cloned());
+        self.metadata.problems.extend(meta.problems.iter().cloned());
+        Ok(())
+    }
+
+    fn content(&self) -> Vec<u8> {
+        let mut w = Writer::new();
+        w.varint(self.columns.len() as u64);
+        for c in &self.columns {
+            w.bytes(c.name.as_bytes());
+            // A logical type is a small JSON object with a fixed order of fields.
+            w.bytes(&serde_json::to_vec(&c.logical).unwrap_or_default());
+            w.u8(match c.kind {
+                Kind::Numeric => 0,
+                Kind::Categorical => 1,
+            });
+            match &c.frozen {
+                Frozen::Nothing => w.u8(0),
+                Frozen::Grid(frame) => {
+                    w.u8(1);
+                    frame.grid.encode(&mut w);
+                }
+                Frozen::Dictionary(d) => {
+                    w.u8(2);
+                    d.encode(&mut w);
+                }
+            }
+        }
+        w.varint(self.groups.len() as u64);
+        let text = |w: &mut Writer, s: &str| w.bytes(s.as_bytes());
+        for (key, states) in &self.groups {
+            w.u8(u8::from(key.window.is_some())
+                | u8::from(key.model_version.is_some()) << 1
+                | u8::from(key.segment.is_some()) << 2);
+            if let Some((start, end)) = key.window {
+                w.u64(start as u64);
+                w.u64(end as u64);
+            }
+            if let Some(v) = &key.model_version {
+                text(&mut w, v);
+            }
+            if let Some((by, value)) = &key.segment {
+                text(&mut w, by);
+                text(&mut w, value);
+            }
+            for s in states {
+                let mut inner = Writer::new();
+                s.encode(&mut inner);
+                w.bytes(&inner.into_bytes());
+            }
+        }
+        w.into_bytes()
+    }
+
+    /// The bytes of a profile file.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        let content = self.content();
+        let metadata = serde_json::to_vec(&self.metadata).unwrap_or_default();
+        let mut out = MAGIC.to_vec();
+        out.extend((content.len() as u64).to_le_bytes());
+        out.extend((metadata.len() as u64).to_le_bytes());
+        out.extend(content);
+        out.extend(metadata);
+        out.extend(blake3::hash(&out).as_bytes());
+        out
+    }
+
+    /// Reads a profile file. Never panics; accepted bytes re-encode to themselves.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when the bytes are no profile of a version this build reads.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let mut r = Reader::new(bytes);
+        let magic = r.take(8)?;
+        if magic[..7] != MAGIC[..7] {
+            return Err(Error::corrupt(
+                "not a tidegauge profile (other first bytes)",
+            ));
+        }
+        if magic[7] != MAGIC[7] {
+            return Err(Error::corrupt(format!(
+                "profile format version {}; this build reads version {}",
+                magic[7], MAGIC[7]
+            )));
+        }
+        let size = |v: u64| usize::try_from(v).map_err(|_| Error::corrupt("length"));
+        let (content, metadata) = (size(r.u64()?)?, size(r.u64()?)?);
+        let content = r.take(content)?;
+        let metadata = r.take(metadata)?;
+        let checked = bytes.len() - r.remaining();
+        let sum = r.take(32)?;
+        r.finish()?;
+        if blake3::hash(&bytes[..checked]).as_bytes() != sum {
+            return Err(Error::corrupt(
+                "checksum differs: the file was changed or cut",
+            ));
+        }
+        let metadata: Metadata = serde_json::from_slice(metadata)
+            .map_err(|e| Error::corrupt(format!("metadata: {e}")))?;
+        let profile = Self::decode(content, metadata)?;
+        if profile.content() != content {
+            return Err(Error::corrupt("content is not in its canonical form"));
+        }
+        Ok(profile)
+    }
+
+    fn decode(content: &[u8], metadata: Metadata) -> Result<Self> {
+        let mut r = Reader::new(content);
+        let text = |r: &mut Reader<'_>| -> Result<String> {
+            String::from_utf8(r.bytes()?.to_vec())
+                .map_err(|_| Error::corrupt("text that is not UTF-8"))
+        };
+        let n = r.len(4)?;
+        let mut columns: Vec<Column> = Vec::with_capacity(n);
+        for _ in 0..n {
+            let name = text(&mut r)?;
+            if columns.last().is_some_and(|c| c.name >= name) {
+                return Err(Error::corrupt("columns out of order"));
+            }
+            let logical = serde_json::from_slice(r.bytes()?)
+                .map_err(|e| Error::corrupt(format!("logical type: {e}")))?;
+            let kind = match r.u8()? {
+                0 => Kind::Numeric,
+                1 => Kind::Categorical,
+                k => return Err(Error::corrupt(format!("kind {k}; 0 or 1"))),
+            };
+            let frozen = match (r.u8()?, kind) {
+                (1, Kind::Numeric) => Frozen::Grid(Frame::new(Grid::decode(&mut r)?)),
+                (2, Kind::Categorical) => Frozen::Dictionary(Dictionary::decode(&mut r)?),
+                (f, _) => {
+                    return Err(Error::corrupt(format!(
+                        "frozen part {f} of column {name:?}"
+                    )));
+                }
+            };
+            columns.push(Column::new(name, logical, kind, frozen));
+        }
+        let n = r.len(1)?;
+        let mut groups = BTreeMap::new();
+        for _ in 0..n {
+            let flags = r.u8()?;
+            if flags > 7 {
+                return Err(Error::corrupt("group flags"));
+            }
+            let mut key = GroupKey::default();
+            if flags & 1 != 0 {
+                key.window = Some((r.u64()? as i64, r.u64()? as i64));
+            }
+            if flags & 2 != 0 {
+                key.model_version = Some(text(&mut r)?);
+            }
+            if flags & 4 != 0 {
+                key.segment = Some((text(&mut r)?, text(&mut r)?));
+            }
+            let mut states = Vec::with_capacity(columns.len());
+            for c in &columns {
+                let plan = c.plan(c.logical, key.segment.is_some());
+                let mut inner = Reader::new(r.bytes()?);
+                states.push(ColumnState::decode(&mut inner, &plan)?);
+                inner.finish()?;
+            }
+            groups.insert(key, states);
+        }
+        r.finish()?;
+        Ok(Self {
+            columns,
+            groups,
+            metadata,
+        })
+    }
+
+    /// Builds the column of a reference once its keys are known: used by scans.
+    pub fn frozen_column(
+        name: &str,
+        logical: Logical,
+        kind: Kind,
+        grid: Option<Grid>,
+        dictionary: Option<Arc<Dictionary>>,
+    ) -> Column {
+        let frozen = match (grid, dictionary) {
+            (Some(g), _) => Frozen::Grid(Frame::new(g)),
+            (None, Some(d)) => Frozen::Dictionary(d),
+            (None, None) => Frozen::Nothing,
+        };
+        Column::new(name.to_owned(), logical, kind, frozen)
+    }
+}
+
+/// Role of a column from its name, type and reference values, for roles that were not given.
+///
+/// Unique integers and strings are `id`; the usual names of times, labels, scores and predictions
+/// are taken at their word; everything else is a `feature`.
+pub fn infer_role(name: &str, logical: Logical, state: &ColumnState) -> &'static str {
+    let lower = name.to_ascii_lowercase();
+    let rows = state.counts.finite;
+    let (distinct, error) = state.distinct.estimate();
+    let unique =
+        rows >= 50 && distinct + 4.0 * error >= rows as f64 && distinct >= 0.8 * rows as f64;
+    match logical {
+        Logical::Timestamp { .. }
+            if matches!(
+                lower.as_str(),
+                "ts" | "timestamp" | "time" | "datetime" | "event_time" | "event_timestamp"
+            ) =>
+        {
+            "time"
+        }
+        Logical::Int | Logical::UInt | Logical::String | Logical::Binary if unique => "id",
+        _ if matches!(lower.as_str(), "label" | "target" | "y") => "label",
+        _ if lower == "score" || lower.starts_with("score_") => "score",
+        _ if matches!(lower.as_str(), "prediction" | "predicted" | "y_pred") => "prediction",
+        _ => "feature",
+    }
+}
