@@ -1,0 +1,314 @@
+"""What a report shows, worked out once from the record and shared by every rendering."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from ._text import mapping, objects, to_float, visible, window_label
+
+Row = Mapping[str, Any]
+
+SEVERITY = {"error": 5, "fail": 4, "warn": 3, "inconclusive": 2, "not_evaluated": 1, "ok": 0}
+"""Verdicts, the one to read first with the largest number."""
+
+BESIDE = frozenset({"missing_rate", "new_category_mass", "schema"})
+"""Statistics that decide beside the one on the distribution of the column."""
+
+MOVED = frozenset({"warn", "fail"})
+"""Verdicts that say a difference was found."""
+
+
+@dataclass(frozen=True)
+class Window:
+    """One time window of the current data, or all of it."""
+
+    start: str | None
+    end: str | None
+    rows: int | None = None
+    verdict: str | None = None
+
+    @property
+    def key(self) -> tuple[str | None, str | None]:
+        """Identity of the window."""
+        return (self.start, self.end)
+
+    @property
+    def label(self) -> str:
+        """Short name for headings."""
+        return window_label(self.start, self.end)
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """The verdict on one feature in one window, against one baseline, in one segment."""
+
+    feature: str
+    kind: str
+    role: str
+    baseline: str
+    window: Window
+    segment: str | None
+    verdict: str
+    rank: int | None
+    message: str
+    lead: Row | None
+    """The deciding row with the largest value over fail limit."""
+    ratio: float | None
+    """Value over fail limit of `lead`."""
+
+    @property
+    def severity(self) -> int:
+        """Order of reading."""
+        return SEVERITY.get(self.verdict, 1)
+
+    @property
+    def order(self) -> tuple[float, ...]:
+        """Sort key: worst first, then by rank of the engine, then by size."""
+        return (-self.severity, *_size(self.ratio), math.inf if self.rank is None else self.rank)
+
+
+@dataclass
+class Feature:
+    """All judgements on one column over the whole population."""
+
+    name: str
+    kind: str
+    role: str
+    cells: dict[str, dict[tuple[str | None, str | None], Judgement]] = field(default_factory=dict)
+
+    def judged(self, baseline: str) -> list[Judgement]:
+        """Judgements against `baseline` that came to a verdict."""
+        return [j for j in self.cells.get(baseline, {}).values() if j.verdict != "not_evaluated"]
+
+    def moved(self, baseline: str) -> int:
+        """Windows in which the column differs (warn or fail) from `baseline`."""
+        return sum(j.verdict in MOVED for j in self.judged(baseline))
+
+    def worst(self, baseline: str) -> Judgement | None:
+        """The judgement against `baseline` to read first."""
+        return min(self.cells.get(baseline, {}).values(), key=lambda j: j.order, default=None)
+
+
+@dataclass
+class Segment:
+    """Verdicts in one segment, against the same segment of the reference."""
+
+    label: str
+    verdicts: Counter[str]
+    worst: Judgement
+    n_current: int | None
+
+
+@dataclass
+class View:
+    """Everything a report shows."""
+
+    verdict: str
+    title: str
+    model: str
+    windows: list[Window]
+    baselines: list[str]
+    features: list[Feature]
+    segments: list[Segment]
+    deciding: list[Row]
+    share_drifted: dict[tuple[str, tuple[str | None, str | None]], Row]
+    row_count: int
+    rows: list[Row]
+
+    @property
+    def main(self) -> str:
+        """The baseline that findings are told against."""
+        return self.baselines[0] if self.baselines else "reference"
+
+    def verdicts(self, baseline: str) -> Counter[str]:
+        """Worst verdict of each feature against `baseline`, counted."""
+        found = (feature.worst(baseline) for feature in self.features)
+        return Counter(j.verdict for j in found if j is not None)
+
+    def findings(self) -> list[Feature]:
+        """Features to look at, worst first: errors, fails, warnings, then inconclusive ones."""
+        return [f for f in self.features if _worst_severity(f, self.baselines) >= 2]
+
+
+def build(record: Mapping[str, Any]) -> View:
+    """Work out the view of a record (the content of report.json)."""
+    result = mapping(record.get("result"))
+    rows: list[Row] = objects(result.get("rows"))
+    windows = _windows(result, rows)
+    judgements = _judgements(rows, {window.key: window for window in windows})
+    baselines = _baselines(judgements)
+    model = mapping(result.get("model"))
+    name = " ".join(str(model[key]) for key in ("name", "version") if model.get(key))
+    return View(
+        verdict=str(result.get("verdict") or "not_evaluated"),
+        title=str(result.get("title") or model.get("name") or "Drift report"),
+        model=name,
+        windows=windows,
+        baselines=baselines,
+        features=_features((j for j in judgements if j.segment is None), baselines),
+        segments=_segments(j for j in judgements if j.segment is not None),
+        deciding=sorted((row for row in rows if row.get("decides") is True), key=_row_order),
+        share_drifted={
+            (str(row.get("baseline")), window_key(row)): row
+            for row in rows
+            if row.get("statistic") == "share_drifted" and row.get("segment_by") is None
+        },
+        row_count=len(rows),
+        rows=rows,
+    )
+
+
+def segment_label(row: Row) -> str | None:
+    """``carrier = UA``; None for the whole population. A missing value reads ``(missing)``."""
+    by, value = row.get("segment_by"), row.get("segment_value")
+    if by is None:
+        return None
+    names = by if isinstance(by, (list, tuple)) else [by]
+    values = value if isinstance(value, (list, tuple)) else [value]
+    if len(names) != len(values):
+        names, values = ["/".join(map(str, names))], ["/".join(map(str, values))]
+    return ", ".join(
+        f"{visible(str(n))} = {'(missing)' if v is None else visible(str(v)) or '(empty)'}"
+        for n, v in zip(names, values, strict=True)
+    )
+
+
+def window_key(row: Row) -> tuple[str | None, str | None]:
+    """Identity of the window a row belongs to."""
+    start, end = row.get("window_start"), row.get("window_end")
+    return (None if start is None else str(start), None if end is None else str(end))
+
+
+def over_limit(row: Row) -> float | None:
+    """Value over fail limit; None when the row has no such limit."""
+    value, limit = to_float(row.get("value")), to_float(row.get("fail_at"))
+    if value is None or limit is None or math.isnan(value) or not limit > 0:
+        return None
+    return value / limit
+
+
+def _size(ratio: float | None) -> tuple[float]:
+    return (math.inf if ratio is None or math.isnan(ratio) else -ratio,)
+
+
+def _row_order(row: Row) -> tuple[Any, ...]:
+    severity = SEVERITY.get(str(row.get("verdict")), 1)
+    return (
+        -severity,
+        row.get("segment_by") is not None,
+        *_size(over_limit(row)),
+        str(row.get("feature")),
+        str(window_key(row)),
+    )
+
+
+def _worst_severity(feature: Feature, baselines: list[str]) -> int:
+    found = (feature.worst(baseline) for baseline in baselines)
+    return max((j.severity for j in found if j is not None), default=0)
+
+
+def _windows(result: Mapping[str, Any], rows: list[Row]) -> list[Window]:
+    found: dict[tuple[str | None, str | None], Window] = {}
+    for entry in objects(result.get("windows")):
+        key = window_key({"window_start": entry.get("start"), "window_end": entry.get("end")})
+        n, verdict = entry.get("rows"), entry.get("verdict")
+        found[key] = Window(*key, n if isinstance(n, int) else None, verdict and str(verdict))
+    for row in rows:
+        key = window_key(row)
+        # The row of a column that is missing altogether may carry no window: not a window.
+        if key not in found and (key != (None, None) or not found):
+            found[key] = Window(*key)
+    return list(found.values())
+
+
+def _judgements(rows: list[Row], windows: dict[tuple[str | None, str | None], Window]) -> list[Judgement]:
+    verdicts: dict[tuple[Any, ...], Row] = {}
+    deciding: dict[tuple[Any, ...], list[Row]] = {}
+    for row in rows:
+        if row.get("feature") == "*":
+            continue
+        key = (
+            str(row.get("baseline") or "reference"),
+            segment_label(row),
+            str(row.get("feature")),
+            window_key(row),
+        )
+        if row.get("statistic") == "verdict":
+            verdicts[key] = row
+        elif row.get("decides") is True:
+            deciding.setdefault(key, []).append(row)
+    found = []
+    for key in dict.fromkeys([*verdicts, *deciding]):
+        parts = sorted(deciding.get(key, []), key=_row_order)
+        lead = parts[0] if parts else None
+        if lead is not None and lead.get("verdict") == "ok":
+            # Nothing stands out: the column is then read by its distribution.
+            lead = next((part for part in parts if part.get("statistic") not in BESIDE), lead)
+        row = verdicts.get(key) or parts[0]
+        ratio = over_limit(lead) if lead is not None else to_float(row.get("value"))
+        rank = row.get("rank")
+        found.append(
+            Judgement(
+                feature=key[2],
+                kind=str(row.get("kind") or (lead or {}).get("kind") or ""),
+                role=str(row.get("role") or "feature"),
+                baseline=key[0],
+                window=windows.get(key[3]) or Window(*key[3]),
+                segment=key[1],
+                verdict=str(row.get("verdict") or "not_evaluated"),
+                rank=rank if isinstance(rank, int) else None,
+                message=str(row.get("message") or (lead or {}).get("message") or ""),
+                lead=lead,
+                ratio=ratio,
+            )
+        )
+    return found
+
+
+def _baselines(judgements: list[Judgement]) -> list[str]:
+    order = {"reference": 0, "previous": 1}
+    return sorted(dict.fromkeys(j.baseline for j in judgements), key=lambda b: (order.get(b, len(order)), b))
+
+
+def _features(judgements: Iterable[Judgement], baselines: list[str]) -> list[Feature]:
+    found: dict[str, Feature] = {}
+    for j in judgements:
+        feature = found.setdefault(j.feature, Feature(j.feature, j.kind, j.role))
+        feature.cells.setdefault(j.baseline, {})[j.window.key] = j
+
+    def order(feature: Feature) -> tuple[Any, ...]:
+        worst = [feature.worst(baseline) for baseline in baselines]
+        keys = [(1.0,) if j is None else j.order for j in worst]
+        return (-_worst_severity(feature, baselines), *keys)
+
+    return sorted(found.values(), key=order)
+
+
+def _segments(judgements: Iterable[Judgement]) -> list[Segment]:
+    groups: dict[str, list[Judgement]] = {}
+    for j in judgements:
+        if j.baseline == "reference":
+            groups.setdefault(j.segment or "", []).append(j)
+    found = []
+    for label, members in groups.items():
+        sizes: dict[tuple[str | None, str | None], int] = {}
+        for j in members:
+            n = (j.lead or {}).get("n_current")
+            if isinstance(n, int):
+                sizes[j.window.key] = max(n, sizes.get(j.window.key, 0))
+        found.append(
+            Segment(
+                label,
+                Counter(j.verdict for j in members),
+                min(members, key=lambda j: j.order),
+                sum(sizes.values()) if sizes else None,
+            )
+        )
+    return sorted(
+        found,
+        key=lambda s: (-s.worst.severity, -s.verdicts["fail"], -s.verdicts["warn"], s.label),
+    )

@@ -1,0 +1,221 @@
+"""Sentences in plain words, made from the rows; names of columns stay apart from the words."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ._text import count, interval, number, percent
+
+if TYPE_CHECKING:
+    from ._view import Feature, Judgement, Row, View
+
+
+@dataclass(frozen=True)
+class Name:
+    """A string from the data or configuration, set apart from our own words by each rendering."""
+
+    text: str
+
+
+Sentence = list[str | Name]
+
+WORD = {
+    "ok": "OK",
+    "warn": "Warn",
+    "fail": "Fail",
+    "inconclusive": "Inconclusive",
+    "error": "Error",
+    "not_evaluated": "Not evaluated",
+}
+"""Verdicts as shown."""
+
+LETTER = {"ok": "ok", "warn": "W", "fail": "F", "inconclusive": "I", "error": "E", "not_evaluated": "n/a"}
+"""Verdicts in the cells of the heatmap."""
+
+MEANING = {
+    "ok": "a shift as large as the fail limit is ruled out",
+    "warn": "the shift is larger than the warn limit, beyond sampling error",
+    "fail": "the shift is larger than the fail limit, beyond sampling error",
+    "inconclusive": "too few effective rows to rule a failing shift out",
+    "error": "could not be computed; never counts as passed",
+    "not_evaluated": "nothing to compare in this window",
+}
+"""Verdicts explained."""
+
+GLOSSARY = {
+    "ks": "Largest gap between the two cumulative distributions. At least this share of the rows moved. "
+    "0 is no difference, 1 no overlap.",
+    "total_variation": "Half the sum of the differences between the shares of each value. Exactly the share of rows "
+    "that would have to change value. 0 is no difference, 1 no common value.",
+    "missing_rate": "Absolute difference between the shares of missing rows; null and NaN both count as missing.",
+    "null_rate": "Share of rows that are null.",
+    "nan_rate": "Share of rows that are NaN (not a number).",
+    "new_category_mass": "Share of current rows whose value the reference never held.",
+    "schema": "Whether the column is there and has the type it had in the reference.",
+    "psi": "Population stability index: sum over cells of (current - reference) x log(current / reference). "
+    "The customary limits .10 and .25 are conventions and depend on rows and cells; it does not decide here.",
+    "jensen_shannon": "Distance between two distributions through their average; 0 is equal.",
+    "kullback_leibler": "Information lost when the reference stands in for the current data; not symmetric.",
+    "hellinger": "Distance between the square roots of the shares; between 0 and 1.",
+    "l_infinity": "Largest difference in the share of any one value.",
+    "wasserstein": "Average distance the values moved, in the unit of the column.",
+    "energy": "Distance between distributions from average distances between and within the two sides.",
+    "mean_shift": "Difference of the means, current less reference.",
+    "quantile_shift": "Largest difference between matching quantiles.",
+    "chi_square": "Test that both sides share one set of category shares; with many rows tiny shifts are found too.",
+    "cramers_v": "Strength of association between side and category; 0 is none, 1 complete.",
+    "range_violation": "Share of current rows outside the smallest and largest reference value.",
+    "distinct_count": "Number of different values.",
+    "volume": "Number of rows.",
+    "share_drifted": "Share of the judged columns of a window that came out as fail.",
+}
+"""Statistics in plain words."""
+
+EXACTNESS = {
+    "exact": "correctly computed from integer counts",
+    "certified": "the true value always lies between the two bounds shown",
+    "estimated": "an estimate with a standard error; decides only where the configuration names it",
+}
+"""How far a number can be trusted, apart from sampling."""
+
+DECIDING_PAIR = frozenset({"ks", "total_variation"})
+"""The statistics that read as a share of rows moved."""
+
+
+def against(baseline: str) -> str:
+    """Name of a baseline within a sentence."""
+    return {"reference": "the reference", "previous": "the previous window"}.get(baseline, f"{baseline} baseline")
+
+
+def value_words(row: Row) -> str:
+    """What a deciding row measured, in plain words."""
+    statistic, value = str(row.get("statistic")), row.get("value")
+    if value is None:
+        return f"{statistic} has no value"
+    if statistic in DECIDING_PAIR:
+        return f"at least {percent(value)} of the rows moved"
+    if statistic == "missing_rate":
+        return f"the share of missing values differs by {percent(value)} of the rows"
+    if statistic == "new_category_mass":
+        return f"{percent(value)} of the rows hold a value the reference never held"
+    return f"{statistic} is {number(value)}"
+
+
+def limits(row: Row) -> str:
+    """The limits of a row, as ``limits 0.05 and 0.1``."""
+    return f"limits {number(row.get('warn_at'))} and {number(row.get('fail_at'))}"
+
+
+def tally(counts: dict[str, int]) -> str:
+    """``2 fail, 1 warn, 17 ok``; a verdict nobody got is left out."""
+    words = {"error": "could not be computed", "inconclusive": "inconclusive", "not_evaluated": "not evaluated"}
+    order = ("error", "fail", "warn", "inconclusive", "not_evaluated", "ok")
+    parts = [f"{counts[v]:,} {words.get(v, v)}" for v in order if counts.get(v)]
+    return ", ".join(parts)
+
+
+def summary(view: View) -> list[Sentence]:
+    """The three sentences on the first screen."""
+    if not view.features:
+        return [
+            ["No column was judged, so nothing can be said about drift."],
+            ["Nothing was found and nothing was ruled out."],
+            ["See the limitations and the data section for what was read."],
+        ]
+    return [_how_many(view), _which(view), _side_by_side(view)]
+
+
+def _how_many(view: View) -> Sentence:
+    judged = count(len(view.features), "column was", "columns were")
+    where = f" in {count(len(view.windows), 'window')}" if len(view.windows) > 1 else ""
+    worst = ", each by its worst window" if len(view.windows) > 1 else ""
+    return [f"{judged} judged{where} against {against(view.main)}{worst}: {tally(view.verdicts(view.main))}."]
+
+
+def _which(view: View) -> Sentence:
+    moved = [(f, j) for f in view.features if (j := f.worst(view.main)) and j.verdict in ("fail", "warn")]
+    if not moved:
+        if view.verdicts(view.main)["inconclusive"]:
+            return ["No column is known to have moved, but some have too few rows to rule it out."]
+        return [f"No column moved beyond its limits from {against(view.main)}."]
+    sentence: Sentence = ["Moved most: "]
+    for i, (feature, j) in enumerate(moved[:3]):
+        if i:
+            sentence.append("; ")
+        sentence.append(Name(feature.name))
+        sentence.append(f" ({value_words(j.lead)}" if j.lead else " (see its row")
+        sentence.append(f", {j.window.label})" if len(view.windows) > 1 else ")")
+    rest = len(moved) - 3
+    sentence.append(f"; and {count(rest, 'more column')}." if rest > 0 else ".")
+    return sentence
+
+
+def _side_by_side(view: View) -> Sentence:
+    if "previous" not in view.baselines or len(view.windows) < 2 or view.main == "previous":
+        if len(view.windows) < 2:
+            return ["There is one window, so a lasting level cannot be told from a new change."]
+        return [f"Windows were compared with {against(view.main)} only, so a season would show in every window."]
+    lasting = [f for f in view.features if f.moved(view.main)]
+    if not lasting:
+        steps = sum(bool(f.moved("previous")) for f in view.features)
+        if steps:
+            return [f"From one window to the next, {count(steps, 'column')} moved while staying near the reference."]
+        return ["No column moved from one window to the next either."]
+    feature = max(lasting, key=lambda f: (f.moved(view.main) - f.moved("previous"), f.moved(view.main)))
+    every, steps = feature.moved(view.main), feature.moved("previous")
+    return [
+        Name(feature.name),
+        f" differs from the reference in {every} of {len(feature.judged(view.main))} windows, but from the previous "
+        f"window in {steps} of {len(feature.judged('previous'))}"
+        if steps < every
+        else f" differs from the reference in {every} of {len(feature.judged(view.main))} windows and from the "
+        f"previous window in {steps} of {len(feature.judged('previous'))}",
+        ": a level or season that lasts shows against the reference in every window, a new change against the "
+        "previous window too.",
+    ]
+
+
+def finding(feature: Feature, view: View) -> Sentence:
+    """One entry of the list of findings: what, how much, where, and in how many windows."""
+    worst = _leading(feature, view)
+    sentence: Sentence = [Name(feature.name), ": "]
+    if worst is None:
+        return sentence
+    row = worst.lead
+    if row is None or worst.verdict == "error" or row.get("value") is None:
+        sentence.append(WORD.get(worst.verdict, worst.verdict).lower())
+        if worst.message:
+            sentence += [", ", Name(worst.message)]
+    else:
+        sentence.append(value_words(row))
+        detail = f" ({row.get('statistic')} {number(row.get('value'))}"
+        if row.get("ci_low") is not None or row.get("ci_high") is not None:
+            detail += f", interval {interval(row.get('ci_low'), row.get('ci_high'))}"
+        sentence.append(f"{detail}; {limits(row)})")
+        if worst.verdict == "inconclusive" and row.get("minimum_detectable") is not None:
+            sentence.append(f", where the smallest shift that could be seen is {number(row['minimum_detectable'])}")
+    if len(view.windows) > 1:
+        sentence.append(f", {worst.window.label}")
+    elif worst.baseline != view.main:
+        sentence.append(f", against {against(worst.baseline)}")
+    sentence.append(".")
+    if len(view.windows) > 1:
+        sentence.append(f" {side_by_side(feature, view)}")
+    return sentence
+
+
+def side_by_side(feature: Feature, view: View) -> str:
+    """Tell in how many windows a column differs from each baseline."""
+    parts = [
+        f"from {against(baseline)} in {feature.moved(baseline)} of {len(judged)}"
+        + (" windows" if baseline == view.main else "")
+        for baseline in view.baselines
+        if (judged := feature.judged(baseline))
+    ]
+    return f"Differs {', '.join(parts)}." if parts else "Not evaluated in any window."
+
+
+def _leading(feature: Feature, view: View) -> Judgement | None:
+    found = [j for baseline in view.baselines if (j := feature.worst(baseline)) is not None]
+    return min(found, key=lambda j: (-j.severity, view.baselines.index(j.baseline)), default=None)
