@@ -702,12 +702,10 @@ fn damaged_files_give_errors_and_never_panic() {
                 );
             }
             for at in 0..bytes.len() {
-                for flip in [1_u8, 0x80, 0xff] {
-                    let mut bytes = bytes.clone();
-                    bytes[at] ^= flip;
-                    fs::write(&broken, &bytes).unwrap();
-                    let _ = read_all(&broken);
-                }
+                let mut bytes = bytes.clone();
+                bytes[at] ^= [1, 0x80, 0xff][at % 3];
+                fs::write(&broken, &bytes).unwrap();
+                let _ = read_all(&broken);
             }
         }
     }
