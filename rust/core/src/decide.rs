@@ -564,32 +564,32 @@ fn explain(row: &Row) -> String {
         Some(Verdict::Error) => because(),
         _ if row.value.is_none() || row.fail_at.is_none() => because(),
         Some(Verdict::Fail) => format!(
-            "{name} is {}, surely above {}: more than the {} that fails",
+            "{name} is {}, at least {}: more than the {} that fails",
             show(row.value),
             show(low),
             show(row.fail_at)
         ),
         Some(Verdict::Warn) => format!(
-            "{name} is {}, surely above {}: more than the {} that warns, not surely above {}",
+            "{name} is {}, at least {}: more than the {} that warns, not yet the {} that fails",
             show(row.value),
             show(low),
             show(row.warn_at),
             show(row.fail_at)
         ),
         Some(Verdict::Ok) => format!(
-            "{name} is {}, surely below {}: less than the {} that fails",
+            "{name} is {}, at most {}: less than the {} that fails",
             show(row.value),
             show(high),
             show(row.fail_at)
         ),
         Some(Verdict::Inconclusive) => format!(
-            "{name} is {}, between {} and {}: {} current rows cannot rule out the {} that fails; \
-             a shift of {} could have been seen",
+            "{name} is {}, between {} and {}: too few rows ({} reference, {} current) to rule out \
+             the {} that fails; a shift of {} could have been seen",
             show(row.value),
             show(low),
             show(high),
-            row.n_current
-                .map_or_else(|| "the".into(), |n| n.to_string()),
+            row.n_reference.unwrap_or(0),
+            row.n_current.unwrap_or(0),
             show(row.fail_at),
             show(row.minimum_detectable)
         ),

@@ -996,3 +996,19 @@ fn the_ks_interval_covers_the_true_distance() {
     }
     assert!(covered >= trials * 95 / 100, "{covered} of {trials}");
 }
+
+#[test]
+fn the_total_variation_interval_covers_the_true_distance_at_small_rows() {
+    // Two categories around one half, where the variance is largest: true distance .1.
+    let mut noise = Noise(9);
+    let (mut covered, trials) = (0, 4000);
+    for _ in 0..trials {
+        let mut draw = |rows: u64, p: f64| (0..rows).filter(|_| noise.uniform() < p).count() as u64;
+        let (a, b) = (draw(40, 0.45), draw(25, 0.55));
+        let (low, high) = run("total_variation", &values(&[a, 40 - a], &[b, 25 - b]))
+            .ci
+            .unwrap();
+        covered += u32::from(low <= 0.1 && 0.1 <= high);
+    }
+    assert!(covered >= trials * 95 / 100, "{covered} of {trials}");
+}
