@@ -186,7 +186,7 @@ def test_every_verdict_is_a_word(verdict: str) -> None:
 
 def test_a_season_is_told_from_a_new_alarm() -> None:
     held = records.small()
-    said = "differs from the reference in 7 of 7 windows, but from the previous window in 0 of 6"
+    said = "differs from the reference in 7 of 7 windows, but from the previous window in 3 of 6"
     for rendered in (Page(render_html(held)).words, render_markdown(held), " ".join(render_text(held, 80).split())):
         assert said in rendered.replace("`", "")
 
@@ -196,6 +196,19 @@ def test_counts_of_the_summary_follow_from_the_rows() -> None:
     assert "5 ok." in render_text(records.calm(), 200)
     assert "No column failed, warned or stayed open." in Page(render_html(records.calm())).words
     assert "5 fail." in render_text(records.alarming(), 200)
+
+
+def test_columns_without_a_verdict_do_not_count_as_judged() -> None:
+    assert (
+        "4 columns were judged against the reference: 1 fail, 1 warn, 1 inconclusive, 1 ok; 1 could not be computed; "
+        "1 had nothing to compare."
+    ) in render_text(records.every_verdict(), 300)
+
+
+def test_an_inconclusive_row_claims_nothing() -> None:
+    line = next(s for s in render_text(records.every_verdict(), 300).splitlines() if ". is_inconclusive" in s)
+    assert "too few effective rows to tell" in line
+    assert "moved" not in line
 
 
 def test_every_value_of_the_heatmap_is_text() -> None:

@@ -17,7 +17,7 @@ from markupsafe import Markup, escape
 
 from . import charts
 from ._text import count, interval, mapping, number, objects, percent, sequence, shorten, to_float, visible
-from ._view import BESIDE, SEVERITY, Judgement, Row, View, build, over_limit, segment_label, window_key
+from ._view import BESIDE, Judgement, Row, View, build, over_limit, segment_label, window_key
 from ._words import (
     EXACTNESS,
     GLOSSARY,
@@ -25,6 +25,7 @@ from ._words import (
     MEANING,
     WORD,
     Name,
+    Quote,
     Sentence,
     against,
     finding,
@@ -121,7 +122,6 @@ def _environment() -> Environment:
         "LETTER": LETTER,
         "MEANING": MEANING,
         "WORD": WORD,
-        "SEVERITY": SEVERITY,
         "against": against,
         "cell": _heat_cell,
         "count": count,
@@ -158,7 +158,11 @@ def _name(text: object, limit: int = 48) -> Markup:
 
 def _sentence(sentence: Sentence) -> Markup:
     return Markup("").join(
-        Markup("<b>{}</b>").format(_name(part.text, 120)) if isinstance(part, Name) else escape(part)
+        _name(part.text, 400)
+        if isinstance(part, Quote)
+        else Markup("<b>{}</b>").format(_name(part.text, 120))
+        if isinstance(part, Name)
+        else escape(part)
         for part in sentence
     )
 
@@ -270,7 +274,9 @@ def _how(view: View) -> dict[str, Any]:
         "variance": _counted((row.get("variance"),) for row in view.deciding if row.get("variance") is not None),
         "exactness": [(word, meaning) for word, meaning in EXACTNESS.items() if _any(view.rows, "exactness", word)],
         "glossary": [(name, GLOSSARY[name]) for name in sorted({key[0] for key in definitions}) if name in GLOSSARY],
-        "verdicts": [(WORD[v], LETTER[v], MEANING[v]) for v in ("fail", "warn", "ok", "inconclusive", "error")],
+        "verdicts": [
+            (v, LETTER[v], MEANING[v]) for v in ("fail", "warn", "ok", "inconclusive", "error", "not_evaluated")
+        ],
     }
 
 

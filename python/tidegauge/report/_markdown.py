@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._text import ABSENT, interval, mapping, number, shorten
 from ._view import Feature, View, build
-from ._words import LETTER, MEANING, WORD, Name, Sentence, finding, summary
+from ._words import LETTER, MEANING, WORD, Name, Quote, Sentence, finding, summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -69,7 +69,10 @@ def code(text: str, limit: int = 60, *, table: bool = False) -> str:
 
 
 def _inline(sentence: Sentence) -> str:
-    return "".join(code(part.text, 120) if isinstance(part, Name) else part for part in sentence)
+    return "".join(
+        code(part.text, 300 if isinstance(part, Quote) else 120) if isinstance(part, Name) else part
+        for part in sentence
+    )
 
 
 def _findings(view: View) -> Iterator[str]:

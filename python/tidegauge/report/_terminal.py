@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._text import columns_wide, interval, mapping, number, shorten, visible
 from ._view import build, over_limit
-from ._words import WORD, Name, Sentence, finding, summary
+from ._words import WORD, Name, Quote, Sentence, finding, summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,4 +118,7 @@ def _line(cells: list[str], sizes: list[int], room: int) -> str:
 
 
 def _plain(sentence: Sentence) -> str:
-    return "".join(shorten(part.text, 80) if isinstance(part, Name) else visible(part) for part in sentence)
+    return "".join(
+        shorten(part.text, 300 if isinstance(part, Quote) else 80) if isinstance(part, Name) else visible(part)
+        for part in sentence
+    )

@@ -18,6 +18,11 @@ class Name:
     text: str
 
 
+@dataclass(frozen=True)
+class Quote(Name):
+    """A message, which may hold strings from the data, and may be longer than a name."""
+
+
 Sentence = list[str | Name]
 
 WORD = {
@@ -109,10 +114,7 @@ def limits(row: Row) -> str:
 
 def tally(counts: dict[str, int]) -> str:
     """``2 fail, 1 warn, 17 ok``; a verdict nobody got is left out."""
-    words = {"error": "could not be computed", "inconclusive": "inconclusive", "not_evaluated": "not evaluated"}
-    order = ("error", "fail", "warn", "inconclusive", "not_evaluated", "ok")
-    parts = [f"{counts[v]:,} {words.get(v, v)}" for v in order if counts.get(v)]
-    return ", ".join(parts)
+    return ", ".join(f"{counts[v]:,} {v}" for v in ("fail", "warn", "inconclusive", "ok") if counts.get(v))
 
 
 def summary(view: View) -> list[Sentence]:
@@ -127,10 +129,18 @@ def summary(view: View) -> list[Sentence]:
 
 
 def _how_many(view: View) -> Sentence:
-    judged = count(len(view.features), "column was", "columns were")
-    where = f" in {count(len(view.windows), 'window')}" if len(view.windows) > 1 else ""
-    worst = ", each by its worst window" if len(view.windows) > 1 else ""
-    return [f"{judged} judged{where} against {against(view.main)}{worst}: {tally(view.verdicts(view.main))}."]
+    counts = view.verdicts(view.main)
+    several = len(view.windows) > 1
+    judged = sum(counts[v] for v in ("fail", "warn", "inconclusive", "ok"))
+    text = f"{count(judged, 'column was', 'columns were')} judged"
+    text += f" in {count(len(view.windows), 'window')}" if several else ""
+    text += f" against {against(view.main)}" + (", each by its worst window" if several else "")
+    text += f": {tally(counts)}" if judged else ""
+    if counts["error"]:
+        text += f"; {counts['error']:,} could not be computed"
+    if counts["not_evaluated"]:
+        text += f"; {counts['not_evaluated']:,} had nothing to compare"
+    return [f"{text}."]
 
 
 def _which(view: View) -> Sentence:
@@ -162,17 +172,16 @@ def _side_by_side(view: View) -> Sentence:
         if steps:
             return [f"From one window to the next, {count(steps, 'column')} moved while staying near the reference."]
         return ["No column moved from one window to the next either."]
-    feature = max(lasting, key=lambda f: (f.moved(view.main) - f.moved("previous"), f.moved(view.main)))
+    # Worst first: the first column whose level lasts longer than it changes makes the point.
+    feature = next((f for f in lasting if f.moved("previous") < f.moved(view.main)), lasting[0])
     every, steps = feature.moved(view.main), feature.moved("previous")
     return [
         Name(feature.name),
-        f" differs from the reference in {every} of {len(feature.judged(view.main))} windows, but from the previous "
-        f"window in {steps} of {len(feature.judged('previous'))}"
-        if steps < every
-        else f" differs from the reference in {every} of {len(feature.judged(view.main))} windows and from the "
-        f"previous window in {steps} of {len(feature.judged('previous'))}",
-        ": a level or season that lasts shows against the reference in every window, a new change against the "
-        "previous window too.",
+        f" differs from the reference in {every} of {count(len(feature.judged(view.main)), 'window')}, "
+        f"{'but' if steps < every else 'and'} from the previous window in {steps} of "
+        f"{len(feature.judged('previous'))}; of {count(len(lasting), 'column')} that left the reference, "
+        f"{sum(bool(f.moved('previous')) for f in lasting)} also moved from one window to the next. "
+        "A season or a level that lasts shows against the reference every time.",
     ]
 
 
@@ -186,9 +195,11 @@ def finding(feature: Feature, view: View) -> Sentence:
     if row is None or worst.verdict == "error" or row.get("value") is None:
         sentence.append(WORD.get(worst.verdict, worst.verdict).lower())
         if worst.message:
-            sentence += [", ", Name(worst.message)]
+            sentence += [", ", Quote(worst.message)]
     else:
-        sentence.append(value_words(row))
+        # An inconclusive row claims nothing: its value is what the rows show, not what moved.
+        claim = "too few effective rows to tell" if worst.verdict == "inconclusive" else value_words(row)
+        sentence.append(claim)
         detail = f" ({row.get('statistic')} {number(row.get('value'))}"
         if row.get("ci_low") is not None or row.get("ci_high") is not None:
             detail += f", interval {interval(row.get('ci_low'), row.get('ci_high'))}"

@@ -164,10 +164,12 @@ def _columns(drawn: Histogram) -> tuple[Markup, int]:
     text: list[Markup] = [_label(2, 9, f"{percent(top)} of rows", "start")] if top else []
     if values:
         low, middle, high = values[0].low, values[len(values) // 2].low, values[-1].high
-        text.append(_label(2, base + 12, _edge(low, "low"), "start"))
+        first = f"below {_edge(values[0].high, 'high')}" if low is None or not math.isfinite(low) else number(low)
+        last = f"from {_edge(values[-1].low, 'low')}" if high is None or not math.isfinite(high) else number(high)
+        text.append(_label(2, base + 12, first, "start"))
         if len(values) > 3:
             text.append(_label(2 + (len(values) // 2) * step, base + 12, _edge(middle, ""), "middle"))
-        text.append(_label(2 + span, base + 12, _edge(high, "high"), "end"))
+        text.append(_label(2 + span, base + 12, last, "end"))
     text += [
         _label(right + i * slot + slot / 2, base + 12, SPECIAL[cell.kind], "middle") for i, cell in enumerate(special)
     ]
