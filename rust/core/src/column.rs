@@ -82,15 +82,26 @@ pub struct ColumnPlan {
     pub frozen: Frozen,
     /// Whether this is the compact form for groups.
     pub compact: bool,
+    /// Whether keys are never coarsened: memory grows with distinct values. For arrays in memory.
+    pub exact: bool,
 }
 
 impl ColumnPlan {
+    /// Most cells of the key histogram.
+    fn cap(&self) -> u32 {
+        match (self.exact, self.compact) {
+            (true, _) => u32::MAX,
+            (false, true) => 512,
+            (false, false) => 4096,
+        }
+    }
+
     /// An empty state.
     pub fn empty(&self) -> ColumnState {
         let body = match (&self.kind, &self.frozen) {
             (Kind::Numeric, frozen) => Body::Numeric {
                 moments: Moments::default(),
-                keys: KeyHistogramBuilder::new(if self.compact { 512 } else { 4096 }),
+                keys: KeyHistogramBuilder::new(self.cap()),
                 grid: match frozen {
                     Frozen::Grid(f) => Some(GridCounts::new(Arc::clone(f))),
                     _ => None,
@@ -170,6 +181,8 @@ pub fn name_of(logical: Logical) -> String {
     }
 }
 
+// A state is one of the two for life; boxing would cost an indirection per block.
+#[allow(clippy::large_enum_variant)]
 #[derive(Debug, Clone)]
 enum Body {
     Numeric {
@@ -581,7 +594,7 @@ impl ColumnState {
             ) => {
                 *moments = Moments::decode(r)?;
                 let decoded = KeyHistogram::decode(r)?;
-                if decoded.cap != if plan.compact { 512 } else { 4096 } {
+                if decoded.cap != plan.cap() {
                     return Err(Error::corrupt("key histogram of another size"));
                 }
                 if decoded.total() != s.counts.finite {

@@ -483,8 +483,7 @@ pub fn compare(
     }
     let total_reference = reference.total()?;
     let mut entries = Vec::new();
-    let mut previous: BTreeMap<(Option<String>, Option<(String, String)>), States> =
-        BTreeMap::new();
+    let mut previous: BTreeMap<GroupKey, States> = BTreeMap::new();
     for (group, states) in &current.groups {
         let base = Row {
             run_id: options.run_id.clone(),
@@ -500,7 +499,10 @@ pub fn compare(
             ..Row::default()
         };
         let before = previous.insert(
-            (group.model_version.clone(), group.segment.clone()),
+            GroupKey {
+                window: None,
+                ..group.clone()
+            },
             states.clone(),
         );
         for baseline in &options.baselines {
@@ -716,7 +718,8 @@ pub fn histograms(reference: &Profile, current: &Profile) -> Result<serde_json::
         let Some((mut cells, mut counts)) = drawn else {
             continue;
         };
-        let special: [(&str, &str, fn(&ColumnState) -> u64); 3] = [
+        type Special = (&'static str, &'static str, fn(&ColumnState) -> u64);
+        let special: [Special; 3] = [
             ("missing", "missing", |s| s.counts.nulls + s.counts.nan),
             ("-inf", "neg_inf", |s| s.counts.neg_inf),
             ("+inf", "pos_inf", |s| s.counts.pos_inf),

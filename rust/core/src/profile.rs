@@ -74,6 +74,7 @@ impl Column {
                 self.frozen.clone()
             },
             compact,
+            exact: false,
         }
     }
 

@@ -53,6 +53,8 @@ pub struct ScanOptions {
     pub threads: usize,
     /// Units that may be set aside before the scan fails.
     pub max_bad_units: usize,
+    /// Never coarsen keys: exact statistics of arrays in memory.
+    pub exact: bool,
 }
 
 /// One cut of the rows into segments.
@@ -1246,6 +1248,7 @@ fn attempt(
                 },
                 frozen: Frozen::Nothing,
                 compact: false,
+                exact: false,
             },
             Some(p) => match p.column(&c.name) {
                 None => {
@@ -1293,6 +1296,7 @@ fn attempt(
             t.plan = c.plan(t.plan.source, false);
         }
     }
+    tasks.iter_mut().for_each(|t| t.plan.exact = options.exact);
     let compact: Vec<ColumnPlan> = tasks
         .iter()
         .zip(&columns)

@@ -1,7 +1,539 @@
-//! The extension module `tidegauge._core`.
+//! The extension module `tidegauge._core`: arguments in, JSON and profiles out, the GIL released
+//! around all work.
+
+mod errors;
+
+use std::collections::BTreeMap;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
+
+use arrow_array::RecordBatchReader;
 use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use pyo3_arrow::input::AnyRecordBatch;
+use serde::de::DeserializeOwned;
+use serde_json::{Value, json};
+use tidegauge_core::column::{Kind, name_of, value_of};
+use tidegauge_core::compare::{self as comparison, CompareOptions, pair_of, rfc3339};
+use tidegauge_core::profile::Profile as CoreProfile;
+use tidegauge_core::states::categories::Categories;
+use tidegauge_core::statistics::{self, Context};
+use tidegauge_io::arrow::ArrowSource;
+use tidegauge_io::parquet::{ParquetOptions, ParquetSource};
+use tidegauge_io::paths::resolve;
+use tidegauge_io::scan::{ScanOptions, profile};
+use tidegauge_io::source::Source;
+
+use crate::errors::{from_core, from_io, usage_error};
+
+/// States of every column and group of a data set, and what its reference froze.
+#[pyclass(frozen, module = "tidegauge._core")]
+struct Profile {
+    inner: CoreProfile,
+}
+
+#[pymethods]
+impl Profile {
+    /// Hash of the content: equal rows, equal digest.
+    #[getter]
+    fn digest(&self, py: Python<'_>) -> String {
+        py.detach(|| self.inner.digest())
+    }
+
+    /// Rows counted.
+    #[getter]
+    fn rows(&self) -> u64 {
+        self.inner.rows()
+    }
+
+    /// Reads the bytes of a profile file.
+    #[staticmethod]
+    fn from_bytes(py: Python<'_>, data: &[u8]) -> PyResult<Self> {
+        let data = data.to_vec();
+        let inner = py
+            .detach(|| CoreProfile::from_bytes(&data))
+            .map_err(|e| from_core(py, e))?;
+        Ok(Self { inner })
+    }
+
+    /// The bytes of a profile file.
+    fn to_bytes<'py>(&self, py: Python<'py>) -> Bound<'py, PyBytes> {
+        let bytes = py.detach(|| self.inner.to_bytes());
+        PyBytes::new(py, &bytes)
+    }
+
+    /// This profile with the rows of others against the same reference.
+    fn merge(&self, py: Python<'_>, others: Vec<PyRef<'_, Profile>>) -> PyResult<Self> {
+        let others: Vec<&CoreProfile> = others.iter().map(|o| &o.inner).collect();
+        let merged = py.detach(|| {
+            let mut merged = self.inner.clone();
+            for o in others {
+                merged.merge(o)?;
+            }
+            Ok(merged)
+        });
+        merged
+            .map(|inner| Self { inner })
+            .map_err(|e| from_core(py, e))
+    }
+
+    /// Schema, summaries, groups, coverage and problems as JSON.
+    fn info_json(&self, py: Python<'_>) -> PyResult<String> {
+        py.detach(|| info(&self.inner))
+            .map(|v| v.to_string())
+            .map_err(|e| from_core(py, e))
+    }
+}
+
+fn finite(x: f64) -> Value {
+    if x.is_finite() { json!(x) } else { Value::Null }
+}
+
+fn info(p: &CoreProfile) -> tidegauge_core::Result<Value> {
+    let total = p.total()?;
+    let columns: Vec<Value> = p
+        .columns
+        .iter()
+        .zip(&total)
+        .map(|(c, s)| {
+            let n = &s.counts;
+            let (mean, variance) = s.mean_variance(c.logical);
+            let exact = s
+                .keys()
+                .filter(|k| k.is_exact())
+                .map(|k| k.cells.len() as f64);
+            let (distinct, error) = exact.map_or_else(|| s.distinct.estimate(), |n| (n, 0.0));
+            let mut w = tidegauge_core::codec::Writer::new();
+            s.encode(&mut w);
+            let numeric = c.kind == Kind::Numeric;
+            let range = n.range.filter(|_| numeric);
+            json!({
+                "name": c.name,
+                "logical": name_of(c.logical),
+                "kind": c.kind,
+                "role": p.metadata.roles.get(&c.name),
+                "role_inferred": p.metadata.inferred.contains(&c.name),
+                "rows": n.rows(),
+                "nulls": n.nulls,
+                "nan": n.nan,
+                "neg_inf": n.neg_inf,
+                "pos_inf": n.pos_inf,
+                "zeros": n.zeros,
+                "negatives": if numeric { json!(n.negatives) } else { Value::Null },
+                "invalid_utf8": if numeric { Value::Null } else { json!(n.negatives) },
+                "min": range.map_or(Value::Null, |r| finite(value_of(c.logical, r.0))),
+                "max": range.map_or(Value::Null, |r| finite(value_of(c.logical, r.1))),
+                "mean": finite(mean),
+                "variance": finite(variance),
+                "distinct": distinct,
+                "distinct_error": error,
+                "grid_id": c.frozen_id(),
+                "cells": match (s.grid(), s.categories()) {
+                    (Some(g), _) => g.grid().cells(),
+                    (_, Some(Categories::Framed { dictionary, .. })) => dictionary.hashes.len(),
+                    _ => 0,
+                },
+                "state_bytes": w.into_bytes().len(),
+            })
+        })
+        .collect();
+    let groups: Vec<Value> = p
+        .groups
+        .iter()
+        .map(|(k, s)| {
+            json!({
+                "window_start": k.window.map(|w| rfc3339(w.0)),
+                "window_end": k.window.map(|w| rfc3339(w.1)),
+                "model_version": k.model_version,
+                "segment_by": k.segment.as_ref().map(|s| &s.0),
+                "segment_value": k.segment.as_ref().map(|s| &s.1),
+                "rows": s.first().map_or(0, |s| s.counts.rows()),
+            })
+        })
+        .collect();
+    let m = &p.metadata;
+    Ok(json!({
+        "digest": p.digest(),
+        "rows": p.rows(),
+        "order": m.order,
+        "columns": columns,
+        "groups": groups,
+        "roles": m.roles,
+        "coverage": m.coverage,
+        "sources": m.sources,
+        "problems": m.problems,
+        "options": m.options,
+        "version": m.version,
+    }))
+}
+
+fn parse<T: DeserializeOwned>(py: Python<'_>, text: &str) -> PyResult<T> {
+    serde_json::from_str(text).map_err(|e| usage_error(py, format!("options: {e}")))
+}
+
+/// Splits options that only the boundary knows from those of the scan.
+fn scan_options(py: Python<'_>, text: &str) -> PyResult<(ScanOptions, BTreeMap<String, Value>)> {
+    let mut all: BTreeMap<String, Value> = parse(py, text)?;
+    let mut own = BTreeMap::new();
+    for key in [
+        "source_id",
+        "batch_rows",
+        "alpha",
+        "tolerances",
+        "statistics",
+        "baselines",
+    ] {
+        if let Some(v) = all.remove(key) {
+            own.insert(key.to_owned(), v);
+        }
+    }
+    all.retain(|_, v| !v.is_null());
+    let options =
+        serde_json::from_value(json!(all)).map_err(|e| usage_error(py, format!("options: {e}")))?;
+    Ok((options, own))
+}
+
+/// Scans with the GIL released; looks for signals and reports progress every 100 ms.
+fn scan(
+    py: Python<'_>,
+    source: &dyn Source,
+    options: &ScanOptions,
+    like: Option<&CoreProfile>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<CoreProfile> {
+    let raised: Mutex<Option<PyErr>> = Mutex::new(None);
+    let last = Mutex::new(Instant::now());
+    let tick = |done: u64, all: u64| -> bool {
+        let mut last = last.lock().unwrap_or_else(|p| p.into_inner());
+        if last.elapsed() < Duration::from_millis(100) && done < all {
+            return true;
+        }
+        *last = Instant::now();
+        Python::attach(|py| {
+            let called = py.check_signals().and_then(|()| match &progress {
+                Some(f) => f.call1(py, (done, all)).map(|_| ()),
+                None => Ok(()),
+            });
+            match called {
+                Ok(()) => true,
+                Err(e) => {
+                    *raised.lock().unwrap_or_else(|p| p.into_inner()) = Some(e);
+                    false
+                }
+            }
+        })
+    };
+    let made = py.detach(|| profile(source, options, like, &tick));
+    if let Some(e) = raised.into_inner().unwrap_or_else(|p| p.into_inner()) {
+        return Err(e);
+    }
+    made.map_err(|e| from_io(py, e))
+}
+
+fn open(
+    paths: &[String],
+    max_bad: usize,
+    batch_rows: Option<usize>,
+) -> tidegauge_io::Result<ParquetSource> {
+    let files = resolve(paths)?;
+    let mut options = ParquetOptions {
+        quarantine: max_bad > 0,
+        ..ParquetOptions::default()
+    };
+    if let Some(n) = batch_rows {
+        options.batch_rows = n.max(1);
+    }
+    ParquetSource::open(&files, options)
+}
+
+fn batch_rows(own: &BTreeMap<String, Value>) -> Option<usize> {
+    own.get("batch_rows")
+        .and_then(Value::as_u64)
+        .map(|n| n as usize)
+}
+
+/// Profiles local Parquet files.
+#[pyfunction]
+fn profile_paths(
+    py: Python<'_>,
+    paths: Vec<String>,
+    options: &str,
+    like: Option<PyRef<'_, Profile>>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Profile> {
+    let (options, own) = scan_options(py, options)?;
+    let like = like.as_ref().map(|l| &l.inner);
+    let source = py
+        .detach(|| open(&paths, options.max_bad_units, batch_rows(&own)))
+        .map_err(|e| from_io(py, e))?;
+    let failures: Vec<(String, String)> = source
+        .failures()
+        .iter()
+        .map(|(path, e)| (path.clone(), e.to_string()))
+        .collect();
+    if failures.len() > options.max_bad_units {
+        let first = failures.into_iter().next().map(|f| f.1).unwrap_or_default();
+        return Err(errors::InputError::new_err(first));
+    }
+    let mut inner = scan(py, &source, &options, like, progress)?;
+    inner.metadata.sources = source
+        .files()
+        .map(|f| json!({"path": f.display, "bytes": f.bytes}))
+        .collect();
+    inner
+        .metadata
+        .problems
+        .extend(
+            failures
+                .into_iter()
+                .map(|(name, message)| tidegauge_core::profile::Problem {
+                    kind: "unit".into(),
+                    name,
+                    message,
+                    rows: None,
+                }),
+        );
+    Ok(Profile { inner })
+}
+
+/// Profiles an Arrow stream; its batches are held and scanned as often as needed.
+#[pyfunction]
+fn profile_batches(
+    py: Python<'_>,
+    data: AnyRecordBatch,
+    options: &str,
+    like: Option<PyRef<'_, Profile>>,
+) -> PyResult<Profile> {
+    let (options, own) = scan_options(py, options)?;
+    let like = like.as_ref().map(|l| &l.inner);
+    let source = arrow_source(py, data, &own)?;
+    let mut inner = scan(py, &source, &options, like, None)?;
+    let id = own.get("source_id").and_then(Value::as_str);
+    if let Some(id) = id {
+        inner.metadata.coverage = [id.to_owned()].into();
+    }
+    inner.metadata.sources = vec![json!({"stream": id, "rows": inner.rows()})];
+    Ok(Profile { inner })
+}
+
+fn arrow_source(
+    py: Python<'_>,
+    data: AnyRecordBatch,
+    own: &BTreeMap<String, Value>,
+) -> PyResult<ArrowSource> {
+    let reader = data.into_reader()?;
+    let schema = reader.schema();
+    let batches = reader
+        .collect::<Result<Vec<_>, _>>()
+        .map_err(|e| errors::InputError::new_err(format!("arrow stream: {e}")))?;
+    let mut source = ArrowSource::new(schema, batches).map_err(|e| from_io(py, e))?;
+    if let Some(n) = batch_rows(own) {
+        source = source.with_batch_rows(n.max(1));
+    }
+    Ok(source)
+}
+
+/// Rows of a comparison as JSON.
+#[pyfunction]
+fn compare(
+    py: Python<'_>,
+    reference: PyRef<'_, Profile>,
+    current: PyRef<'_, Profile>,
+    options: &str,
+) -> PyResult<String> {
+    let options: CompareOptions = parse(py, options)?;
+    let (reference, current) = (&reference.inner, &current.inner);
+    let made = py.detach(|| comparison::compare(reference, current, &options));
+    let rows = made.map_err(|e| from_core(py, e))?;
+    serde_json::to_string(&json!({ "rows": rows })).map_err(|e| usage_error(py, e.to_string()))
+}
+
+/// Histograms for reports as JSON.
+#[pyfunction]
+fn histograms(
+    py: Python<'_>,
+    reference: PyRef<'_, Profile>,
+    current: PyRef<'_, Profile>,
+    options: &str,
+) -> PyResult<String> {
+    let _: BTreeMap<String, Value> = parse(py, options)?;
+    let (reference, current) = (&reference.inner, &current.inner);
+    let made = py.detach(|| comparison::histograms(reference, current));
+    made.map(|v| v.to_string()).map_err(|e| from_core(py, e))
+}
+
+/// One statistic of two arrays, each a table of one column named `x`.
+#[pyfunction]
+fn statistic(
+    py: Python<'_>,
+    name: &str,
+    x: AnyRecordBatch,
+    y: AnyRecordBatch,
+    options: &str,
+) -> PyResult<String> {
+    let mut all: BTreeMap<String, Value> = parse(py, options)?;
+    let alpha = all.remove("alpha").and_then(|v| v.as_f64()).unwrap_or(0.05);
+    let options = ScanOptions {
+        exact: true,
+        threads: 1,
+        categorical: match all.remove("categorical") {
+            Some(Value::Bool(true)) => vec!["x".into()],
+            _ => Vec::new(),
+        },
+        ..ScanOptions::default()
+    };
+    if let Some(unknown) = all.keys().next() {
+        return Err(usage_error(
+            py,
+            format!("option {unknown:?}; alpha and categorical would be accepted"),
+        ));
+    }
+    let Some(found) = statistics::find(name) else {
+        return Err(usage_error(
+            py,
+            format!("statistic {name:?} does not exist"),
+        ));
+    };
+    let none = BTreeMap::new();
+    let (a, b) = (arrow_source(py, x, &none)?, arrow_source(py, y, &none)?);
+    let reference = scan(py, &a, &options, None, None)?;
+    let current = scan(py, &b, &options, Some(&reference), None)?;
+    if let Some(p) = reference
+        .metadata
+        .problems
+        .iter()
+        .chain(&current.metadata.problems)
+        .next()
+    {
+        return Err(errors::SchemaError::new_err(p.message.clone()));
+    }
+    let outcome = py
+        .detach(|| {
+            let (r, c) = (reference.total()?, current.total()?);
+            let states = (&r[0], &c[0]);
+            // Totals of plans are coarsened; the exact states are those of the only group.
+            let exact = |p: &CoreProfile| p.groups.values().next().map(|g| g[0].clone());
+            let (r, c) = match (exact(&reference), exact(&current)) {
+                (Some(r), Some(c)) => (r, c),
+                _ => (states.0.clone(), states.1.clone()),
+            };
+            pair_of(&reference.columns[0], &r, &c)
+        })
+        .map_err(|e| from_core(py, e))?;
+    let outcome = found
+        .evaluate(&outcome, &Context { alpha })
+        .map_err(|e| usage_error(py, format!("{name}: {e}")))?;
+    let number = |x: f64| -> Value {
+        if x.is_finite() {
+            json!(x)
+        } else {
+            json!(if x.is_nan() {
+                "NaN"
+            } else if x > 0.0 {
+                "Infinity"
+            } else {
+                "-Infinity"
+            })
+        }
+    };
+    let some = |x: Option<f64>| x.map_or(Value::Null, number);
+    Ok(json!({
+        "statistic": number(outcome.value),
+        "pvalue": some(outcome.pvalue),
+        "bound_low": number(outcome.bound_low),
+        "bound_high": number(outcome.bound_high),
+        "exactness": outcome.exactness,
+        "ci_low": some(outcome.ci.map(|c| c.0)),
+        "ci_high": some(outcome.ci.map(|c| c.1)),
+        "value_if_no_change": some(outcome.value_if_no_change),
+        "minimum_detectable": some(outcome.minimum_detectable),
+        "n_reference": outcome.rows.0,
+        "n_current": outcome.rows.1,
+        "definition": found.definition,
+        "unit": found.unit,
+        "null": found.null,
+        "message": outcome.message,
+    })
+    .to_string())
+}
+
+/// The registry of statistics as JSON.
+#[pyfunction]
+fn registry() -> String {
+    let all: Vec<Value> = statistics::registry()
+        .iter()
+        .map(|s| {
+            json!({
+                "name": s.name,
+                "definition": s.definition,
+                "summary": s.summary,
+                "source": s.source,
+                "kinds": s.kinds.as_str(),
+                "range": [finite(s.range.0), finite(s.range.1)],
+                "unit": s.unit,
+                "null": s.null,
+                "default_tolerance": s.default_tolerance,
+            })
+        })
+        .collect();
+    json!(all).to_string()
+}
+
+/// Files, row groups, rows and columns of local Parquet files as JSON.
+#[pyfunction]
+fn plan_paths(py: Python<'_>, paths: Vec<String>, options: &str) -> PyResult<String> {
+    let (options, _) = scan_options(py, options)?;
+    let source = py
+        .detach(|| open(&paths, options.max_bad_units, None))
+        .map_err(|e| from_io(py, e))?;
+    let units = source.units();
+    let files: Vec<Value> = source
+        .files()
+        .map(|f| json!({"path": f.display, "bytes": f.bytes}))
+        .collect();
+    let columns: Vec<Value> = source
+        .columns()
+        .iter()
+        .enumerate()
+        .map(|(i, c)| {
+            json!({
+                "name": c.name,
+                "physical": c.physical,
+                "logical": c.logical.as_ref().ok().map(|l| name_of(*l)),
+                "not_profiled": c.logical.as_ref().err(),
+                "bytes": (0..units).map(|u| source.stored_bytes(u, i)).sum::<u64>(),
+            })
+        })
+        .collect();
+    Ok(json!({
+        "files": files,
+        "row_groups": units,
+        "rows": (0..units).map(|u| source.unit_rows(u)).sum::<u64>(),
+        "columns": columns,
+    })
+    .to_string())
+}
+
+/// BLAKE3 of bytes as `b3:` and 64 hexadecimal digits.
+#[pyfunction]
+#[pyo3(name = "blake3")]
+fn hash_bytes(py: Python<'_>, data: &[u8]) -> String {
+    let data = data.to_vec();
+    py.detach(|| format!("b3:{}", ::blake3::hash(&data).to_hex()))
+}
 
 #[pymodule(gil_used = false)]
-fn _core(_m: &Bound<'_, PyModule>) -> PyResult<()> {
+fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add("__version__", env!("CARGO_PKG_VERSION"))?;
+    errors::register(m)?;
+    m.add_class::<Profile>()?;
+    m.add_function(wrap_pyfunction!(profile_paths, m)?)?;
+    m.add_function(wrap_pyfunction!(profile_batches, m)?)?;
+    m.add_function(wrap_pyfunction!(compare, m)?)?;
+    m.add_function(wrap_pyfunction!(histograms, m)?)?;
+    m.add_function(wrap_pyfunction!(statistic, m)?)?;
+    m.add_function(wrap_pyfunction!(registry, m)?)?;
+    m.add_function(wrap_pyfunction!(plan_paths, m)?)?;
+    m.add_function(wrap_pyfunction!(hash_bytes, m)?)?;
     Ok(())
 }
