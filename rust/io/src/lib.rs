@@ -1,6 +1,7 @@
 //! Parquet and Arrow sources of tidegauge: pages in, states out.
 #![doc = "\nNothing here knows Python; nothing in the core knows files."]
 
+pub mod arrow;
 pub mod error;
 pub mod parquet;
 pub mod paths;

@@ -28,6 +28,7 @@ use crate::{Error, Result};
 use decode::{Stream, Values};
 use page::{Buffers, Kind, Pages, encoding};
 use schema::FileColumn;
+pub(crate) use schema::{NESTED, refuse_same_names};
 
 /// Value of a partition that stands for null in every Hive-like writer.
 const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";

@@ -1,5 +1,7 @@
 //! From Parquet's types to logical types and ways of reading.
 
+use std::collections::HashMap;
+
 use parquet::basic::{
     ConvertedType, LogicalType, Repetition, TimeUnit as ParquetUnit, Type as Physical,
 };
@@ -87,18 +89,20 @@ pub fn columns(root: &Type) -> Vec<FileColumn> {
             column(field, first)
         })
         .collect();
-    let names: Vec<String> = columns.iter().map(|c| c.column.name.clone()).collect();
-    for column in &mut columns {
-        if names
-            .iter()
-            .filter(|name| **name == column.column.name)
-            .count()
-            > 1
-        {
-            column.column.logical = Err("another column has the same name".into());
-        }
-    }
+    refuse_same_names(columns.iter_mut().map(|c| &mut c.column));
     columns
+}
+
+/// Columns that share a name cannot be told apart in a profile, so none of them is read.
+pub(crate) fn refuse_same_names<'a>(columns: impl Iterator<Item = &'a mut SourceColumn>) {
+    let mut columns: Vec<_> = columns.collect();
+    let mut count: HashMap<String, usize> = HashMap::new();
+    for column in &columns {
+        *count.entry(column.name.clone()).or_default() += 1;
+    }
+    for column in columns.iter_mut().filter(|column| count[&column.name] > 1) {
+        column.logical = Err("another column has the same name".into());
+    }
 }
 
 fn leaves(field: &Type) -> usize {
