@@ -1,0 +1,74 @@
+"""Drift, data quality and performance of prediction logs, with the same bytes every time.
+
+Start with :func:`drift` for two tables, or with :func:`profile` and :func:`compare` when profiles
+are kept; :func:`run` executes a configuration file. ``import tidegauge`` loads nothing heavy: every
+name below is imported on first use.
+
+Examples
+--------
+>>> import tidegauge as tg
+>>> report = tg.drift({"x": [1.0, 2.0, 3.0]}, {"x": [1.0, 2.0, 3.0]})
+>>> report.failed
+[]
+"""
+
+from typing import TYPE_CHECKING
+
+# Where each public name lives. Modules whose name a function shares are private, because importing
+# `tidegauge.profile` would put the module in the function's place.
+_HOME = {
+    "Profile": "_profile",
+    "Report": "results",
+    "TestResult": "stats",
+    "__version__": "_core",
+    "compare": "_compare",
+    "drift": "_drift",
+    "load": "_profile",
+    "merge": "_profile",
+    "profile": "_profile",
+    "run": "_run",
+}
+_MODULES = ("config", "errors", "stats")
+
+__all__ = [
+    "Profile",
+    "Report",
+    "TestResult",
+    "__version__",
+    "compare",
+    "config",
+    "drift",
+    "errors",
+    "load",
+    "merge",
+    "profile",
+    "run",
+    "stats",
+]
+
+if TYPE_CHECKING:
+    from tidegauge import config, errors, stats
+    from tidegauge._compare import compare
+    from tidegauge._core import __version__
+    from tidegauge._drift import drift
+    from tidegauge._profile import Profile, load, merge, profile
+    from tidegauge._run import run
+    from tidegauge.results import Report
+    from tidegauge.stats import TestResult
+
+
+def __getattr__(name: str) -> object:
+    from importlib import import_module
+
+    if name in _MODULES:
+        value: object = import_module(f"{__name__}.{name}")
+    elif name in _HOME:
+        value = getattr(import_module(f"{__name__}.{_HOME[name]}"), name)
+    else:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,124 @@
+"""Two profiles in, rows with verdicts out."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from typing import TYPE_CHECKING, Any
+
+from tidegauge import _core
+from tidegauge._profile import as_profile
+from tidegauge.errors import UsageError
+from tidegauge.results import Report, parse_rows
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+
+    from tidegauge._profile import Profile
+
+BASELINES = ("reference", "previous")
+
+
+def compare(
+    reference: Profile | str | os.PathLike[str],
+    current: Profile | str | os.PathLike[str],
+    *,
+    alpha: float = 0.05,
+    tolerances: Mapping[str, Mapping[str, float]] | None = None,
+    statistics: Mapping[str, str] | None = None,
+    baselines: Sequence[str] = ("reference",),
+    model: str | None = None,
+    title: str | None = None,
+) -> Report:
+    """Compare two profiles; no data is read.
+
+    Parameters
+    ----------
+    reference, current : Profile or path
+        `current` must have been profiled with ``like=reference`` to share its grid; otherwise
+        bounds are wider, or the pair is refused.
+    alpha : float
+        One minus the level of the intervals, adjusted for multiplicity. Default 0.05.
+    tolerances : mapping of column to {"warn": float, "fail": float}
+        In units of the deciding statistic; both are needed.
+    statistics : mapping of column to statistic
+        Statistic that decides, in place of the default for the column's kind.
+    baselines : sequence of {"reference", "previous"}
+        What each window is compared with. ``"previous"`` is context, and does not fail a gate
+        where ``"reference"`` is given too.
+    model, title : str
+        Name of the model (default: the current profile's) and title of the report.
+
+    Returns
+    -------
+    Report
+
+    Raises
+    ------
+    UsageError
+        If an option is outside its range or names an unknown column or statistic.
+    IncompatibleError
+        If the profiles cannot be compared.
+
+    Examples
+    --------
+    >>> import tidegauge as tg
+    >>> reference = tg.profile({"x": [1, 2, 3, 4]})
+    >>> tg.compare(reference, tg.profile({"x": [1, 2, 3, 4]}, like=reference)).failed
+    []
+    """
+    from tidegauge.record import Context, build
+
+    started = dt.datetime.now(dt.UTC)
+    context = Context(started=started, title=title, model=model)
+    return decide(
+        as_profile(reference),
+        as_profile(current),
+        alpha=alpha,
+        tolerances=tolerances,
+        statistics=statistics,
+        baselines=baselines,
+        model=model,
+        context=context,
+        build=build,
+    )
+
+
+def decide(
+    reference: Profile,
+    current: Profile,
+    *,
+    alpha: float = 0.05,
+    tolerances: Mapping[str, Mapping[str, float]] | None = None,
+    statistics: Mapping[str, str] | None = None,
+    baselines: Sequence[str] = ("reference",),
+    model: str | None = None,
+    context: Any,
+    build: Any,
+) -> Report:
+    """Compare with what the record needs to know; shared by ``compare``, ``drift`` and ``run``."""
+    if not 0 < alpha < 1:
+        raise UsageError(f"alpha: {alpha}; accepted is a number between 0 and 1")
+    if not baselines or any(name not in BASELINES for name in baselines):
+        raise UsageError(f"baselines: {list(baselines)}; accepted are {', '.join(BASELINES)}")
+    options: dict[str, Any] = {
+        "alpha": alpha,
+        "baselines": list(baselines),
+        "tolerances": {name: dict(limits) for name, limits in (tolerances or {}).items()},
+        "statistics": dict(statistics or {}),
+    }
+    for column, limits in options["tolerances"].items():
+        unknown = set(limits) - {"warn", "fail"}
+        if unknown or len(limits) < 2 or not 0 <= limits["warn"] <= limits["fail"]:
+            raise UsageError(f"tolerance of {column!r}: {limits}; accepted are warn and fail, 0 <= warn <= fail")
+    options = {name: value for name, value in options.items() if value != {}}
+    name = model or current.model
+    told = {
+        "model": name,
+        "model_version": context.model_version,
+        "run_id": context.identify(reference, current, options, name),
+    }
+    answer = json.loads(_core.compare(reference._core, current._core, json.dumps({**options, **told})))
+    rows = parse_rows(answer["rows"])
+    return Report(rows, reference, current, lambda report: build(report, options, context))

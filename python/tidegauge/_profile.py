@@ -1,0 +1,435 @@
+"""Profiles: what is kept of a table, small, mergeable, the same for every way of reading it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tidegauge import _core
+from tidegauge._files import write_all
+from tidegauge.errors import FormatError, InputError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    from tidegauge.sources import Source
+
+    Cut = str | tuple[str, ...] | list[str]
+    Progress = Callable[[int, int], None]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """Everything that shapes a scan; :func:`profile` documents each."""
+
+    columns: Sequence[str] | None = None
+    exclude: Sequence[str] = ()
+    categorical: Sequence[str] = ()
+    roles: Mapping[str, str] = field(default_factory=dict)
+    model: str | None = None
+    model_version: str | None = None
+    block: str | None = None
+    schema: Mapping[str, str] | None = None
+    window: str | None = None
+    time_zone: str | None = None
+    by: Sequence[Cut] = ()
+    where: str | None = None
+    since: str | None = None
+    until: str | None = None
+    threads: int | None = None
+    max_bad_units: int = 0
+    source_id: str | None = None
+
+    @property
+    def time(self) -> str | None:
+        """The column in the time role, where one is given."""
+        return next((name for name, role in self.roles.items() if role == "time"), None)
+
+    def semantic(self) -> dict[str, Any]:
+        """What changes the answer: no paths, no threads. Part of the record's result."""
+        chosen = {
+            "columns": _listed(self.columns),
+            "exclude": _listed(self.exclude),
+            "categorical": _listed(self.categorical),
+            "roles": dict(self.roles),
+            "model_version": self.model_version,
+            "block": self.block,
+            "schema": dict(self.schema) if self.schema else None,
+            "window": self.window,
+            "time_zone": self.time_zone,
+            "by": [cut if isinstance(cut, str) else list(cut) for cut in self.by],
+            "where": self.where,
+            "since": self.since,
+            "until": self.until,
+        }
+        return {name: value for name, value in chosen.items() if value not in (None, [], {})}
+
+    def to_core(self, source: Source) -> str:
+        """The JSON object that the core takes."""
+        chosen = self.semantic()
+        # Sources have applied these; the block role is recorded, and rows say which variance they use.
+        for name in ("where", "since", "until", "schema", "block"):
+            chosen.pop(name, None)
+        source_id = self.source_id or source.source_id
+        if source_id is not None:
+            chosen["source_id"] = source_id
+        if self.threads is not None:
+            chosen["threads"] = self.threads
+        if self.max_bad_units:
+            chosen["max_bad_units"] = self.max_bad_units
+        if source.errors:
+            chosen["column_errors"] = source.errors
+        return json.dumps(chosen)
+
+
+class Profile:
+    """What is kept of a table: states per column and group, and the grid of the reference.
+
+    Made by :func:`tidegauge.profile`, never by hand. Immutable.
+
+    Attributes
+    ----------
+    digest : str
+        ``b3:`` and 64 hexadecimal digits, a hash of the content: equal for the same rows in any
+        order, files, batches and threads.
+    rows : int
+        Rows counted.
+    model : str or None
+        Name of the model that rows of a comparison will carry.
+    """
+
+    __slots__ = ("_core", "inputs", "model", "options")
+
+    def __init__(
+        self,
+        core: _core.Profile,
+        *,
+        inputs: Sequence[str] = (),
+        options: Options | None = None,
+    ) -> None:
+        self._core = core
+        self.inputs = tuple(inputs)
+        self.options = options or Options()
+        self.model = self.options.model
+
+    @property
+    def digest(self) -> str:
+        """Hash of the content, ``b3:`` and 64 hexadecimal digits."""
+        return self._core.digest
+
+    @property
+    def rows(self) -> int:
+        """Rows counted."""
+        return self._core.rows
+
+    @property
+    def info(self) -> dict[str, Any]:
+        """Schema, counts and moments per column, groups, coverage and problems, as plain values."""
+        info: dict[str, Any] = json.loads(self._core.info_json())
+        return info
+
+    def merge(self, *others: Profile) -> Profile:
+        """One profile of all rows; the order does not matter.
+
+        Raises
+        ------
+        OverlapError
+            If two profiles cover the same unit, which would count its rows twice.
+        IncompatibleError
+            If grids or schemas differ; profile each part with the same ``like=``.
+        """
+        merged = self._core.merge([other._core for other in others])
+        inputs = [*self.inputs, *(name for other in others for name in other.inputs)]
+        return Profile(merged, inputs=inputs, options=self.options)
+
+    def to_bytes(self) -> bytes:
+        """The file's bytes."""
+        return self._core.to_bytes()
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write the profile; the file appears whole or not at all.
+
+        Parameters
+        ----------
+        path : path-like
+            Customary extension: ``.tgp``. An existing file is replaced.
+
+        Raises
+        ------
+        OSError
+            If the file cannot be written.
+        """
+        target = Path(path)
+        write_all([(target, self.to_bytes())])
+        return target
+
+    @classmethod
+    def load(cls, path: str | os.PathLike[str]) -> Profile:
+        """Read a profile that :meth:`save` wrote, by this or an earlier version.
+
+        Raises
+        ------
+        InputError
+            If the file cannot be opened.
+        FormatError
+            If it is no profile, or damaged.
+        """
+        name = os.fspath(path)
+        try:
+            content = Path(name).read_bytes()
+        except OSError as error:
+            raise InputError(f"{name}: {(error.strerror or str(error)).lower()}; accepted is a profile file") from None
+        try:
+            return cls(_core.Profile.from_bytes(content), inputs=[name])
+        except FormatError as error:
+            raise FormatError(f"{name}: {error}") from None
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """One row a column of the profile, as an Arrow stream."""
+        return self.to_polars().__arrow_c_stream__(requested_schema)
+
+    def to_polars(self) -> Any:
+        """One row a column of the profile: name, types, role, counts, moments.
+
+        Returns
+        -------
+        polars.DataFrame
+        """
+        import polars as pl
+
+        columns = self.info["columns"]
+        plain = [{k: v for k, v in column.items() if not isinstance(v, (dict, list))} for column in columns]
+        # Extremes are numbers in one column and text in another.
+        for column in plain:
+            for name in ("min", "max"):
+                if column.get(name) is not None:
+                    column[name] = str(column[name])
+        return pl.DataFrame(plain, infer_schema_length=None, strict=False)
+
+    def __repr__(self) -> str:
+        return f"Profile(rows={self.rows}, columns={len(self.info['columns'])}, digest={self.digest[:15]!r})"
+
+
+def load(path: str | os.PathLike[str]) -> Profile:
+    """Read a profile file; short for :meth:`Profile.load`."""
+    return Profile.load(path)
+
+
+def merge(profiles: Iterable[Profile]) -> Profile:
+    """One profile of all rows of several.
+
+    Raises
+    ------
+    UsageError
+        If there is none.
+    OverlapError, IncompatibleError
+        As :meth:`Profile.merge`.
+    """
+    found = list(profiles)
+    if not found:
+        raise UsageError("no profile to merge; give at least one")
+    return found[0].merge(*found[1:])
+
+
+def profile(
+    data: Any,
+    *,
+    columns: Sequence[str] | None = None,
+    exclude: Sequence[str] = (),
+    categorical: Sequence[str] = (),
+    time: str | None = None,
+    id: str | Sequence[str] | None = None,  # noqa: A002 - the role's name
+    label: str | None = None,
+    prediction: str | None = None,
+    score: str | None = None,
+    weight: str | None = None,
+    model: str | None = None,
+    model_version: str | None = None,
+    block: str | None = None,
+    schema: Mapping[str, str] | None = None,
+    window: str | None = None,
+    time_zone: str | None = None,
+    by: Cut | Sequence[Cut] | None = None,
+    like: Profile | str | os.PathLike[str] | None = None,
+    where: str | None = None,
+    since: str | None = None,
+    until: str | None = None,
+    threads: int | None = None,
+    max_bad_units: int = 0,
+    source_id: str | None = None,
+) -> Profile:
+    """Profile a table: every row once, nothing sampled, memory independent of its length.
+
+    Local Parquet is read column chunk by column chunk. Other sources are read through Polars or
+    held as Arrow, only the columns needed.
+
+    Parameters
+    ----------
+    data : path, glob, folder, list of paths, frame, Arrow stream, numpy array or dict of arrays
+        Paths end in ``.parquet .csv .tsv .ndjson .jsonl .arrow .ipc .feather`` and may begin with
+        ``s3:// gs:// az://``. The index of a pandas frame is left out. Missing values are nulls;
+        NaN is counted apart, except in pandas, where it means missing.
+    columns, exclude : sequence of str
+        Columns to profile (default all) and to leave out.
+    categorical : sequence of str
+        Integer columns to treat as categories.
+    time, id, label, prediction, score, weight : str
+        Columns in these roles; `id` may be several. Others are inferred from the reference.
+    model : str
+        Name of the model, carried into the rows of a comparison.
+    model_version : str
+        Column that holds the version of the model; each version is a group.
+    block : str
+        Duration (``"1d"``) within which rows are not independent. This version records it; its
+        intervals are i.i.d., and rows say so in ``variance``.
+    schema : mapping of str to str
+        Types of CSV and NDJSON columns: bool, int, uint, float, decimal(scale), date, timestamp,
+        string, binary. Columns not named take their type from `like`, else from the text.
+    window : {"1h", "1d", "1w", "1mo"}
+        Length of a time window; each is a group. Needs a time column.
+    time_zone : str
+        IANA name of the zone in which windows, `since` and `until` are cut. Default UTC.
+    by : str, tuple of str, or sequence of these
+        Segments: ``["country", ("country", "product")]`` is two separate cuts, the second crossed.
+    like : Profile or path
+        The reference: its grid, types and roles are taken over, so that the two compare.
+    where : str
+        SQL condition; other rows are not read.
+    since, until : str
+        ISO date or time: rows with ``since <= time < until``.
+    threads : int
+        Default: all cores. The content does not depend on it.
+    max_bad_units : int
+        Row groups that may be unreadable; each is counted and named. Default 0.
+    source_id : str
+        Name of the data in the coverage; merging two profiles of one name is refused.
+
+    Returns
+    -------
+    Profile
+
+    Raises
+    ------
+    UsageError
+        If an option does not fit the data, or `data` is nothing that can be read.
+    SchemaError
+        If a column asked for does not exist or has a type no profile can hold.
+    InputError
+        If a file is missing, truncated or not what its name says.
+
+    Examples
+    --------
+    >>> import tidegauge as tg
+    >>> reference = tg.profile({"x": [1, 2, 3, 4]})
+    >>> reference.rows
+    4
+    """
+    return scan(
+        data,
+        make_options(
+            columns=columns, exclude=exclude, categorical=categorical, time=time, id=id, label=label,
+            prediction=prediction, score=score, weight=weight, model=model, model_version=model_version,
+            block=block, schema=schema, window=window, time_zone=time_zone, by=by, where=where, since=since,
+            until=until, threads=threads, max_bad_units=max_bad_units, source_id=source_id,
+        ),
+        like=None if like is None else as_profile(like),
+    )  # fmt: skip
+
+
+def make_options(
+    *,
+    time: str | None = None,
+    id: str | Sequence[str] | None = None,  # noqa: A002 - the role's name
+    label: str | None = None,
+    prediction: str | None = None,
+    score: str | None = None,
+    weight: str | None = None,
+    by: Cut | Sequence[Cut] | None = None,
+    columns: str | Sequence[str] | None = None,
+    exclude: str | Sequence[str] = (),
+    categorical: str | Sequence[str] = (),
+    **rest: Any,
+) -> Options:
+    """Options from the arguments of :func:`profile`: roles by column, single names as lists."""
+    roles: dict[str, str] = {}
+    given = (
+        ("time", time), ("id", id), ("label", label), ("prediction", prediction), ("score", score),
+        ("weight", weight),
+    )  # fmt: skip
+    for role, names in given:
+        for name in _names(names):
+            if name in roles:
+                raise UsageError(f"column {name!r} is given as {roles[name]} and as {role}; one role a column")
+            roles[name] = role
+    return Options(
+        roles=roles,
+        by=[by] if isinstance(by, (str, tuple)) else list(by or ()),
+        columns=None if columns is None else _names(columns),
+        exclude=_names(exclude),
+        categorical=_names(categorical),
+        **rest,
+    )
+
+
+def scan(data: Any, options: Options, *, like: Profile | None = None, progress: Progress | None = None) -> Profile:
+    """Profile `data`; what :func:`profile`, :func:`tidegauge.drift` and the command line share."""
+    from tidegauge.sources import Selection, resolve
+
+    cuts = [name for cut in options.by for name in _names(cut)]
+    needed = [*options.roles, *cuts, *([options.model_version] if options.model_version else [])]
+    frozen = like.info["columns"] if like is not None else []
+    time = options.time or next((c["name"] for c in frozen if c.get("role") == "time"), None)
+    selection = Selection(
+        columns=options.columns,
+        exclude=options.exclude,
+        needed=[*needed, *([time] if time else [])],
+        where=options.where,
+        since=options.since,
+        until=options.until,
+        time=time,
+        time_zone=options.time_zone,
+    )
+    types = {column["name"]: column["logical"] for column in frozen}
+    source = resolve(data, selection, schema=options.schema, like=types)
+    chosen = options.to_core(source)
+    reference = None if like is None else like._core
+    if source.paths is not None:
+        core = _core.profile_paths(source.paths, chosen, reference, progress)
+    else:
+        core = _core.profile_batches(source.stream, chosen, reference)
+    return Profile(core, inputs=source.names, options=options)
+
+
+def as_profile(data: Profile | str | os.PathLike[str]) -> Profile:
+    """Take a profile, or the path of one.
+
+    Raises
+    ------
+    UsageError
+        If it is neither.
+    """
+    if isinstance(data, Profile):
+        return data
+    if isinstance(data, (str, os.PathLike)):
+        return Profile.load(data)
+    raise UsageError(f"{type(data).__name__} is no profile; accepted are a Profile and the path of a .tgp file")
+
+
+def is_profile(data: Any) -> bool:
+    """Whether `data` is a profile or the path of one (``.tgp``)."""
+    return isinstance(data, Profile) or (
+        isinstance(data, (str, os.PathLike)) and os.fspath(data).lower().endswith(".tgp")
+    )
+
+
+def _names(names: str | Iterable[str] | None) -> list[str]:
+    if names is None:
+        return []
+    return [names] if isinstance(names, str) else list(names)
+
+
+def _listed(names: Sequence[str] | None) -> list[str] | None:
+    return None if names is None else list(names)

@@ -1,0 +1,166 @@
+"""A configuration in, profiles, rows and report out."""
+
+from __future__ import annotations
+
+import datetime as dt
+import fnmatch
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from tidegauge._compare import decide
+from tidegauge._profile import Options, Profile, is_profile, make_options, scan
+from tidegauge.config import Config, load
+from tidegauge.errors import ConfigError
+from tidegauge.results import check_outputs
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+
+    from tidegauge._profile import Progress
+    from tidegauge.results import Report
+
+
+def run(
+    config: str | os.PathLike[str] | Mapping[str, Any] | Config,
+    *,
+    overrides: Sequence[str] = (),
+    command: str | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Profile the reference and the current data, compare, and write the outputs.
+
+    Parameters
+    ----------
+    config : path, mapping or Config
+        See :mod:`tidegauge.config`. Paths are relative to the configuration's file.
+    overrides : sequence of str
+        ``key=value`` each, as for ``tidegauge run --set``.
+    command : str
+        Told in the envelope of the record.
+    progress : callable (done, total), optional
+        Called with parts read and parts in all.
+
+    Returns
+    -------
+    Report
+        Its outputs have appeared whole, or, when anything failed, not at all.
+
+    Raises
+    ------
+    ConfigError
+        If the configuration is not accepted.
+    SchemaError, InputError, IncompatibleError
+        As for :func:`tidegauge.profile` and :func:`tidegauge.compare`.
+    OSError
+        If an output cannot be written.
+
+    Examples
+    --------
+    >>> import tidegauge as tg
+    >>> report = tg.run("examples/bike_2011/tidegauge.toml")  # doctest: +SKIP
+    """
+    started = dt.datetime.now(dt.UTC)
+    settings = config if isinstance(config, Config) else load(config, overrides=overrides)
+    outputs = check_outputs([settings.path(name) for name in settings.output.files])
+    reference_options, current_options = plan(settings)
+
+    reference = _take(settings, settings.reference.path, reference_options, None, progress)
+    current = _take(settings, settings.current.path, current_options, reference, progress)
+    tolerances, statistics = _per_column(settings, [c["name"] for c in reference.info["columns"]])
+
+    from tidegauge.record import Context, build
+
+    context = Context(
+        started=started,
+        command=command,
+        title=settings.output.title,
+        model=settings.model.name,
+        model_version=settings.model.version,
+        configuration=_rows_of_reference(reference_options),
+        as_written=settings.as_written or None,
+    )
+    report = decide(
+        reference,
+        current,
+        tolerances=tolerances,
+        statistics=statistics,
+        baselines=settings.current.baselines,
+        model=settings.model.name,
+        context=context,
+        build=build,
+    )
+    report.write(*outputs)
+    return report
+
+
+def plan(settings: Config) -> tuple[Options, Options]:
+    """Scan options of the reference and of the current data."""
+    roles = settings.roles
+    common = make_options(
+        columns=roles.columns,
+        exclude=roles.exclude,
+        categorical=roles.categorical,
+        time=roles.time,
+        id=roles.id,
+        label=roles.label,
+        weight=roles.weight,
+        model=settings.model.name,
+        model_version=roles.model_version,
+        block=roles.block,
+        time_zone=settings.current.time_zone,
+        by=[cut if isinstance(cut, str) else tuple(cut) for cut in settings.current.by],
+        threads=settings.scan.threads,
+        max_bad_units=settings.scan.max_bad_units,
+    )
+    assigned = dict(common.roles)
+    for role in ("prediction", "score", "segment", "protected", "ignore"):
+        names = getattr(roles, role)
+        for name in [names] if isinstance(names, str) else names:
+            if assigned.get(name, role) != role:
+                raise ConfigError(f"roles.{role}: column {name!r} is given as {assigned[name]} too; one role a column")
+            assigned[name] = role
+    common = replace(common, roles=assigned)
+    sides = (
+        replace(common, where=side.where, since=side.since, until=side.until, schema=side.schema or None)
+        for side in (settings.reference, settings.current)
+    )
+    reference, current = sides
+    return reference, replace(current, window=settings.current.window)
+
+
+def paths(settings: Config, names: str | list[str]) -> str | list[str]:
+    """Paths of one side, against the configuration's folder."""
+    return settings.path(names) if isinstance(names, str) else [settings.path(name) for name in names]
+
+
+def _take(
+    settings: Config, names: str | list[str], options: Options, like: Profile | None, progress: Progress | None
+) -> Profile:
+    where = paths(settings, names)
+    if isinstance(where, str) and is_profile(where):
+        return Profile.load(where)
+    return scan(where, options, like=like, progress=progress)
+
+
+def _rows_of_reference(options: Options) -> dict[str, Any]:
+    """Row filters of the reference, told apart from those of the current data."""
+    chosen = {"where": options.where, "since": options.since, "until": options.until}
+    chosen = {name: value for name, value in chosen.items() if value is not None}
+    return {"reference_rows": chosen} if chosen else {}
+
+
+def _per_column(settings: Config, columns: list[str]) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+    """Expand the globs in order; a later one overrides an earlier one."""
+    tolerances: dict[str, dict[str, float]] = {}
+    statistics: dict[str, str] = {}
+    for pattern, column in settings.columns.items():
+        matched = [name for name in columns if name == pattern or fnmatch.fnmatchcase(name, pattern)]
+        if not matched:
+            raise ConfigError(f'columns."{pattern}" matches no column; the reference has {", ".join(columns)}')
+        for name in matched:
+            if column.tolerance is not None:
+                tolerances[name] = {"warn": column.tolerance.warn, "fail": column.tolerance.fail}
+            if column.statistic is not None:
+                statistics[name] = column.statistic
+    return tolerances, statistics

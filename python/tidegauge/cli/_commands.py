@@ -1,0 +1,372 @@
+"""The commands. Each imports what it needs when it runs, so that ``--help`` stays quick."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from tidegauge.results import FailOn, Report
+
+    Command = Callable[..., Any]
+
+_FORMATS = click.Choice(["text", "json", "ndjson", "markdown"])
+_FAIL_ON = click.Choice(["fail", "warn", "inconclusive", "never"])
+
+
+def _options(*decorators: Callable[[Command], Command]) -> Callable[[Command], Command]:
+    """Stack several options into one decorator, in the order they are listed."""
+
+    def decorate(command: Command) -> Command:
+        for decorator in reversed(decorators):
+            command = decorator(command)
+        return command
+
+    return decorate
+
+
+def _listed(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> list[str]:
+    """``-x a,b -x c`` as one list."""
+    return [name.strip() for text in value for name in text.split(",") if name.strip()]
+
+
+def _names(flag: str, text: str) -> Callable[[Command], Command]:
+    return click.option(flag, multiple=True, callback=_listed, metavar="NAME,...", help=text)
+
+
+_columns = _options(
+    _names("--columns", "Columns to read; default all."),
+    _names("--exclude", "Columns to leave out."),
+)
+_rows = _options(
+    click.option("--where", metavar="SQL", help="Rows to read, an SQL condition."),
+    click.option("--since", metavar="TIME", help="First time to read, ISO date or time."),
+    click.option("--until", metavar="TIME", help="Time to stop before."),
+)
+_roles = _options(
+    click.option("--time", metavar="NAME", help="Column of the time."),
+    click.option("--label", metavar="NAME", help="Column of the label."),
+    click.option("--score", metavar="NAME", help="Column of the score."),
+    click.option("--prediction", metavar="NAME", help="Column of the prediction."),
+    _names("--id", "Columns that identify rows; never judged."),
+    _names("--categorical", "Integer columns to take as categories."),
+    click.option("--model-version", metavar="NAME", help="Column of the model's version."),
+)
+_groups = _options(
+    click.option("--window", type=click.Choice(["1h", "1d", "1w", "1mo"]), help="Length of a time window."),
+    click.option("--time-zone", metavar="ZONE", help="Zone of windows and times, as Europe/Paris; default UTC."),
+    click.option("--by", multiple=True, metavar="NAME,...", help="Segment by a column, or crossed ones; repeatable."),
+)
+_scan = _options(
+    click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads; default all cores."),
+    click.option("--max-bad-units", type=click.IntRange(0), default=0, metavar="N", help="Unreadable parts allowed."),
+)
+_all_scan = _options(_columns, _rows, _roles, _groups, _scan)
+_model = click.option("--model", metavar="NAME", help="Name of the model, told in rows and report.")
+_decide = _options(
+    _model,
+    click.option("--title", metavar="TEXT", help="Title of the report."),
+    click.option("--previous", is_flag=True, help="Compare each window with the one before, too."),
+    click.option("--fail-on", type=_FAIL_ON, default="fail", show_default=True, help="Mildest verdict that exits 1."),
+    click.option("--format", "form", type=_FORMATS, default="text", show_default=True, help="Standard output."),
+    click.option(
+        "-o", "--output", "outputs", multiple=True, metavar="FILE",
+        help="Also write .json .html .md .txt .ndjson .parquet or .tgp; repeatable.",
+    ),
+)  # fmt: skip
+
+
+@click.group(
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+    epilog="Start with: tidegauge drift reference.parquet current.parquet -o report.html",
+)
+@click.version_option(None, "-V", "--version", package_name="tidegauge", message="%(version)s")
+def cli() -> None:
+    """Measure data and predictions against a reference: drift, quality, one verdict per feature."""
+
+
+@cli.command()
+@click.argument("reference")
+@click.argument("current")
+@_all_scan
+@_decide
+def drift(
+    reference: str, current: str, form: str, outputs: tuple[str, ...], fail_on: FailOn, title: str | None,
+    previous: bool, **scan: Any,
+) -> int:  # fmt: skip
+    """Compare two tables: files, globs, folders, s3:// gs:// az://, or profiles (.tgp)."""
+    from tidegauge._drift import compute
+    from tidegauge.cli._progress import Progress
+    from tidegauge.results import check_outputs
+
+    check_outputs(outputs)
+    with Progress() as progress:
+        report = compute(
+            reference, current, _scan_options(**scan),
+            baselines=_baselines(previous), title=title, command=_command(), progress=progress,
+        )  # fmt: skip
+    return _finish(report, form, outputs, fail_on)
+
+
+@cli.command()
+@click.argument("data", nargs=-1, required=True)
+@click.option("--like", metavar="FILE", help="Profile of the reference, whose grid, types and roles to take over.")
+@_all_scan
+@_model
+@click.option("--source-id", metavar="NAME", help="Name of the data in the coverage.")
+@click.option("-o", "--output", metavar="FILE", help="Write the profile (.tgp).")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def profile(data: tuple[str, ...], like: str | None, output: str | None, form: str, **options: Any) -> int:
+    """Profile a table: small, mergeable, the same for every way of reading it."""
+    from tidegauge._profile import Profile, scan
+    from tidegauge.cli._progress import Progress
+
+    _check_profile_path(output)
+    reference = Profile.load(like) if like else None
+    with Progress() as progress:
+        made = scan(_one_or_many(data), _scan_options(**options), like=reference, progress=progress)
+    if output is not None:
+        _told(made.save(output))
+    _show_profile(made, form)
+    return 0
+
+
+@cli.command()
+@click.argument("profiles", nargs=-1, required=True)
+@click.option("-o", "--output", required=True, metavar="FILE", help="Write the merged profile (.tgp).")
+def merge(profiles: tuple[str, ...], output: str) -> int:
+    """Merge profiles: of days into a month, of parts into a whole; the order does not matter."""
+    from tidegauge._profile import Profile
+    from tidegauge._profile import merge as merge_profiles
+
+    _check_profile_path(output)
+    merged = merge_profiles([Profile.load(path) for path in profiles])
+    _told(merged.save(output))
+    click.echo(f"{merged.rows} rows, {merged.digest}")
+    return 0
+
+
+@cli.command()
+@click.argument("reference")
+@click.argument("current")
+@_decide
+def compare(
+    reference: str, current: str, form: str, outputs: tuple[str, ...], fail_on: FailOn, title: str | None,
+    previous: bool, model: str | None,
+) -> int:  # fmt: skip
+    """Compare two profiles (.tgp); no data is read."""
+    from tidegauge._compare import compare as compare_profiles
+    from tidegauge.results import check_outputs
+
+    check_outputs(outputs)
+    report = compare_profiles(reference, current, baselines=_baselines(previous), model=model, title=title)
+    return _finish(report, form, outputs, fail_on)
+
+
+@cli.command()
+@click.argument("path")
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def inspect(path: str, form: str) -> int:
+    """Tell what a profile or a table holds: columns, types, rows. No row is read."""
+    from tidegauge._profile import Profile, is_profile
+
+    if is_profile(path):
+        _show_profile(Profile.load(path), form)
+    else:
+        _show_plan({path: _plan([path], {})}, form)
+    return 0
+
+
+@cli.command()
+@click.argument("data", nargs=-1, required=True)
+@_all_scan
+@click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
+def plan(data: tuple[str, ...], form: str, **options: Any) -> int:
+    """Tell what would be read, for tables or a configuration; no row is."""
+    if len(data) == 1 and Path(data[0]).suffix.lower() in {".toml", ".yaml", ".yml"}:
+        from tidegauge import _run, config
+
+        settings = config.load(data[0])
+        reference, current = _run.plan(settings)
+        sides = ((settings.reference.path, reference), (settings.current.path, current))
+        found = {}
+        for label, (path, chosen) in zip(("reference", "current"), sides, strict=True):
+            where = _run.paths(settings, path)
+            found[label] = _plan([where] if isinstance(where, str) else where, chosen.semantic())
+        _show_plan(found, form)
+    else:
+        _show_plan({"data": _plan(list(data), _scan_options(**options).semantic())}, form)
+    return 0
+
+
+@cli.command()
+@click.argument("config")
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key; repeatable.")
+@click.option("--format", "form", type=_FORMATS, default="text", show_default=True, help="Standard output.")
+@click.option("-o", "--output", "outputs", multiple=True, metavar="FILE", help="Write one more output; repeatable.")
+def run(config: str, overrides: tuple[str, ...], form: str, outputs: tuple[str, ...]) -> int:
+    """Run a configuration (TOML, YAML, or pyproject.toml with [tool.tidegauge])."""
+    return _run_configuration(config, overrides, form, outputs)
+
+
+@cli.command()
+def schema() -> int:
+    """Print the JSON Schema of the configuration."""
+    from tidegauge.config import json_schema
+
+    click.echo(json.dumps(json_schema(), indent=2))
+    return 0
+
+
+@cli.command()
+@click.argument("name", default="nycflights13")
+@click.option("--dir", "folder", metavar="DIR", help="Folder of examples; default examples/.")
+@click.option("--out", default="out", show_default=True, metavar="DIR", help="Where to leave profile, rows and report.")
+@click.option("--format", "form", type=_FORMATS, default="text", show_default=True, help="Standard output.")
+def demo(name: str, folder: str | None, out: str, form: str) -> int:
+    """Judge a real prediction log that ships with the source tree; it has no gate."""
+    from tidegauge import _examples, config
+
+    path = _examples.choose(_examples.find(folder), name)
+    settings = config.load(path)
+    place = Path(out).absolute() / name
+    files = ("report.json", "report.html", "rows.parquet", "current.tgp")
+    settings.output.files = [str(place / file) for file in files]
+    # The seasons of the log fail it by design; only errors are worth a code here.
+    settings.output.fail_on = "never"
+    return _run_configuration(settings, (), form, ())
+
+
+def _run_configuration(config: Any, overrides: tuple[str, ...], form: str, outputs: tuple[str, ...]) -> int:
+    from tidegauge import _run
+    from tidegauge import config as configurations
+    from tidegauge.cli._progress import Progress
+    from tidegauge.results import check_outputs
+
+    check_outputs(outputs)
+    settings = configurations.load(config, overrides=overrides) if isinstance(config, str) else config
+    with Progress() as progress:
+        report = _run.run(settings, command=_command(), progress=progress)
+    for name in settings.output.files:
+        _told(Path(settings.path(name)))
+    return _finish(report, form, outputs, settings.output.fail_on)
+
+
+def _scan_options(
+    *,
+    columns: list[str],
+    exclude: list[str],
+    by: tuple[str, ...],
+    **rest: Any,
+) -> Any:
+    from tidegauge._profile import make_options
+
+    cuts: list[str | tuple[str, ...]] = []
+    for text in by:
+        names = tuple(name.strip() for name in text.split(",") if name.strip())
+        if not names:
+            raise click.UsageError(f"--by {text!r} names no column")
+        cuts.append(names if len(names) > 1 else names[0])
+    return make_options(columns=columns or None, exclude=exclude, by=cuts, **rest)
+
+
+def _baselines(previous: bool) -> tuple[str, ...]:
+    return ("reference", "previous") if previous else ("reference",)
+
+
+def _finish(report: Report, form: str, outputs: tuple[str, ...], fail_on: FailOn) -> int:
+    """Files, then standard output, then the exit code."""
+    for path in report.write(*outputs):
+        _told(path)
+    suffix = {"text": ".txt", "json": ".json", "ndjson": ".ndjson", "markdown": ".md"}[form]
+    code = report.exit_code(fail_on)
+    _echo(report.render(suffix).decode())
+    return code
+
+
+def _echo(text: str) -> None:
+    """Write to standard output; a reader that leaves early changes no exit code."""
+    import os
+
+    try:
+        click.echo(text, nl=not text.endswith("\n"))
+        sys.stdout.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _told(path: Path) -> None:
+    click.echo(f"wrote {path}", err=True)
+
+
+def _command() -> str:
+    import shlex
+
+    return shlex.join(["tidegauge", *sys.argv[1:]])
+
+
+def _one_or_many(data: tuple[str, ...]) -> str | list[str]:
+    return data[0] if len(data) == 1 else list(data)
+
+
+def _check_profile_path(output: str | None) -> None:
+    if output is not None and Path(output).suffix.lower() != ".tgp":
+        raise click.UsageError(f"output {output!r}; accepted is a name that ends in .tgp")
+
+
+def _plan(paths: list[str], options: dict[str, Any]) -> dict[str, Any]:
+    from tidegauge import _core
+
+    for name in ("where", "since", "until", "schema", "block"):
+        options.pop(name, None)
+    found: dict[str, Any] = json.loads(_core.plan_paths(paths, json.dumps(options)))
+    return found
+
+
+def _show_plan(found: dict[str, dict[str, Any]], form: str) -> None:
+    if form == "json":
+        _echo(json.dumps(found if len(found) > 1 else next(iter(found.values())), indent=1, ensure_ascii=False))
+        return
+    lines = []
+    for label, plan_ in found.items():
+        files = plan_["files"]
+        size = sum(file["bytes"] for file in files)
+        rows = f"{plan_['row_groups']} row groups, {plan_['rows']:,} rows, {size:,} bytes"
+        lines.append(f"{label}: {len(files)} files, {rows}")
+        lines += _table(plan_["columns"], ("name", "logical", "physical", "bytes", "not_profiled"))
+    _echo("\n".join(lines))
+
+
+def _show_profile(profile: Any, form: str) -> None:
+    info = profile.info
+    if form == "json":
+        _echo(json.dumps({"digest": profile.digest, **info}, indent=1, ensure_ascii=False))
+        return
+    lines = [f"{profile.rows:,} rows, {len(info['columns'])} columns, {profile.digest}"]
+    lines += _table(info["columns"], ("name", "logical", "kind", "role", "nulls", "nan", "mean", "min", "max"))
+    _echo("\n".join(lines))
+
+
+def _table(rows: list[Any], names: tuple[str, ...]) -> list[str]:
+    """Aligned text; columns that no row has are left out, control characters are shown."""
+    if not all(isinstance(row, dict) for row in rows):
+        return [f"  {_cell(row)}" for row in rows]
+    present = [name for name in names if any(row.get(name) is not None for row in rows)]
+    cells = [present, *([_cell(row.get(name)) for name in present] for row in rows)]
+    widths = [max(len(row[i]) for row in cells) for i in range(len(present))]
+    return ["  " + "  ".join(f"{text:<{w}}" for text, w in zip(row, widths, strict=True)).rstrip() for row in cells]
+
+
+def _cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, float):
+        return f"{value:.6g}"
+    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))
+    return text if len(text) <= 40 else f"{text[:37]}..."

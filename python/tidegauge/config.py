@@ -1,0 +1,297 @@
+"""The configuration of :func:`tidegauge.run`: TOML, YAML or ``[tool.tidegauge]``, checked strictly.
+
+An unknown key is an error with a suggestion, never ignored. ``${VAR}`` in a text is the environment
+variable, ``$${`` a literal ``${``; the record keeps the text as written, so no value of a variable.
+"""
+
+from __future__ import annotations
+
+import difflib
+import json
+import os
+import re
+import tomllib
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+
+import msgspec
+from msgspec import UNSET, Meta, Struct, UnsetType
+
+from tidegauge.errors import ConfigError, InputError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+Names = str | list[str]
+Positive = Annotated[float, Meta(ge=0)]
+
+
+class Model(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Name and version of the model, carried into every row and the report's cover."""
+
+    name: str | None = None
+    version: str | None = None
+
+
+class Reference(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """Data that current windows are compared with; a ``.tgp`` profile is taken as it is."""
+
+    path: Names
+    where: str | None = None
+    since: str | None = None
+    until: str | None = None
+    schema: dict[str, str] = {}
+
+
+class Current(Reference, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """Data that is judged, cut into windows and segments."""
+
+    window: Literal["1h", "1d", "1w", "1mo"] | None = None
+    time_zone: str | None = None
+    by: list[str | list[str]] = []
+    baselines: list[Literal["reference", "previous"]] = ["reference"]
+
+
+class Roles(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Columns by role; others are inferred from the reference. Excluded columns are not read."""
+
+    time: str | None = None
+    id: Names = []
+    label: str | None = None
+    prediction: Names = []
+    score: Names = []
+    weight: str | None = None
+    segment: Names = []
+    protected: Names = []
+    ignore: Names = []
+    model_version: str | None = None
+    categorical: Names = []
+    columns: list[str] | None = None
+    exclude: Names = []
+    block: str | None = None
+
+
+class Tolerance(Struct, forbid_unknown_fields=True):
+    """Limits in units of the deciding statistic."""
+
+    warn: Positive
+    fail: Positive
+
+
+class Column(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Deciding statistic and limits of the columns that a glob names."""
+
+    statistic: str | None = None
+    tolerance: Tolerance | None = None
+
+
+class Output(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Files, by extension: .json .html .md .txt .ndjson .parquet .tgp; and what fails the gate."""
+
+    files: list[str] = []
+    fail_on: Literal["fail", "warn", "inconclusive", "never"] = "fail"
+    title: str | None = None
+
+
+class Scan(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """How to read: neither changes the numbers."""
+
+    threads: Annotated[int, Meta(ge=1)] | None = None
+    max_bad_units: Annotated[int, Meta(ge=0)] = 0
+
+
+class Config(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """A whole configuration; paths are relative to its file."""
+
+    reference: Reference
+    current: Current
+    model: Model = msgspec.field(default_factory=Model)
+    roles: Roles = msgspec.field(default_factory=Roles)
+    columns: dict[str, Column] = {}
+    scan: Scan = msgspec.field(default_factory=Scan)
+    output: Output = msgspec.field(default_factory=Output)
+    #: Where paths start, and the text as written; neither is a key.
+    base: str | UnsetType = UNSET
+    as_written: str | UnsetType = UNSET
+
+    def path(self, name: str) -> str:
+        """A path of the configuration, made absolute against its folder; URLs stay as they are."""
+        if self.base is UNSET or "://" in name or Path(name).is_absolute():
+            return name
+        return os.path.normpath(Path(self.base) / name)
+
+
+_NO_KEYS = frozenset(("base", "as_written"))
+
+
+def load(source: str | os.PathLike[str] | Mapping[str, Any], *, overrides: Sequence[str] = ()) -> Config:
+    """Read and check a configuration.
+
+    Parameters
+    ----------
+    source : path or mapping
+        ``.toml``, ``.yaml``, ``.yml``, or a ``pyproject.toml`` with ``[tool.tidegauge]``.
+    overrides : sequence of str
+        ``key=value`` with a dotted key and a TOML value; a value that is no TOML is a text:
+        ``current.window=1w``, ``columns."wind_*".tolerance.fail=1``.
+
+    Returns
+    -------
+    Config
+
+    Raises
+    ------
+    InputError
+        If the file cannot be opened.
+    ConfigError
+        If it is no valid TOML or YAML, or a key or value is not accepted; the message names it.
+
+    Examples
+    --------
+    >>> from tidegauge.config import load
+    >>> config = load({"reference": {"path": "a.parquet"}, "current": {"path": "b.parquet"}})
+    >>> config.output.fail_on
+    'fail'
+    """
+    if isinstance(source, (str, os.PathLike)):
+        path = Path(source)
+        label = str(path)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise ConfigError(f"{label}: byte {error.start} is not UTF-8") from None
+        except OSError as error:
+            raise InputError(f"{label}: {(error.strerror or str(error)).lower()}") from None
+        data = _parse(path, text)
+    else:
+        path, label = None, "configuration"
+        data = json.loads(json.dumps(source, default=_as_text))
+        text = json.dumps(data, indent=1)
+    for override in overrides:
+        _merge(data, _parse_override(override))
+    try:
+        _check_keys(data, Config, "")
+        config = msgspec.convert(_substitute(data, ""), Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(f"{label}: {_plain_message(error)}") from None
+    except ConfigError as error:
+        raise ConfigError(f"{label}: {error}") from None
+    config.base = str(path.parent) if path is not None else UNSET
+    config.as_written = text + "".join(f"# --set {override}\n" for override in overrides)
+    return config
+
+
+def json_schema() -> dict[str, Any]:
+    """JSON Schema (2020-12) of the configuration, as ``tidegauge schema`` prints it."""
+    schema = msgspec.json.schema(Config)
+    for name in _NO_KEYS:
+        schema["$defs"]["Config"]["properties"].pop(name)
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "tidegauge configuration", **schema}
+
+
+def _as_text(value: Any) -> str:
+    if isinstance(value, os.PathLike):
+        return str(os.fspath(value))
+    raise ConfigError(f"configuration: {value!r} is {type(value).__name__}; accepted are text, numbers, lists, tables")
+
+
+def _parse(path: Path, text: str) -> dict[str, Any]:
+    suffix = path.suffix.lower()
+    if suffix == ".toml":
+        try:
+            data = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ConfigError(f"{path}: {str(error)[:1].lower()}{str(error)[1:]}") from None
+        if path.name != "pyproject.toml":
+            return data
+        section = data.get("tool", {}).get("tidegauge")
+        if section is None:
+            raise ConfigError(f"{path}: no section [tool.tidegauge]")
+    elif suffix in {".yaml", ".yml"}:
+        try:
+            import yaml
+        except ImportError:
+            raise ConfigError(
+                f"{path}: yaml needs the package pyyaml; install tidegauge[yaml], or write toml"
+            ) from None
+        try:
+            section = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            raise ConfigError(f"{path}: {str(error).replace(chr(10), ' ')}") from None
+    else:
+        raise ConfigError(f"{path}: extension {suffix!r}; accepted are .toml, .yaml, .yml and pyproject.toml")
+    if not isinstance(section, dict):
+        raise ConfigError(f"{path}: holds {type(section).__name__}; accepted is a table with reference and current")
+    # YAML reads dates as dates where TOML users write texts; both mean the text.
+    return json.loads(json.dumps(section, default=str))  # type: ignore[no-any-return]
+
+
+def _parse_override(override: str) -> dict[str, Any]:
+    key, equals, value = override.partition("=")
+    if not equals or not key.strip():
+        raise ConfigError(f"set {override!r}; accepted is key=value with a dotted key")
+    for candidate in (value, json.dumps(value)):
+        try:
+            return tomllib.loads(f"{key} = {candidate}")
+        except tomllib.TOMLDecodeError:
+            continue
+    raise ConfigError(f"set {override!r}: key {key!r} is no dotted key; accepted: current.window=1w")
+
+
+def _merge(data: dict[str, Any], other: dict[str, Any]) -> None:
+    for name, value in other.items():
+        if isinstance(value, dict) and isinstance(data.get(name), dict):
+            _merge(data[name], value)
+        else:
+            data[name] = value
+
+
+def _check_keys(data: Any, kind: Any, where: str) -> None:
+    """Unknown keys first: with a suggestion, and all that is accepted there."""
+    if not isinstance(data, dict):
+        return
+    if get_origin(kind) is dict:
+        for name, value in data.items():
+            _check_keys(value, get_args(kind)[1], f'{where}."{name}"')
+        return
+    struct = next((k for k in (kind, *get_args(kind)) if isinstance(k, type) and issubclass(k, Struct)), None)
+    if struct is None:
+        return
+    known = {f.name: f.type for f in msgspec.structs.fields(struct) if f.name not in _NO_KEYS}
+    for name, value in data.items():
+        place = f"{where}.{name}".lstrip(".")
+        if name not in known:
+            near = difflib.get_close_matches(str(name), known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise ConfigError(f"unknown key {place!r}{hint} (accepted here: {', '.join(known)})")
+        _check_keys(value, known[name], place)
+
+
+_VARIABLE = re.compile(r"\$(\$\{|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\})")
+
+
+def _substitute(value: Any, where: str) -> Any:
+    if isinstance(value, dict):
+        return {name: _substitute(item, f"{where}.{name}".lstrip(".")) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_substitute(item, where) for item in value]
+    if not isinstance(value, str):
+        return value
+
+    def replace(match: re.Match[str]) -> str:
+        name = match["name"]
+        if name is None:
+            return "${"
+        if name not in os.environ:
+            raise ConfigError(f"{where}: environment variable {name} is not set")
+        return os.environ[name]
+
+    text: str = _VARIABLE.sub(replace, value)
+    return text
+
+
+def _plain_message(error: msgspec.ValidationError) -> str:
+    """``current.window: invalid enum value '2d'`` instead of a trailing JSON path."""
+    text, _, place = str(error).partition(" - at `$")
+    text = text[:1].lower() + text[1:].replace("`", "'")
+    return f"{place.rstrip('`').lstrip('.')}: {text}" if place else text

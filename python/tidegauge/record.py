@@ -1,0 +1,199 @@
+"""The record, ``report.json``: result, inputs and envelope, each with its digest.
+
+``result`` is a function of the rows' values, the semantic configuration and the definitions: no
+paths, threads, hosts or times. Its digest is that of its canonical JSON: keys sorted, no white
+space, UTF-8, shortest numbers, non-finite numbers as strings.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import platform
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from tidegauge import _core
+from tidegauge.results import overall_verdict, plain_row
+
+if TYPE_CHECKING:
+    from tidegauge._profile import Profile
+    from tidegauge.results import Report, Row
+
+SCHEMA = "tidegauge.report/1"
+
+
+@dataclass
+class Context:
+    """What a record tells beside the numbers: names, times, the command and configuration as written."""
+
+    started: dt.datetime = field(default_factory=lambda: dt.datetime.now(dt.UTC))
+    command: str | None = None
+    title: str | None = None
+    model: str | None = None
+    model_version: str | None = None
+    configuration: dict[str, Any] = field(default_factory=dict)
+    as_written: str | None = None
+
+    def identify(self, reference: Profile, current: Profile, options: dict[str, Any], model: str | None) -> str:
+        """Identity of a run: equal for the same data and configuration, whenever and wherever it runs."""
+        content = {
+            "reference": reference.digest,
+            "current": current.digest,
+            "options": options,
+            "model": [model, self.model_version],
+            "version": _core.__version__,
+        }
+        return digest(content)[3:19]
+
+
+def canonical(value: Any) -> bytes:
+    """Canonical JSON of plain values.
+
+    Raises
+    ------
+    ValueError
+        If a number is not finite; those are strings in a record.
+    """
+    text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+    # A lone surrogate has no UTF-8; it stays visible instead of failing the record.
+    return text.encode("utf-8", "backslashreplace")
+
+
+def digest(value: Any) -> str:
+    """``b3:`` and the BLAKE3 of the canonical JSON."""
+    hashed = _core.blake3(canonical(value))
+    return hashed if hashed.startswith("b3:") else f"b3:{hashed}"
+
+
+def build(report: Report, options: dict[str, Any], context: Context) -> dict[str, Any]:
+    """Build the record of a report.
+
+    Parameters
+    ----------
+    report : Report
+    options : dict
+        Options of the comparison, all of them semantic.
+    context : Context
+
+    Returns
+    -------
+    dict
+        JSON values only.
+    """
+    reference, current = report.reference, report.current
+    reference_info, current_info = reference.info, current.info
+    drawn = json.loads(_core.histograms(reference._core, current._core, json.dumps(options)))
+    configuration = {**options, **current.options.semantic(), **context.configuration}
+    model = context.model or current.model
+    result = {
+        "verdict": report.verdict,
+        "title": context.title or (f"{model}: current against reference" if model else "Current against reference"),
+        "model": {"name": model, "version": context.model_version},
+        "windows": _windows(report.rows),
+        "reference": _table(reference, reference_info),
+        "current": _table(current, current_info),
+        "engine": {
+            "version": _core.__version__,
+            "definitions": sorted({row["definition"] for row in report.rows if row["definition"]}),
+            "grids": {c["name"]: c["grid_id"] for c in reference_info["columns"] if c.get("grid_id")},
+        },
+        "configuration": configuration,
+        "rows": [plain_row(row) for row in report.rows],
+        "histograms": drawn["features"],
+        "limitations": _limitations(report, configuration, current_info),
+    }
+    inputs = {
+        "reference": _inputs(reference, reference_info),
+        "current": _inputs(current, current_info),
+        "configuration_as_written": context.as_written,
+    }
+    result_digest, inputs_digest = digest(result), digest(inputs)
+    finished = dt.datetime.now(dt.UTC)
+    return {
+        "schema": SCHEMA,
+        "result": result,
+        "result_digest": result_digest,
+        "inputs": inputs,
+        "inputs_digest": inputs_digest,
+        "record_digest": digest({"inputs_digest": inputs_digest, "result_digest": result_digest}),
+        "envelope": {
+            "started": _instant(context.started),
+            "finished": _instant(finished),
+            "duration_seconds": round((finished - context.started).total_seconds(), 3),
+            "host": platform.node(),
+            "threads": current.options.threads or len(os.sched_getaffinity(0)),
+            "command": context.command,
+        },
+    }
+
+
+def _instant(moment: dt.datetime) -> str:
+    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _table(profile: Profile, info: dict[str, Any]) -> dict[str, Any]:
+    """Columns with counts and moments; extremes stay out, one row may hold them alone."""
+    names = ("name", "logical", "kind", "role", "rows", "nulls", "nan", "mean", "variance", "distinct")
+    columns = [{name: column.get(name) for name in names} for column in info["columns"]]
+    return {"rows": profile.rows, "columns": columns, "profile_digest": profile.digest}
+
+
+def _windows(rows: list[Row]) -> list[dict[str, Any]]:
+    """One entry a window: its rows and its worst verdict; a single open one where none were asked for."""
+    found: dict[tuple[str | None, str | None], list[Row]] = {}
+    for row in rows:
+        found.setdefault((row["window_start"], row["window_end"]), []).append(row)
+    if len(found) > 1:
+        # Rows about the whole table (schema) belong to no window.
+        found.pop((None, None), None)
+    return [
+        {
+            "start": start,
+            "end": end,
+            "rows": max((r["n_current"] or 0 for r in inside if r["segment_by"] is None), default=0),
+            "verdict": overall_verdict(inside),
+        }
+        for (start, end), inside in sorted(found.items(), key=lambda item: item[0][0] or "")
+    ]
+
+
+def _inputs(profile: Profile, info: dict[str, Any]) -> dict[str, Any]:
+    """Paths as given, files as found when they were read, units covered, and what could not be read."""
+    return {
+        "paths": list(profile.inputs),
+        "files": info["sources"],
+        "coverage": info["coverage"],
+        "problems": info["problems"],
+    }
+
+
+def _limitations(report: Report, configuration: dict[str, Any], info: dict[str, Any]) -> list[str]:
+    rows, notes = report.rows, []
+    if any(row["variance"] == "iid" for row in rows):
+        asked = configuration.get("block")
+        notes.append(
+            "Intervals take rows as independent draws. Logs are autocorrelated, so intervals are too narrow"
+            + (f"; blocks of {asked} were asked for and are recorded, not yet used." if asked else ".")
+        )
+    certified = sum(row["exactness"] == "certified" for row in rows)
+    if certified:
+        notes.append(f"{certified} values are certified between bound_low and bound_high, not exact.")
+    estimated = sum(row["exactness"] == "estimated" for row in rows)
+    if estimated:
+        notes.append(f"{estimated} values are estimates and do not decide.")
+    inconclusive = sum(row["verdict"] == "inconclusive" for row in report.verdicts)
+    if inconclusive:
+        notes.append(f"{inconclusive} verdicts are inconclusive: too few rows to rule a failing shift out.")
+    unread = [str(row["feature"]) for row in report.errors]
+    if unread:
+        notes.append(f"Not evaluated because of an error: {', '.join(sorted(set(unread)))}.")
+    unread_units = [problem for problem in info["problems"] if problem["kind"] == "unit"]
+    if unread_units:
+        lost = sum(problem["rows"] or 0 for problem in unread_units)
+        notes.append(
+            f"{len(unread_units)} units of the current data could not be read; their {lost} rows are not counted."
+        )
+    notes.append("No labels are joined, and no importance is measured; a shift says nothing of its cost to the model.")
+    return notes

@@ -1,0 +1,345 @@
+"""Results of a comparison: one shape of rows, one verdict, and the ways out of it."""
+
+from __future__ import annotations
+
+import json
+from io import BytesIO
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tidegauge._files import write_all
+from tidegauge.errors import GateError, UsageError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Sequence
+
+    import pandas as pd
+    import polars as pl
+
+    from tidegauge._profile import Profile
+
+Row = dict[str, Any]
+FailOn = Literal["fail", "warn", "inconclusive", "never"]
+
+#: Columns of the rows, in order.
+ROW_FIELDS = (
+    "run_id", "model", "model_version", "window_start", "window_end", "as_of", "baseline", "segment_by",
+    "segment_value", "role", "feature", "kind", "statistic", "definition", "decides", "value", "unit",
+    "bound_low", "bound_high", "exactness", "ci_low", "ci_high", "variance", "value_if_no_change", "null",
+    "pvalue", "qvalue", "n_reference", "n_current", "n_eff_reference", "n_eff_current", "minimum_detectable",
+    "warn_at", "fail_at", "threshold_source", "verdict", "rank", "message",
+)  # fmt: skip
+_FLOATS = frozenset(
+    (
+        "value", "bound_low", "bound_high", "ci_low", "ci_high", "value_if_no_change", "pvalue", "qvalue",
+        "n_eff_reference", "n_eff_current", "minimum_detectable", "warn_at", "fail_at",
+    )
+)  # fmt: skip
+_INTEGERS = frozenset(("n_reference", "n_current", "rank"))
+_INSTANTS = frozenset(("window_start", "window_end", "as_of"))
+
+#: From best to worst; the verdict of many is the worst of them, and a failure outranks an error.
+SEVERITY = ("ok", "inconclusive", "warn", "error", "fail")
+FAIL_ON = ("fail", "warn", "inconclusive", "never")
+OUTPUTS = (".json", ".html", ".md", ".txt", ".ndjson", ".parquet", ".tgp")
+
+
+class Report:
+    """What a comparison found; made by :func:`tidegauge.drift`, ``compare`` and ``run``.
+
+    Attributes
+    ----------
+    rows : list of dict
+        One row per statistic, feature, window and segment, and one ``statistic = "verdict"`` row
+        for each feature x window x segment; the keys are ``ROW_FIELDS``. Numbers that are not
+        finite are floats here, text in JSON.
+    verdict : str
+        ``ok``, ``inconclusive``, ``warn``, ``error`` or ``fail``: the worst of the verdict rows.
+    reference, current : Profile
+    """
+
+    def __init__(
+        self,
+        rows: list[Row],
+        reference: Profile,
+        current: Profile,
+        build: Callable[[Report], dict[str, Any]],
+    ) -> None:
+        self.rows = rows
+        self.reference = reference
+        self.current = current
+        self._build = build
+        self._record: dict[str, Any] | None = None
+
+    @property
+    def record(self) -> dict[str, Any]:
+        """The content of ``report.json``, built on first use."""
+        if self._record is None:
+            self._record = self._build(self)
+        return self._record
+
+    @property
+    def verdicts(self) -> list[Row]:
+        """One row per feature, window and segment, worst first."""
+        found = [row for row in self.rows if row["statistic"] == "verdict"]
+        return sorted(found, key=lambda row: (row["rank"] is None, row["rank"] or 0))
+
+    @property
+    def verdict(self) -> str:
+        """The worst verdict of the deciding baseline."""
+        return overall_verdict(self.rows)
+
+    @property
+    def failed(self) -> list[Row]:
+        """The verdict rows that fail, worst first."""
+        return [row for row in self.verdicts if row["verdict"] == "fail"]
+
+    @property
+    def errors(self) -> list[Row]:
+        """The rows whose column could not be evaluated."""
+        return [row for row in self.rows if row["verdict"] == "error"]
+
+    def summary(self) -> dict[str, Any]:
+        """Verdict, rows counted, number of each verdict, and the worst features in plain words.
+
+        Returns
+        -------
+        dict
+            Keys ``verdict``, ``rows_reference``, ``rows_current``, ``verdicts`` (count by verdict)
+            and ``findings`` (messages of what is not ok, worst first, at most ten).
+        """
+        counts = dict.fromkeys(reversed(SEVERITY), 0) | {"not_evaluated": 0}
+        for row in self.verdicts:
+            counts[row["verdict"]] = counts.get(row["verdict"], 0) + 1
+        findings = [row["message"] for row in self.verdicts if row["verdict"] not in ("ok", "not_evaluated")]
+        return {
+            "verdict": self.verdict,
+            "rows_reference": self.reference.rows,
+            "rows_current": self.current.rows,
+            "verdicts": counts,
+            "findings": findings[:10],
+        }
+
+    def exit_code(self, fail_on: FailOn = "fail") -> int:
+        """What the command line exits with: 0 passed, 1 failed, 4 error rows, 5 nothing evaluated.
+
+        Parameters
+        ----------
+        fail_on : {"fail", "warn", "inconclusive", "never"}
+            The mildest verdict that fails the gate; ``"never"`` leaves errors only.
+
+        Raises
+        ------
+        UsageError
+            If `fail_on` is none of these.
+        """
+        if fail_on not in FAIL_ON:
+            raise UsageError(f"fail_on: {fail_on!r}; accepted are {', '.join(FAIL_ON)}")
+        gated = {"fail": {"fail"}, "warn": {"fail", "warn"}, "inconclusive": {"fail", "warn", "inconclusive"}}
+        decided = _deciding(self.rows)
+        if any(row["verdict"] in gated.get(fail_on, set()) for row in decided):
+            return 1
+        if self.errors:
+            return 4
+        if all(row["verdict"] in (None, "not_evaluated") for row in decided):
+            return 5
+        return 0
+
+    def raise_if_failed(self, fail_on: FailOn = "fail") -> None:
+        """Raise unless the gate passes.
+
+        Raises
+        ------
+        GateError
+            Naming the worst findings; its ``exit_code`` is that of :meth:`exit_code`.
+        """
+        code = self.exit_code(fail_on)
+        if code == 0:
+            return
+        if code == 5:
+            raise GateError("nothing was evaluated; no feature, prediction, score or label is in both tables", 5)
+        found = self.errors if code == 4 else [r for r in self.verdicts if r["verdict"] not in ("ok", "not_evaluated")]
+        more = f" and {len(found) - 5} more" if len(found) > 5 else ""
+        told = "; ".join(str(row["message"]) for row in found[:5])
+        raise GateError(f"{self.verdict}: {told}{more}", code)
+
+    def to_polars(self) -> pl.DataFrame:
+        """All rows as a Polars frame, one column per name of ``ROW_FIELDS``."""
+        import polars as pl
+
+        instant = pl.Datetime("us", "UTC")
+        text = pl.DataFrame(
+            {name: [row[name] for row in self.rows] for name in ROW_FIELDS},
+            schema={name: _dtype(name) for name in ROW_FIELDS},
+        )
+        return text.with_columns(pl.col(name).str.to_datetime(time_zone="UTC").cast(instant) for name in _INSTANTS)
+
+    def to_pandas(self) -> pd.DataFrame:
+        """All rows as a pandas frame; needs the extra ``pandas``."""
+        try:
+            import pandas as pd
+        except ImportError:
+            raise UsageError("to_pandas needs pandas; install tidegauge[pandas]") from None
+        frame = pd.DataFrame(self.rows, columns=list(ROW_FIELDS))
+        for name in _INSTANTS:
+            frame[name] = pd.to_datetime(frame[name], utc=True)
+        return frame
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """All rows as an Arrow stream."""
+        return self.to_polars().__arrow_c_stream__(requested_schema)
+
+    def render(self, suffix: str) -> bytes:
+        """The content of an output file with this extension.
+
+        Parameters
+        ----------
+        suffix : {".json", ".html", ".md", ".txt", ".ndjson", ".parquet", ".tgp"}
+            Record, self-contained page, Markdown, plain text, rows, rows, profile of the current data.
+
+        Raises
+        ------
+        UsageError
+            If the extension is none of these.
+        """
+        match suffix:
+            case ".json":
+                return (json.dumps(self.record, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()
+            case ".ndjson":
+                return "".join(f"{dump_row(row)}\n" for row in self.rows).encode()
+            case ".parquet":
+                buffer = BytesIO()
+                self.to_polars().write_parquet(buffer, compression="zstd")
+                return buffer.getvalue()
+            case ".tgp":
+                return self.current.to_bytes()
+            case ".html" | ".md" | ".txt":
+                from tidegauge import report
+
+                name = {".html": "render_html", ".md": "render_markdown", ".txt": "render_text"}[suffix]
+                text: str = getattr(report, name)(self.record)
+                return text.encode()
+        raise UsageError(f"output {suffix!r}; accepted extensions are {' '.join(OUTPUTS)}")
+
+    def write(self, *paths: str | os.PathLike[str]) -> list[Path]:
+        """Write several outputs, each by its extension; none appears unless all could be written.
+
+        Raises
+        ------
+        UsageError
+            If an extension is not accepted.
+        OSError
+            If a file cannot be written.
+        """
+        targets = check_outputs(paths)
+        write_all([(target, self.render(target.suffix.lower())) for target in targets])
+        return targets
+
+    def to_html(self, path: str | os.PathLike[str]) -> Path:
+        """Write the self-contained page; it needs no network and reads without JavaScript."""
+        return self._write_as(path, ".html")
+
+    def to_json(self, path: str | os.PathLike[str]) -> Path:
+        """Write the record, ``report.json``."""
+        return self._write_as(path, ".json")
+
+    def to_markdown(self) -> str:
+        """The report as Markdown, short enough for a pull request."""
+        return self.render(".md").decode()
+
+    def _write_as(self, path: str | os.PathLike[str], suffix: str) -> Path:
+        target = Path(path)
+        write_all([(target, self.render(suffix))])
+        return target
+
+    def __repr__(self) -> str:
+        lines = [f"{self.verdict}: {self.current.rows:,} rows against {self.reference.rows:,}"]
+        shown = self.verdicts[:12]
+        width = max((len(str(row["feature"])) for row in shown), default=0)
+        lines += [f"  {row['verdict']!s:<12}  {row['feature']!s:<{width}}  {row['message'] or ''}" for row in shown]
+        if len(self.verdicts) > len(shown):
+            lines.append(f"  and {len(self.verdicts) - len(shown)} more; .to_polars() has all")
+        return "\n".join(lines)
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        cells = (
+            "".join(f"<td>{escape(str(row[name] or ''))}</td>" for name in ("rank", "feature", "verdict", "message"))
+            for row in self.verdicts[:25]
+        )
+        body = "".join(f"<tr>{row}</tr>" for row in cells)
+        head = f"{self.verdict}: {self.current.rows:,} rows against {self.reference.rows:,}"
+        return (
+            f"<p><b>{escape(head)}</b></p><table><thead><tr><th>rank</th><th>feature</th><th>verdict</th>"
+            f"<th>finding</th></tr></thead><tbody>{body}</tbody></table>"
+        )
+
+
+def overall_verdict(rows: Sequence[Row]) -> str:
+    """The worst verdict of rows; ``inconclusive`` where nothing was decided."""
+    found = [row["verdict"] for row in _deciding(rows) if row["verdict"] in SEVERITY]
+    return max(found, key=SEVERITY.index, default="inconclusive")
+
+
+def _deciding(rows: Sequence[Row]) -> list[Row]:
+    """Verdict and error rows of the reference; of the other baseline only where it is the only one.
+
+    The previous window is context: a step up and a step down would otherwise both fail.
+    """
+    found = [row for row in rows if row["statistic"] == "verdict" or row["verdict"] == "error"]
+    against_reference = [row for row in found if row["baseline"] in (None, "reference")]
+    return against_reference or found
+
+
+def parse_rows(rows: Sequence[Row]) -> list[Row]:
+    """Rows of the core as Python values: every field present, non-finite text as floats."""
+    return [{name: _value(name, row.get(name)) for name in ROW_FIELDS} for row in rows]
+
+
+def dump_row(row: Row) -> str:
+    """One row as JSON text; numbers that are not finite are strings."""
+    return json.dumps(plain_row(row), ensure_ascii=False, allow_nan=False)
+
+
+def plain_row(row: Row) -> Row:
+    """One row as JSON values; numbers that are not finite are strings."""
+    return {name: _plain(value) for name, value in row.items()}
+
+
+def check_outputs(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
+    """Paths whose extension names a format, before anything is computed.
+
+    Raises
+    ------
+    UsageError
+        If one does not, or one is given twice.
+    """
+    targets = [Path(path) for path in paths]
+    for i, target in enumerate(targets):
+        if target.suffix.lower() not in OUTPUTS:
+            raise UsageError(f"output {str(target)!r}; accepted extensions are {' '.join(OUTPUTS)}")
+        if target in targets[:i]:
+            raise UsageError(f"output {str(target)!r} is given twice")
+    return targets
+
+
+def _value(name: str, value: Any) -> Any:
+    return float(value) if name in _FLOATS and value is not None else value
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
+        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+    return value
+
+
+def _dtype(name: str) -> Any:
+    import polars as pl
+
+    if name in _FLOATS:
+        return pl.Float64
+    if name in _INTEGERS:
+        return pl.Int64
+    return pl.Boolean if name == "decides" else pl.String

@@ -1,0 +1,354 @@
+"""Whatever holds rows, as what the core reads: local Parquet paths or one Arrow stream.
+
+Local Parquet goes to the core untouched. CSV, NDJSON, Arrow IPC, object stores (``s3://``, ``gs://``,
+``az://``), Polars LazyFrames, and anything with a row filter or a time limit, go through Polars,
+which reads only the columns asked for and hands over batches.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tidegauge.errors import InputError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping, Sequence
+
+    import polars as pl
+
+_TEXT = {".csv": "csv", ".tsv": "tsv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
+_IPC = {".arrow": "ipc", ".ipc": "ipc", ".feather": "ipc"}
+_COMPRESSED = {".gz", ".zst", ".zlib"}
+_REMOTE = ("s3://", "s3a://", "gs://", "gcs://", "az://", "azure://", "abfs://", "abfss://", "adl://")
+_ACCEPTED = (
+    "paths and globs (.parquet .csv .tsv .ndjson .jsonl .arrow .ipc .feather, s3:// gs:// az://), "
+    "pandas and Polars frames, LazyFrames, Arrow tables and streams, numpy arrays, dictionaries of arrays"
+)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which rows and columns to read; ``needed`` columns are read besides ``columns``."""
+
+    columns: Sequence[str] | None = None
+    exclude: Sequence[str] = ()
+    needed: Sequence[str] = ()
+    where: str | None = None
+    since: str | None = None
+    until: str | None = None
+    time: str | None = None
+    time_zone: str | None = None
+
+    @property
+    def filters(self) -> bool:
+        """Whether any row is left out."""
+        return not (self.where is None and self.since is None and self.until is None)
+
+    def describe(self) -> str:
+        """The row filters in words, for coverage: other rows of a file are other data."""
+        parts = (("where", self.where), ("since", self.since), ("until", self.until))
+        return "".join(f" {name} {value}" for name, value in parts if value is not None)
+
+
+@dataclass
+class Source:
+    """What the core reads: ``paths`` of local Parquet, or a ``stream`` with the Arrow capsule.
+
+    ``names`` are the paths as given (none for tables in memory), ``errors`` the columns that have
+    no exact Arrow type, ``source_id`` what coverage calls the data.
+    """
+
+    paths: list[str] | None = None
+    stream: object | None = None
+    names: list[str] = field(default_factory=list)
+    errors: dict[str, str] = field(default_factory=dict)
+    source_id: str | None = None
+
+
+def resolve(
+    data: Any, selection: Selection, *, schema: Mapping[str, str] | None = None, like: Mapping[str, str] | None = None
+) -> Source:
+    """Find out what `data` is and how the core reads it.
+
+    Parameters
+    ----------
+    data : path, glob, folder, list of paths, frame, Arrow stream, array or dictionary
+    selection : Selection
+        Columns and row filters; local Parquet without a row filter leaves the columns to the core.
+    schema : mapping of column to type, optional
+        For CSV and NDJSON, which carry no types: ``{"a": "int", "t": "timestamp"}``.
+    like : mapping of column to logical type, optional
+        Types of a reference, used for CSV and NDJSON columns that `schema` does not name.
+
+    Raises
+    ------
+    UsageError
+        If `data` is nothing that can be read, or an option does not fit it.
+    InputError
+        If a file is missing or not what its name says.
+    """
+    names = _paths(data)
+    if names is not None:
+        return _from_paths(names, selection, schema, like)
+    if schema:
+        raise UsageError(f"schema= types csv and ndjson files; {type(data).__name__} carries its own types")
+    return _from_table(data, selection)
+
+
+def _paths(data: Any) -> list[str] | None:
+    if isinstance(data, (str, os.PathLike)):
+        return [os.fspath(data)]
+    if isinstance(data, (list, tuple, set, frozenset)):
+        if not data:
+            raise UsageError("an empty list of paths; give at least one")
+        items = sorted(data) if isinstance(data, (set, frozenset)) else data
+        if all(isinstance(item, (str, os.PathLike)) for item in items):
+            return [os.fspath(item) for item in items]
+        raise UsageError(f"a list of {type(next(iter(items))).__name__}; accepted are lists of paths")
+    return None
+
+
+def _kind(path: str) -> str:
+    """Format by extension; a folder or an unknown extension is Parquet, and the reader says if not."""
+    suffixes = Path(path.rstrip("/")).suffixes
+    if suffixes and suffixes[-1].lower() in _COMPRESSED and len(suffixes) > 1:
+        suffixes = suffixes[:-1]
+    last = suffixes[-1].lower() if suffixes else ""
+    return _TEXT.get(last) or _IPC.get(last) or "parquet"
+
+
+def is_remote(path: str) -> bool:
+    """Whether a path names an object store."""
+    return path.lower().startswith(_REMOTE)
+
+
+def _from_paths(
+    names: list[str], selection: Selection, schema: Mapping[str, str] | None, like: Mapping[str, str] | None
+) -> Source:
+    kinds = {_kind(name) for name in names}
+    if len(kinds) > 1:
+        raise UsageError(f"paths of {' and '.join(sorted(kinds))} in one call; give files of one format")
+    kind = kinds.pop()
+    if schema and kind not in _TEXT.values():
+        raise UsageError(f"schema= types csv and ndjson files; {names[0]} carries its own types")
+    remote = any(map(is_remote, names))
+    if kind == "parquet" and not remote and not selection.filters:
+        return Source(paths=names, names=names)
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise UsageError(f"{twice}: given twice; its rows would be counted twice")
+    if not remote:
+        for name in names:
+            if not Path(name).exists() and not any(c in name for c in "*?["):
+                raise InputError(f"{name}: no such file or folder")
+    types = {**(like or {}), **(schema or {})}
+    lazy = _guard(lambda: _scan(kind, names, types), names)
+    stream = _lazy_stream(lazy, selection, names)
+    return Source(stream=stream, names=names, source_id=", ".join(names) + selection.describe())
+
+
+def _scan(kind: str, names: list[str], types: Mapping[str, str]) -> pl.LazyFrame:
+    import polars as pl
+
+    match kind:
+        case "csv" | "tsv":
+            separator = "\t" if kind == "tsv" else ","
+            lazy = pl.scan_csv(names, separator=separator, try_parse_dates=True)
+            overrides = _overrides(types, lazy)
+            if overrides:
+                lazy = pl.scan_csv(names, separator=separator, try_parse_dates=True, schema_overrides=overrides)
+            return lazy
+        case "ndjson":
+            lazy = pl.scan_ndjson(names)
+            overrides = _overrides(types, lazy)
+            return pl.scan_ndjson(names, schema_overrides=overrides) if overrides else lazy
+        case "ipc":
+            return pl.scan_ipc(names)
+        case _:
+            hive = any("=" in part for name in names for part in Path(name).parts)
+            return pl.scan_parquet(names, hive_partitioning=hive or None)
+
+
+def _overrides(types: Mapping[str, str], lazy: pl.LazyFrame) -> dict[str, pl.DataType]:
+    inferred = lazy.collect_schema()
+    wanted = {name: _dtype(name, text) for name, text in types.items() if name in inferred}
+    return {name: dtype for name, dtype in wanted.items() if dtype is not None}
+
+
+def _dtype(column: str, text: str) -> pl.DataType | None:
+    """Polars type of a logical type's name; None leaves the reader's own inference (times, durations)."""
+    import polars as pl
+
+    name, _, detail = text.strip().lower().partition("(")
+    plain: dict[str, Any] = {
+        "bool": pl.Boolean(),
+        "boolean": pl.Boolean(),
+        "int": pl.Int64(),
+        "int64": pl.Int64(),
+        "uint": pl.UInt64(),
+        "uint64": pl.UInt64(),
+        "float": pl.Float64(),
+        "float64": pl.Float64(),
+        "date": pl.Date(),
+        "string": pl.String(),
+        "binary": pl.Binary(),
+    }
+    name = name.strip()
+    if name in plain:
+        return plain[name]  # type: ignore[no-any-return]
+    if name == "decimal":
+        digits = "".join(c for c in detail if c.isdigit() or c == "-") or "0"
+        return pl.Decimal(38, int(digits))
+    if name in {"timestamp", "time", "duration"}:
+        return None
+    raise UsageError(
+        f"column {column!r}: type {text!r}; accepted are bool, int, uint, float, decimal(scale), date, "
+        "timestamp, string, binary"
+    )
+
+
+def _from_table(data: Any, selection: Selection) -> Source:
+    import sys
+
+    module = type(data).__module__.partition(".")[0]
+    if module == "polars" and type(data).__name__ == "LazyFrame":
+        return Source(stream=_lazy_stream(data, selection, []))
+    errors: dict[str, str] = {}
+    numpy = sys.modules.get("numpy")
+    if module == "pandas" and hasattr(data, "columns"):
+        from tidegauge.frames import from_pandas
+
+        frame = from_pandas(data)
+        data, errors = frame.data, frame.errors
+    elif numpy is not None and isinstance(data, numpy.ndarray):
+        from tidegauge.frames import from_numpy
+
+        frame = from_numpy(data)
+        data, errors = frame.data, frame.errors
+    elif isinstance(data, dict):
+        from tidegauge.frames import from_mapping
+
+        frame = from_mapping(data)
+        data, errors = frame.data, frame.errors
+    elif not hasattr(data, "__arrow_c_stream__"):
+        raise UsageError(f"cannot read rows from {type(data).__name__}; accepted are {_ACCEPTED}")
+    if selection.filters:
+        import polars as pl
+
+        frame_ = _guard(lambda: data if isinstance(data, pl.DataFrame) else pl.DataFrame(data), [])
+        return Source(stream=_lazy_stream(frame_.lazy(), selection, []), errors=errors)
+    return Source(stream=data, errors=errors)
+
+
+def _lazy_stream(lazy: pl.LazyFrame, selection: Selection, names: Sequence[str]) -> object:
+    """Filter and project, then hand over batches; only what is needed is ever read."""
+    import polars as pl
+
+    schema = _guard(lazy.collect_schema, names)
+    if selection.where is not None:
+        try:
+            condition = pl.sql_expr(selection.where)
+        except pl.exceptions.PolarsError as error:
+            raise UsageError(f"where: {_first_line(error)}; accepted is an SQL condition") from None
+        lazy = lazy.filter(condition)
+    if selection.since is not None or selection.until is not None:
+        lazy = lazy.filter(_limits(schema, selection))
+    wanted = _project(list(schema), selection)
+    if len(wanted) < len(schema):
+        lazy = lazy.select(wanted)
+    try:
+        resolved = lazy.collect_schema()
+    except (pl.exceptions.ColumnNotFoundError, pl.exceptions.InvalidOperationError) as error:
+        raise UsageError(f"where: {_first_line(error)}") from None
+    except pl.exceptions.PolarsError as error:
+        raise InputError(_named(names, error)) from None
+    if selection.where is not None and not resolved:
+        raise UsageError("no column is left to read; check columns and exclude")
+    return lazy.collect_batches(chunk_size=1 << 17, maintain_order=False, lazy=True)
+
+
+def _project(present: list[str], selection: Selection) -> list[str]:
+    if selection.columns is None:
+        drop = set(selection.exclude) - set(selection.needed)
+        return [name for name in present if name not in drop]
+    keep = set(selection.columns) | set(selection.needed)
+    wanted = [name for name in present if name in keep]
+    # Nothing matches: read all, so that the core names the unknown column and the known ones.
+    return wanted or present
+
+
+def _limits(schema: Mapping[str, pl.DataType], selection: Selection) -> pl.Expr:
+    import polars as pl
+
+    times = [name for name, dtype in schema.items() if dtype.base_type() in (pl.Datetime, pl.Date)]
+    column = selection.time
+    if column is None:
+        if len(times) != 1:
+            known = ", ".join(times) or "none"
+            raise UsageError(f"since and until need time=; columns with dates or times: {known}")
+        column = times[0]
+    if column not in times:
+        found = f"has type {schema[column]}" if column in schema else "is not in the data"
+        raise UsageError(f"time column {column!r} {found}; accepted are dates and timestamps")
+    dtype = schema[column]
+    value = pl.col(column)
+    condition = pl.lit(True)
+    if selection.since is not None:
+        condition &= value >= _bound("since", selection.since, dtype, selection.time_zone)
+    if selection.until is not None:
+        condition &= value < _bound("until", selection.until, dtype, selection.time_zone)
+    return condition
+
+
+def _bound(name: str, text: str, dtype: pl.DataType, zone: str | None) -> pl.Expr:
+    import datetime as dt
+    from zoneinfo import ZoneInfo
+
+    import polars as pl
+
+    try:
+        moment = dt.datetime.fromisoformat(text)
+    except ValueError:
+        raise UsageError(
+            f"{name}: {text!r} is no date or time; accepted are 2013-06-01 and 2013-06-01T12:00:00+00:00"
+        ) from None
+    if isinstance(dtype, pl.Date):
+        if moment.time() != dt.time() or moment.tzinfo is not None:
+            raise UsageError(f"{name}: {text!r} for a column of dates; accepted is a date, 2013-06-01")
+        return pl.lit(moment.date())
+    assert isinstance(dtype, pl.Datetime)
+    if dtype.time_zone is None:
+        if moment.tzinfo is not None:
+            raise UsageError(f"{name}: {text!r} has an offset, the time column has none; leave it out")
+        return pl.lit(moment)
+    if moment.tzinfo is None:
+        try:
+            moment = moment.replace(tzinfo=ZoneInfo(zone or dtype.time_zone))
+        except (KeyError, ValueError, OSError):
+            raise UsageError(
+                f"time zone {zone or dtype.time_zone!r} is not known; accepted: America/New_York"
+            ) from None
+    return pl.lit(moment.astimezone(dt.UTC)).dt.convert_time_zone(dtype.time_zone)
+
+
+def _guard(action: Callable[[], Any], names: Sequence[str]) -> Any:
+    """Run what touches files; a failure of theirs is bad input, not a bug."""
+    import polars as pl
+
+    try:
+        return action()
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise InputError(_named(names, error)) from None
+
+
+def _named(names: Iterable[str], error: Exception) -> str:
+    listed = list(names)
+    shown = ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
+    return f"{shown or 'the table'}: {_first_line(error)}"
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0]
