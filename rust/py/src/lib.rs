@@ -326,7 +326,7 @@ fn arrow_source(
     let batches = reader
         .collect::<Result<Vec<_>, _>>()
         .map_err(|e| errors::InputError::new_err(format!("arrow stream: {e}")))?;
-    let mut source = ArrowSource::new(schema, batches).map_err(|e| from_io(py, e))?;
+    let mut source = ArrowSource::new(&schema, batches).map_err(|e| from_io(py, e))?;
     if let Some(n) = batch_rows(own) {
         source = source.with_batch_rows(n.max(1));
     }
@@ -467,7 +467,7 @@ fn registry() -> String {
                 "name": s.name,
                 "definition": s.definition,
                 "summary": s.summary,
-                "source": s.source,
+                "reference": s.source,
                 "kinds": s.kinds.as_str(),
                 "range": [finite(s.range.0), finite(s.range.1)],
                 "unit": s.unit,
