@@ -4,7 +4,9 @@ use std::sync::Arc;
 
 use arrow_array::cast::AsArray;
 use arrow_array::types::*;
-use arrow_array::{Array, ArrayRef, ArrowPrimitiveType, GenericByteArray, PrimitiveArray, RecordBatch};
+use arrow_array::{
+    Array, ArrayRef, ArrowPrimitiveType, GenericByteArray, PrimitiveArray, RecordBatch,
+};
 use arrow_buffer::{ArrowNativeType, BooleanBuffer, NullBuffer};
 use arrow_schema::{DataType, IntervalUnit, SchemaRef, TimeUnit as ArrowUnit};
 use tidegauge_core::value::{Bytes, Logical, Slice, TimeUnit};
@@ -55,22 +57,43 @@ impl ArrowSource {
         for (i, batch) in batches.iter().enumerate() {
             agree(schema, i, batch)?;
             let steps = (0..batch.num_rows()).step_by(UNIT_ROWS);
-            units.extend(steps.map(|from| Unit { batch: i, from, rows: UNIT_ROWS.min(batch.num_rows() - from) }));
+            units.extend(steps.map(|from| Unit {
+                batch: i,
+                from,
+                rows: UNIT_ROWS.min(batch.num_rows() - from),
+            }));
         }
-        Ok(Self { columns, batches, units, id: "arrow".into(), batch_rows: 8192 })
+        Ok(Self {
+            columns,
+            batches,
+            units,
+            id: "arrow".into(),
+            batch_rows: 8192,
+        })
     }
 
     /// Names the table in unit identities and messages; `"arrow"` otherwise.
     pub fn with_id(self, id: impl Into<String>) -> Self {
-        Self { id: id.into(), ..self }
+        Self {
+            id: id.into(),
+            ..self
+        }
     }
 
     /// Sets the most rows of a page given to a sink; 8192 otherwise.
     pub fn with_batch_rows(self, rows: usize) -> Self {
-        Self { batch_rows: rows.max(1), ..self }
+        Self {
+            batch_rows: rows.max(1),
+            ..self
+        }
     }
 
-    fn read_column(&self, unit: &Unit, array: &ArrayRef, sink: &mut dyn PageSink) -> Result<(), Stop> {
+    fn read_column(
+        &self,
+        unit: &Unit,
+        array: &ArrayRef,
+        sink: &mut dyn PageSink,
+    ) -> Result<(), Stop> {
         let array = array.slice(unit.from, unit.rows);
         let mut buffers = Buffers::default();
         match array.data_type() {
@@ -82,7 +105,13 @@ impl ArrowSource {
             }
             DataType::RunEndEncoded(..) => {
                 let (values, runs) = runs(&array)?;
-                self.read_indexed(&values, array.len(), |row| Some(runs[row]), &mut buffers, sink)
+                self.read_indexed(
+                    &values,
+                    array.len(),
+                    |row| Some(runs[row]),
+                    &mut buffers,
+                    sink,
+                )
             }
             _ => {
                 let mut from = 0;
@@ -98,7 +127,12 @@ impl ArrowSource {
     }
 
     /// Values as they stand; halves pages whose strings need more than 32-bit offsets.
-    fn read_plain(&self, page: &ArrayRef, buffers: &mut Buffers, sink: &mut dyn PageSink) -> Result<(), Stop> {
+    fn read_plain(
+        &self,
+        page: &ArrayRef,
+        buffers: &mut Buffers,
+        sink: &mut dyn PageSink,
+    ) -> Result<(), Stop> {
         let rows = page.len();
         let nulls = page.logical_nulls().filter(|nulls| nulls.null_count() > 0);
         let Some(values) = buffers.values(page, nulls.as_ref())? else {
@@ -108,7 +142,9 @@ impl ArrowSource {
             self.read_plain(&page.slice(0, rows / 2), buffers, sink)?;
             return self.read_plain(&page.slice(rows / 2, rows - rows / 2), buffers, sink);
         };
-        let flags: Option<Vec<bool>> = nulls.filter(|_| sink.needs_validity()).map(|nulls| nulls.iter().collect());
+        let flags: Option<Vec<bool>> = nulls
+            .filter(|_| sink.needs_validity())
+            .map(|nulls| nulls.iter().collect());
         Ok(sink.page(rows, flags.as_deref(), PageData::Values(values))?)
     }
 
@@ -124,11 +160,16 @@ impl ArrowSource {
         let mut used = vec![false; values.len()];
         for at in (0..rows).filter_map(&position) {
             let size = values.len();
-            *used.get_mut(at).ok_or_else(|| format!("index {at} where the dictionary has {size} values"))? = true;
+            *used
+                .get_mut(at)
+                .ok_or_else(|| format!("index {at} where the dictionary has {size} values"))? =
+                true;
         }
         let valid = values.logical_nulls();
         // Entries that no row of this unit points to are left out: batches often share one large dictionary.
-        let kept = BooleanBuffer::collect_bool(values.len(), |i| used[i] && valid.as_ref().is_none_or(|v| v.is_valid(i)));
+        let kept = BooleanBuffer::collect_bool(values.len(), |i| {
+            used[i] && valid.as_ref().is_none_or(|v| v.is_valid(i))
+        });
         let kept = NullBuffer::new(kept);
         let mut next = 0;
         let entries: Vec<Option<u32>> = kept
@@ -141,7 +182,9 @@ impl ArrowSource {
             })
             .collect();
         let mask = Some(&kept).filter(|kept| kept.null_count() > 0);
-        let dictionary = buffers.values(values, mask)?.ok_or_else(|| "dictionary of more than 4 GiB".to_owned())?;
+        let dictionary = buffers
+            .values(values, mask)?
+            .ok_or_else(|| "dictionary of more than 4 GiB".to_owned())?;
         sink.dictionary(dictionary)?;
         let (mut indices, mut flags) = (Vec::new(), Vec::new());
         for from in (0..rows).step_by(self.batch_rows) {
@@ -154,7 +197,11 @@ impl ArrowSource {
                 flags.clear();
                 flags.extend(page.clone().map(|row| entry(row).is_some()));
             }
-            sink.page(page.len(), nulls.then_some(flags.as_slice()), PageData::Indices(&indices))?;
+            sink.page(
+                page.len(),
+                nulls.then_some(flags.as_slice()),
+                PageData::Indices(&indices),
+            )?;
         }
         Ok(())
     }
@@ -186,7 +233,11 @@ impl Source for ArrowSource {
         };
         done.map_err(|stop| match stop {
             Stop::Sink(error) => error,
-            Stop::Wrong(message) => Error::Corrupt { unit: self.unit_id(unit), column: name.clone(), message },
+            Stop::Wrong(message) => Error::Corrupt {
+                unit: self.unit_id(unit),
+                column: name.clone(),
+                message,
+            },
         })
     }
 }
@@ -214,18 +265,32 @@ fn agree(schema: &SchemaRef, index: usize, batch: &RecordBatch) -> Result<()> {
     let found = batch.schema();
     let mut differences = Vec::new();
     if found.fields().len() != schema.fields().len() {
-        differences.push(format!("{} columns, not {}", found.fields().len(), schema.fields().len()));
+        differences.push(format!(
+            "{} columns, not {}",
+            found.fields().len(),
+            schema.fields().len()
+        ));
     }
     for (expected, found) in schema.fields().iter().zip(found.fields()) {
-        if expected.name() != found.name() || !expected.data_type().equals_datatype(found.data_type()) {
+        if expected.name() != found.name()
+            || !expected.data_type().equals_datatype(found.data_type())
+        {
             let (name, was) = (expected.name(), expected.data_type());
-            differences.push(format!("column {:?} is {}, not {name:?} of {was}", found.name(), found.data_type()));
+            differences.push(format!(
+                "column {:?} is {}, not {name:?} of {was}",
+                found.name(),
+                found.data_type()
+            ));
         }
     }
     if differences.is_empty() {
         return Ok(());
     }
-    Err(Error::SchemaMismatch { path: format!("record batch {index}"), first: "the schema".into(), differences })
+    Err(Error::SchemaMismatch {
+        path: format!("record batch {index}"),
+        first: "the schema".into(),
+        differences,
+    })
 }
 
 fn unit(unit: &ArrowUnit) -> TimeUnit {
@@ -245,14 +310,21 @@ fn logical(of: &DataType) -> Result<Logical, String> {
         Int8 | Int16 | Int32 | Int64 => Logical::Int,
         UInt8 | UInt16 | UInt32 | UInt64 => Logical::UInt,
         Float16 | Float32 | Float64 => Logical::Float,
-        Decimal32(_, scale) | Decimal64(_, scale) | Decimal128(_, scale) => Logical::Decimal { scale: *scale },
+        Decimal32(_, scale) | Decimal64(_, scale) | Decimal128(_, scale) => {
+            Logical::Decimal { scale: *scale }
+        }
         Decimal256(precision, scale) if *precision <= 38 => Logical::Decimal { scale: *scale },
         Decimal256(precision, _) => {
-            return Err(format!("decimals of {precision} digits are not supported, at most 38 are"));
+            return Err(format!(
+                "decimals of {precision} digits are not supported, at most 38 are"
+            ));
         }
         Date32 | Date64 => Logical::Date,
         Time32(u) | Time64(u) => Logical::Time { unit: unit(u) },
-        Timestamp(u, zone) => Logical::Timestamp { unit: unit(u), zoned: zone.is_some() },
+        Timestamp(u, zone) => Logical::Timestamp {
+            unit: unit(u),
+            zoned: zone.is_some(),
+        },
         Duration(u) => Logical::Duration { unit: unit(u) },
         Utf8 | LargeUtf8 | Utf8View | Null => Logical::String,
         Binary | LargeBinary | BinaryView | FixedSizeBinary(_) => Logical::Binary,
@@ -261,7 +333,8 @@ fn logical(of: &DataType) -> Result<Logical, String> {
         Interval(IntervalUnit::YearMonth | IntervalUnit::DayTime | IntervalUnit::MonthDayNano) => {
             return Err("intervals have no order and are not profiled".into());
         }
-        List(_) | LargeList(_) | ListView(_) | LargeListView(_) | FixedSizeList(..) | Struct(_) | Union(..) | Map(..) => {
+        List(_) | LargeList(_) | ListView(_) | LargeListView(_) | FixedSizeList(..) | Struct(_)
+        | Union(..) | Map(..) => {
             return Err(NESTED.into());
         }
     })
@@ -270,7 +343,9 @@ fn logical(of: &DataType) -> Result<Logical, String> {
 /// Logical type of the values of an encoded column, which must not be encoded once more.
 fn flat(of: &DataType) -> Result<Logical, String> {
     match of {
-        DataType::Dictionary(..) | DataType::RunEndEncoded(..) => Err("columns encoded twice are not profiled".into()),
+        DataType::Dictionary(..) | DataType::RunEndEncoded(..) => {
+            Err("columns encoded twice are not profiled".into())
+        }
         of => logical(of),
     }
 }
@@ -279,7 +354,10 @@ fn flat(of: &DataType) -> Result<Logical, String> {
 fn keys(keys: &dyn Array) -> Result<Vec<Option<usize>>, String> {
     fn of<T: ArrowPrimitiveType>(keys: &dyn Array) -> Vec<Option<usize>> {
         // A negative key becomes a position that no dictionary has.
-        keys.as_primitive::<T>().iter().map(|key| key.map(|key| key.to_usize().unwrap_or(usize::MAX))).collect()
+        keys.as_primitive::<T>()
+            .iter()
+            .map(|key| key.map(|key| key.to_usize().unwrap_or(usize::MAX)))
+            .collect()
     }
     Ok(match keys.data_type() {
         DataType::Int8 => of::<Int8Type>(keys),
@@ -316,7 +394,11 @@ fn runs(array: &ArrayRef) -> Result<(ArrayRef, Vec<usize>), String> {
         other => return Err(format!("runs of type {other}")),
     };
     if rows.len() < array.len() {
-        return Err(format!("run ends cover {} of {} rows", rows.len(), array.len()));
+        return Err(format!(
+            "run ends cover {} of {} rows",
+            rows.len(),
+            array.len()
+        ));
     }
     Ok((values, rows))
 }
@@ -336,11 +418,20 @@ struct Buffers {
 
 impl Buffers {
     /// The valid values of `array`, in place where their layout allows it; `None` if their bytes exceed 4 GiB.
-    fn values<'a>(&'a mut self, array: &'a ArrayRef, valid: Option<&NullBuffer>) -> Result<Option<Slice<'a>>, String> {
+    fn values<'a>(
+        &'a mut self,
+        array: &'a ArrayRef,
+        valid: Option<&NullBuffer>,
+    ) -> Result<Option<Slice<'a>>, String> {
         use DataType::*;
         macro_rules! widen {
             ($type:ty, $buffer:ident, $slice:ident, $value:expr) => {{
-                gather(array.as_primitive::<$type>(), valid, &mut self.$buffer, $value);
+                gather(
+                    array.as_primitive::<$type>(),
+                    valid,
+                    &mut self.$buffer,
+                    $value,
+                );
                 Slice::$slice(&self.$buffer)
             }};
         }
@@ -356,7 +447,9 @@ impl Buffers {
             Boolean => {
                 let flags = array.as_boolean().values();
                 self.bool.clear();
-                ranges(array.len(), valid, |from, to| self.bool.extend(flags.slice(from, to - from).iter()));
+                ranges(array.len(), valid, |from, to| {
+                    self.bool.extend(flags.slice(from, to - from).iter())
+                });
                 Slice::Bool(&self.bool)
             }
             Int8 => widen!(Int8Type, i64, I64, i64::from),
@@ -392,10 +485,17 @@ impl Buffers {
             }
             Date32 => widen!(Date32Type, i64, I64, i64::from),
             Date64 => {
-                gather(array.as_primitive::<Date64Type>(), valid, &mut self.i64, |v| v);
+                gather(
+                    array.as_primitive::<Date64Type>(),
+                    valid,
+                    &mut self.i64,
+                    |v| v,
+                );
                 for value in &mut self.i64 {
                     if *value % DAY != 0 {
-                        return Err(format!("date of {value} milliseconds, which is not a whole day"));
+                        return Err(format!(
+                            "date of {value} milliseconds, which is not a whole day"
+                        ));
                     }
                     *value /= DAY;
                 }
@@ -430,7 +530,10 @@ impl Buffers {
                 let fixed = array.as_fixed_size_binary();
                 return Ok(self.collect(array.len(), valid, |i| fixed.value(i)));
             }
-            Null => Slice::Bytes(Bytes { offsets: &[0], data: &[] }),
+            Null => Slice::Bytes(Bytes {
+                offsets: &[0],
+                data: &[],
+            }),
             other => return Err(format!("columns of type {other} are not profiled")),
         }))
     }
@@ -442,16 +545,30 @@ impl Buffers {
     ) -> Option<Slice<'a>> {
         let (offsets, data) = (array.value_offsets(), array.value_data());
         if valid.is_some() {
-            return self.collect(array.len(), valid, |i| &data[offsets[i].as_usize()..offsets[i + 1].as_usize()]);
+            return self.collect(array.len(), valid, |i| {
+                &data[offsets[i].as_usize()..offsets[i + 1].as_usize()]
+            });
         }
         let (from, to) = (offsets.first()?.as_usize(), offsets.last()?.as_usize());
         u32::try_from(to - from).ok()?;
         self.offsets.clear();
-        self.offsets.extend(offsets.iter().map(|offset| (offset.as_usize() - from) as u32));
-        Some(Slice::Bytes(Bytes { offsets: &self.offsets, data: &data[from..to] }))
+        self.offsets.extend(
+            offsets
+                .iter()
+                .map(|offset| (offset.as_usize() - from) as u32),
+        );
+        Some(Slice::Bytes(Bytes {
+            offsets: &self.offsets,
+            data: &data[from..to],
+        }))
     }
 
-    fn collect<'v>(&mut self, rows: usize, valid: Option<&NullBuffer>, value: impl Fn(usize) -> &'v [u8]) -> Option<Slice<'_>> {
+    fn collect<'v>(
+        &mut self,
+        rows: usize,
+        valid: Option<&NullBuffer>,
+        value: impl Fn(usize) -> &'v [u8],
+    ) -> Option<Slice<'_>> {
         self.data.clear();
         self.offsets.clear();
         self.offsets.push(0);
@@ -466,7 +583,10 @@ impl Buffers {
                 }
             }
         });
-        fits.then_some(Slice::Bytes(Bytes { offsets: &self.offsets, data: &self.data }))
+        fits.then_some(Slice::Bytes(Bytes {
+            offsets: &self.offsets,
+            data: &self.data,
+        }))
     }
 }
 
@@ -486,5 +606,7 @@ fn gather<T: ArrowPrimitiveType, V>(
 ) {
     let values = array.values();
     out.clear();
-    ranges(array.len(), valid, |from, to| out.extend(values[from..to].iter().map(|v| value(*v))));
+    ranges(array.len(), valid, |from, to| {
+        out.extend(values[from..to].iter().map(|v| value(*v)))
+    });
 }
