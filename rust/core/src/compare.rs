@@ -440,14 +440,13 @@ pub fn rfc3339(us: i64) -> String {
     )
 }
 
-/// Statistics of segments: those that decide, and the customary ones.
-const OF_SEGMENTS: [&str; 6] = [
+/// Statistics of segments besides a chosen main statistic: those that decide, and the customary one.
+const OF_SEGMENTS: [&str; 5] = [
     "ks",
     "total_variation",
     "missing_rate",
     "new_category_mass",
     "psi",
-    "wasserstein",
 ];
 
 /// Compares every group of `current` with its baselines and judges the rows.

@@ -373,7 +373,7 @@ mod tests {
             );
             assert_eq!(
                 (counts.count(0), counts.count(grid.cells() - 1)),
-                if values.is_empty() { (0, 0) } else { (0, 0) },
+                (0, 0),
                 "{name}"
             );
             let mut w = crate::codec::Writer::new();
