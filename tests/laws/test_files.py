@@ -95,6 +95,51 @@ def test_one_file_forty_files_and_a_shuffled_frame(rows: pa.Table, tmp_path: Pat
             assert a["grid_id"] == b["grid_id"], a["name"]
 
 
+def log(n: int, seed: int) -> pa.Table:
+    """A prediction log with more cities than there are segments."""
+    rng = np.random.default_rng(seed)
+    return pa.table(
+        {
+            "ts": pa.array(rng.integers(0, 40 * 86_400, n) * 10**6, pa.timestamp("us", tz="UTC")),
+            "version": pa.array(["v1", "v2", None]).take(pa.array(rng.integers(0, 3, n))),
+            "city": [f"city {i}" for i in rng.zipf(1.3, n) % 2000],
+            "tier": rng.integers(0, 4, n),
+            "x": np.where(rng.random(n) < 0.1, np.nan, rng.standard_cauchy(n)),
+            "user": [f"user {i}" for i in rng.integers(seed * 1000, seed * 1000 + 3000, n)],
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"window": "1d"},
+        {"window": "1mo", "time_zone": "America/New_York"},
+        {"by": ["city", ["tier", "version"]]},
+        {"window": "1w", "by": ["city"], "model_version": "version"},
+        {"categorical": ["tier", "x"]},
+    ],
+    ids=["days", "local months", "cuts", "weeks, versions and cuts", "categorical"],
+)
+def test_groups(tmp_path: Path, options: dict[str, object]) -> None:
+    reference = None
+    for seed in (1, 2):
+        rows = log(3000, seed)
+        expected = profile(rows, reference, **options)
+        assert expected.rows == len(rows)
+        whole = written(rows, tmp_path / "whole.parquet")
+        parts = [written(rows.slice(at, 75), tmp_path / f"{at}.parquet") for at in range(0, len(rows), 75)]
+        shuffled = rows.take(pa.array(np.random.default_rng(seed).permutation(len(rows))))
+        for other in (
+            profile_files([whole], reference, **options),
+            profile_files(parts[::-1], reference, threads=1, **options),
+            profile_files(parts, reference, threads=2, **options),
+            profile(shuffled, reference, batch_rows=3, **options),
+        ):
+            assert other.digest == expected.digest
+        reference = expected
+
+
 @pytest.mark.parametrize("kind", ["int8", "int32", "large_string", "string_view", "plain"])
 def test_physical_types_do_not_matter(kind: str) -> None:
     words = pa.array(["b", None, "a", "b", "c", ""] * 20)

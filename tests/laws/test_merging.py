@@ -11,7 +11,7 @@ from columns import COLUMNS, table
 from engine import column, info, profile
 from tidegauge import _core
 
-TREES = 150  # per column, so 2,850 partitions in all, each with a merge tree of its own
+TREES = 540  # per column, so 10,260 partitions in all, each with a merge tree of its own
 ROWS = 60
 
 
