@@ -1,6 +1,26 @@
 from collections.abc import Callable
 from typing import final
 
+__all__ = [
+    "FormatError",
+    "IncompatibleError",
+    "InputError",
+    "OverlapError",
+    "Profile",
+    "SchemaError",
+    "TidegaugeError",
+    "UsageError",
+    "__version__",
+    "blake3",
+    "compare",
+    "histograms",
+    "plan_paths",
+    "profile_batches",
+    "profile_paths",
+    "registry",
+    "statistic",
+]
+
 __version__: str
 
 class TidegaugeError(Exception): ...

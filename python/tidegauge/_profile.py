@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -73,9 +74,9 @@ class Options:
         # Sources have applied these; the block role is recorded, and rows say which variance they use.
         for name in ("where", "since", "until", "schema", "block"):
             chosen.pop(name, None)
-        source_id = self.source_id or source.source_id
-        if source_id is not None:
-            chosen["source_id"] = source_id
+        if source.paths is None:
+            # Two tables in memory are two sources, even of equal rows: nothing tells them apart but the call.
+            chosen["source_id"] = self.source_id or source.source_id or f"table:{uuid.uuid4().hex}"
         if self.threads is not None:
             chosen["threads"] = self.threads
         if self.max_bad_units:
@@ -286,8 +287,9 @@ def profile(
         Duration (``"1d"``) within which rows are not independent. This version records it; its
         intervals are i.i.d., and rows say so in ``variance``.
     schema : mapping of str to str
-        Types of CSV and NDJSON columns: bool, int, uint, float, decimal(scale), date, timestamp,
-        string, binary. Columns not named take their type from `like`, else from the text.
+        Types of CSV and NDJSON columns: bool, int, uint, float, date, timestamp, timestamp(utc),
+        string. Text and times take theirs from `like` too, everything else from the
+        first 10,000 rows.
     window : {"1h", "1d", "1w", "1mo"}
         Length of a time window; each is a group. Needs a time column.
     time_zone : str
@@ -305,7 +307,8 @@ def profile(
     max_bad_units : int
         Row groups that may be unreadable; each is counted and named. Default 0.
     source_id : str
-        Name of the data in the coverage; merging two profiles of one name is refused.
+        Name of a table, stream or text file in the coverage; merging two profiles of one name is
+        refused. Default: the path, or one name a call. Local Parquet goes by file and row group.
 
     Returns
     -------

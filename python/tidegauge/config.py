@@ -49,7 +49,7 @@ class Current(Reference, forbid_unknown_fields=True, omit_defaults=True, kw_only
     window: Literal["1h", "1d", "1w", "1mo"] | None = None
     time_zone: str | None = None
     by: list[str | list[str]] = []
-    baselines: list[Literal["reference", "previous"]] = ["reference"]
+    baselines: list[Literal["reference", "previous"]] = msgspec.field(default_factory=lambda: ["reference"])
 
 
 class Roles(Struct, forbid_unknown_fields=True, omit_defaults=True):

@@ -179,13 +179,13 @@ def _limitations(report: Report, configuration: dict[str, Any], info: dict[str, 
         )
     certified = sum(row["exactness"] == "certified" for row in rows)
     if certified:
-        notes.append(f"{certified} values are certified between bound_low and bound_high, not exact.")
+        notes.append(f"Values certified to lie between bound_low and bound_high, not exact: {certified}.")
     estimated = sum(row["exactness"] == "estimated" for row in rows)
     if estimated:
-        notes.append(f"{estimated} values are estimates and do not decide.")
+        notes.append(f"Values that are estimates, and do not decide: {estimated}.")
     inconclusive = sum(row["verdict"] == "inconclusive" for row in report.verdicts)
     if inconclusive:
-        notes.append(f"{inconclusive} verdicts are inconclusive: too few rows to rule a failing shift out.")
+        notes.append(f"Inconclusive verdicts: {inconclusive}, of too few rows to rule a failing shift out.")
     unread = [str(row["feature"]) for row in report.errors]
     if unread:
         notes.append(f"Not evaluated because of an error: {', '.join(sorted(set(unread)))}.")

@@ -97,8 +97,8 @@ class Report:
 
     @property
     def errors(self) -> list[Row]:
-        """The rows whose column could not be evaluated."""
-        return [row for row in self.rows if row["verdict"] == "error"]
+        """What could not be evaluated: one row a statistic, with the reason as message."""
+        return [row for row in self.rows if row["verdict"] == "error" and row["statistic"] != "verdict"]
 
     def summary(self) -> dict[str, Any]:
         """Verdict, rows counted, number of each verdict, and the worst features in plain words.
@@ -112,7 +112,7 @@ class Report:
         counts = dict.fromkeys(reversed(SEVERITY), 0) | {"not_evaluated": 0}
         for row in self.verdicts:
             counts[row["verdict"]] = counts.get(row["verdict"], 0) + 1
-        findings = [row["message"] for row in self.verdicts if row["verdict"] not in ("ok", "not_evaluated")]
+        findings = [_finding(row) for row in self.verdicts if row["verdict"] not in ("ok", "not_evaluated")]
         return {
             "verdict": self.verdict,
             "rows_reference": self.reference.rows,
@@ -140,7 +140,7 @@ class Report:
         decided = _deciding(self.rows)
         if any(row["verdict"] in gated.get(fail_on, set()) for row in decided):
             return 1
-        if self.errors:
+        if any(row["verdict"] == "error" for row in self.rows):
             return 4
         if all(row["verdict"] in (None, "not_evaluated") for row in decided):
             return 5
@@ -161,7 +161,7 @@ class Report:
             raise GateError("nothing was evaluated; no feature, prediction, score or label is in both tables", 5)
         found = self.errors if code == 4 else [r for r in self.verdicts if r["verdict"] not in ("ok", "not_evaluated")]
         more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-        told = "; ".join(str(row["message"]) for row in found[:5])
+        told = "; ".join(map(_finding, found[:5]))
         raise GateError(f"{self.verdict}: {told}{more}", code)
 
     def to_polars(self) -> pl.DataFrame:
@@ -205,7 +205,7 @@ class Report:
         """
         match suffix:
             case ".json":
-                return (json.dumps(self.record, ensure_ascii=False, indent=1, allow_nan=False) + "\n").encode()
+                return (json.dumps(self.record, ensure_ascii=False, allow_nan=False) + "\n").encode()
             case ".ndjson":
                 return "".join(f"{dump_row(row)}\n" for row in self.rows).encode()
             case ".parquet":
@@ -253,27 +253,35 @@ class Report:
         write_all([(target, self.render(suffix))])
         return target
 
+    def _features(self) -> list[Row]:
+        """The worst verdict row of each feature against the deciding baseline, worst feature first."""
+        decided = {id(row) for row in _deciding(self.rows)}
+        worst: dict[str, Row] = {}
+        for row in self.verdicts:
+            if id(row) in decided:
+                worst.setdefault(row["feature"], row)
+        return list(worst.values())
+
+    def _heading(self) -> str:
+        return f"{self.verdict}: {self.current.rows:,} rows against {self.reference.rows:,}"
+
     def __repr__(self) -> str:
-        lines = [f"{self.verdict}: {self.current.rows:,} rows against {self.reference.rows:,}"]
-        shown = self.verdicts[:12]
-        width = max((len(str(row["feature"])) for row in shown), default=0)
-        lines += [f"  {row['verdict']!s:<12}  {row['feature']!s:<{width}}  {row['message'] or ''}" for row in shown]
-        if len(self.verdicts) > len(shown):
-            lines.append(f"  and {len(self.verdicts) - len(shown)} more; .to_polars() has all")
+        found = self._features()
+        lines = [self._heading(), *(f"  {row['verdict']!s:<12}  {_finding(row)}" for row in found[:12])]
+        if len(found) > 12:
+            lines.append(f"  and {len(found) - 12} more features; .to_polars() has all")
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
         from html import escape
 
-        cells = (
-            "".join(f"<td>{escape(str(row[name] or ''))}</td>" for name in ("rank", "feature", "verdict", "message"))
-            for row in self.verdicts[:25]
+        body = "".join(
+            f"<tr><td>{i}</td><td>{escape(str(row['verdict']))}</td><td>{escape(_finding(row))}</td></tr>"
+            for i, row in enumerate(self._features()[:25], start=1)
         )
-        body = "".join(f"<tr>{row}</tr>" for row in cells)
-        head = f"{self.verdict}: {self.current.rows:,} rows against {self.reference.rows:,}"
         return (
-            f"<p><b>{escape(head)}</b></p><table><thead><tr><th>rank</th><th>feature</th><th>verdict</th>"
-            f"<th>finding</th></tr></thead><tbody>{body}</tbody></table>"
+            f"<p><b>{escape(self._heading())}</b></p>"
+            f"<table><thead><tr><th></th><th>verdict</th><th>finding</th></tr></thead><tbody>{body}</tbody></table>"
         )
 
 
@@ -291,6 +299,16 @@ def _deciding(rows: Sequence[Row]) -> list[Row]:
     found = [row for row in rows if row["statistic"] == "verdict" or row["verdict"] == "error"]
     against_reference = [row for row in found if row["baseline"] in (None, "reference")]
     return against_reference or found
+
+
+def _finding(row: Row) -> str:
+    """Feature, window and segment of a row, and what it says."""
+    where = [str(row["feature"])]
+    if row["window_start"] is not None:
+        where.append(f"from {row['window_start']}")
+    if row["segment_by"] is not None:
+        where.append(f"{row['segment_by']} {row['segment_value']}")
+    return f"{', '.join(where)}: {row['message'] or row['verdict']}"
 
 
 def parse_rows(rows: Sequence[Row]) -> list[Row]:

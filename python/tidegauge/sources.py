@@ -2,7 +2,7 @@
 
 Local Parquet goes to the core untouched. CSV, NDJSON, Arrow IPC, object stores (``s3://``, ``gs://``,
 ``az://``), Polars LazyFrames, and anything with a row filter or a time limit, go through Polars,
-which reads only the columns asked for and hands over batches.
+which reads only the rows and columns asked for; these are held, as the core scans them twice.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ _TEXT = {".csv": "csv", ".tsv": "tsv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
 _IPC = {".arrow": "ipc", ".ipc": "ipc", ".feather": "ipc"}
 _COMPRESSED = {".gz", ".zst", ".zlib"}
 _REMOTE = ("s3://", "s3a://", "gs://", "gcs://", "az://", "azure://", "abfs://", "abfss://", "adl://")
+# Rows of text that are looked at for types; `schema=` is for what comes later.
+_INFERRED = 10_000
 _ACCEPTED = (
     "paths and globs (.parquet .csv .tsv .ndjson .jsonl .arrow .ipc .feather, s3:// gs:// az://), "
     "pandas and Polars frames, LazyFrames, Arrow tables and streams, numpy arrays, dictionaries of arrays"
@@ -144,27 +146,29 @@ def _from_paths(
         for name in names:
             if not Path(name).exists() and not any(c in name for c in "*?["):
                 raise InputError(f"{name}: no such file or folder")
-    types = {**(like or {}), **(schema or {})}
-    lazy = _guard(lambda: _scan(kind, names, types), names)
+    lazy = _guard(lambda: _scan(kind, names, schema or {}, like or {}), names)
     stream = _lazy_stream(lazy, selection, names)
     return Source(stream=stream, names=names, source_id=", ".join(names) + selection.describe())
 
 
-def _scan(kind: str, names: list[str], types: Mapping[str, str]) -> pl.LazyFrame:
+def _scan(kind: str, names: list[str], schema: Mapping[str, str], like: Mapping[str, str]) -> pl.LazyFrame:
     import polars as pl
 
+    def text(overrides: dict[str, pl.DataType] | None) -> pl.LazyFrame:
+        if kind == "ndjson":
+            return pl.scan_ndjson(names, schema_overrides=overrides, infer_schema_length=_INFERRED)
+        return pl.scan_csv(
+            names,
+            separator="\t" if kind == "tsv" else ",",
+            try_parse_dates=True,
+            schema_overrides=overrides,
+            infer_schema_length=_INFERRED,
+        )
+
     match kind:
-        case "csv" | "tsv":
-            separator = "\t" if kind == "tsv" else ","
-            lazy = pl.scan_csv(names, separator=separator, try_parse_dates=True)
-            overrides = _overrides(types, lazy)
-            if overrides:
-                lazy = pl.scan_csv(names, separator=separator, try_parse_dates=True, schema_overrides=overrides)
-            return lazy
-        case "ndjson":
-            lazy = pl.scan_ndjson(names)
-            overrides = _overrides(types, lazy)
-            return pl.scan_ndjson(names, schema_overrides=overrides) if overrides else lazy
+        case "csv" | "tsv" | "ndjson":
+            overrides = _overrides(text(None).collect_schema(), schema, like)
+            return text(overrides or None)
         case "ipc":
             return pl.scan_ipc(names)
         case _:
@@ -172,41 +176,51 @@ def _scan(kind: str, names: list[str], types: Mapping[str, str]) -> pl.LazyFrame
             return pl.scan_parquet(names, hive_partitioning=hive or None)
 
 
-def _overrides(types: Mapping[str, str], lazy: pl.LazyFrame) -> dict[str, pl.DataType]:
-    inferred = lazy.collect_schema()
-    wanted = {name: _dtype(name, text) for name, text in types.items() if name in inferred}
-    return {name: dtype for name, dtype in wanted.items() if dtype is not None}
+def _overrides(
+    inferred: Mapping[str, pl.DataType], schema: Mapping[str, str], like: Mapping[str, str]
+) -> dict[str, pl.DataType]:
+    """Types of text columns: as given, else the reference's where the text alone would not tell.
+
+    Numbers are left to inference: the core converts them exactly or says why not for that one
+    column, where a type forced on the reader would fail the whole file.
+    """
+    import polars as pl
+
+    unknown = [name for name in schema if name not in inferred]
+    if unknown:
+        raise UsageError(f"schema: column {unknown[0]!r} is not in the data; it has {', '.join(inferred)}")
+    chosen = {name: _dtype(name, text) for name, text in schema.items()}
+    for name, text in like.items():
+        if name not in inferred or name in chosen:
+            continue
+        times = text.startswith(("timestamp", "date")) and inferred[name] == pl.String
+        if text in {"string", "binary"} or times:
+            chosen[name] = _dtype(name, "string" if text == "binary" else text)
+    return {name: dtype for name, dtype in chosen.items() if dtype != inferred[name]}
 
 
-def _dtype(column: str, text: str) -> pl.DataType | None:
-    """Polars type of a logical type's name; None leaves the reader's own inference (times, durations)."""
+def _dtype(column: str, text: str) -> pl.DataType:
+    """Polars type of a logical type's name; no decimal, whose text Polars would truncate in silence."""
     import polars as pl
 
     name, _, detail = text.strip().lower().partition("(")
-    plain: dict[str, Any] = {
+    plain: dict[str, pl.DataType] = {
         "bool": pl.Boolean(),
-        "boolean": pl.Boolean(),
         "int": pl.Int64(),
-        "int64": pl.Int64(),
         "uint": pl.UInt64(),
-        "uint64": pl.UInt64(),
         "float": pl.Float64(),
-        "float64": pl.Float64(),
         "date": pl.Date(),
         "string": pl.String(),
-        "binary": pl.Binary(),
     }
-    name = name.strip()
-    if name in plain:
-        return plain[name]  # type: ignore[no-any-return]
-    if name == "decimal":
-        digits = "".join(c for c in detail if c.isdigit() or c == "-") or "0"
-        return pl.Decimal(38, int(digits))
-    if name in {"timestamp", "time", "duration"}:
-        return None
+    details = {part.strip() for part in detail.rstrip(") ").split(",")} - {""}
+    if not details and name in plain:
+        return plain[name]
+    if name == "timestamp" and details <= {"ms", "us", "ns", "utc"}:
+        unit: Any = next(iter(details - {"utc"}), "us")
+        return pl.Datetime(unit, "UTC" if "utc" in details else None)
     raise UsageError(
-        f"column {column!r}: type {text!r}; accepted are bool, int, uint, float, decimal(scale), date, "
-        "timestamp, string, binary"
+        f"column {column!r}: type {text!r}; accepted are bool, int, uint, float, date, timestamp, "
+        "timestamp(utc), string"
     )
 
 
@@ -243,8 +257,8 @@ def _from_table(data: Any, selection: Selection) -> Source:
     return Source(stream=data, errors=errors)
 
 
-def _lazy_stream(lazy: pl.LazyFrame, selection: Selection, names: Sequence[str]) -> object:
-    """Filter and project, then hand over batches; only what is needed is ever read."""
+def _lazy_stream(lazy: pl.LazyFrame, selection: Selection, names: Sequence[str]) -> pl.DataFrame:
+    """Filter and project, then read in batches; only what is needed is ever held."""
     import polars as pl
 
     schema = _guard(lazy.collect_schema, names)
@@ -267,7 +281,9 @@ def _lazy_stream(lazy: pl.LazyFrame, selection: Selection, names: Sequence[str])
         raise InputError(_named(names, error)) from None
     if selection.where is not None and not resolved:
         raise UsageError("no column is left to read; check columns and exclude")
-    return lazy.collect_batches(chunk_size=1 << 17, maintain_order=False, lazy=True)
+    # Drained here, where waiting for files and networks releases the GIL that they may need.
+    batches = _guard(lambda: list(lazy.collect_batches(chunk_size=1 << 17, maintain_order=False)), names)
+    return pl.concat(batches, rechunk=False) if batches else pl.DataFrame(schema=resolved)
 
 
 def _project(present: list[str], selection: Selection) -> list[str]:

@@ -34,10 +34,10 @@ __all__ = [
     "psi",
     "quantile_shift",
     "range_violation",
-    "schema",
     "total_variation",
     "volume",
     "wasserstein",
+    "wasserstein_scaled",
 ]
 
 
@@ -65,12 +65,16 @@ class TestResult:
         Interval of level ``1 - alpha``, covering sampling and bounds.
     definition : str
         Versioned id of what was computed.
-    unit, null, variance : str or None
-        Unit of the value, the null hypothesis of `pvalue`, and how sampling error was taken.
+    unit, null : str or None
+        Unit of the value, and the null hypothesis of `pvalue`.
+    variance : str
+        How sampling error is taken: rows of a sample are independent draws, ``"iid"``.
     value_if_no_change, minimum_detectable : float or None
         Value expected without any change, and smallest that these samples could show.
     n_reference, n_current : int or None
         Rows on each side.
+    message : str or None
+        What the definition has to say about these samples, as a support mismatch.
     """
 
     # pytest would otherwise take the name for a class of tests.
@@ -85,11 +89,12 @@ class TestResult:
     definition: str
     unit: str | None = None
     null: str | None = None
-    variance: str | None = None
     value_if_no_change: float | None = None
     minimum_detectable: float | None = None
     n_reference: int | None = None
     n_current: int | None = None
+    message: str | None = None
+    variance: str = "iid"
 
     def __iter__(self) -> Iterator[float | None]:
         yield self.statistic
@@ -101,8 +106,7 @@ def _statistic(name: str, x: Any, y: Any, alpha: float, categorical: bool) -> Te
 
     options = json.dumps({"alpha": alpha, "categorical": categorical})
     answer = json.loads(_core.statistic(name, to_series("x", x).to_frame(), to_series("x", y).to_frame(), options))
-    value = _number(answer["statistic"])
-    assert value is not None
+    value = float(answer["statistic"])
     low, high = _number(answer.get("bound_low")), _number(answer.get("bound_high"))
     ci_low, ci_high = _number(answer.get("ci_low")), _number(answer.get("ci_high"))
     return TestResult(
@@ -115,11 +119,11 @@ def _statistic(name: str, x: Any, y: Any, alpha: float, categorical: bool) -> Te
         definition=answer["definition"],
         unit=answer.get("unit"),
         null=answer.get("null"),
-        variance=answer.get("variance"),
         value_if_no_change=_number(answer.get("value_if_no_change")),
         minimum_detectable=_number(answer.get("minimum_detectable")),
         n_reference=answer.get("n_reference"),
         n_current=answer.get("n_current"),
+        message=answer.get("message"),
     )
 
 
@@ -128,297 +132,12 @@ def _number(value: Any) -> float | None:
     return None if value is None else float(value)
 
 
-def ks(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
-    """Kolmogorov-Smirnov distance: the largest gap between the two distribution functions.
-
-    Parameters
-    ----------
-    x, y : array-like of numbers or times, shape (n,) and (m,)
-        Reference and current sample. Nulls and NaN are left out.
-    alpha : float
-        One minus the level of the interval.
-    categorical : bool
-        Take numbers as categories, compared by value alone.
-
-    Returns
-    -------
-    TestResult
-        ``statistic`` in [0, 1], a share of rows.
-
-    Raises
-    ------
-    UsageError
-        If a sample has no one exact type, or a type this statistic does not take, or no value.
-
-    Notes
-    -----
-    Two-sided, as ``scipy.stats.ks_2samp``.
-
-    References
-    ----------
-    .. [1] Smirnov, N. V. (1939). On the estimation of the discrepancy between empirical curves
-       of distribution for two independent samples. Bull. Math. Univ. Moscou 2.
-
-    Examples
-    --------
-    >>> from tidegauge import stats
-    >>> result = stats.ks([1, 2, 3, 4], [2, 3, 4, 5])
-    >>> result.exactness
-    'exact'
-    """
-    return _statistic("ks", x, y, alpha, categorical)
-
-
-def wasserstein(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
-    """First Wasserstein distance: the mean distance rows must move to turn one table into the other.
-
-    Parameters
-    ----------
-    x, y : array-like of numbers or times, shape (n,) and (m,)
-        Reference and current sample. Nulls and NaN are left out.
-    alpha : float
-        One minus the level of the interval.
-    categorical : bool
-        Take numbers as categories, compared by value alone.
-
-    Returns
-    -------
-    TestResult
-        ``statistic`` in [0, inf), in units of the column.
-
-    Raises
-    ------
-    UsageError
-        If a sample has no one exact type, or a type this statistic does not take, or no value.
-
-    Notes
-    -----
-    As ``scipy.stats.wasserstein_distance``.
-
-    References
-    ----------
-    .. [1] Villani, C. (2009). Optimal Transport: Old and New. Springer.
-
-    Examples
-    --------
-    >>> from tidegauge import stats
-    >>> result = stats.wasserstein([1, 2, 3, 4], [2, 3, 4, 5])
-    >>> result.exactness
-    'exact'
-    """
-    return _statistic("wasserstein", x, y, alpha, categorical)
-
-
-def total_variation(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
-    """Total variation distance: the share of rows in other cells.
-
-    Parameters
-    ----------
-    x, y : array-like of any one type, shape (n,) and (m,)
-        Reference and current sample. Nulls and NaN are left out.
-    alpha : float
-        One minus the level of the interval.
-    categorical : bool
-        Take numbers as categories, compared by value alone.
-
-    Returns
-    -------
-    TestResult
-        ``statistic`` in [0, 1], a share of rows.
-
-    Raises
-    ------
-    UsageError
-        If a sample has no one exact type, or a type this statistic does not take, or no value.
-
-    Notes
-    -----
-    Half the sum of absolute differences of the cells' shares.
-
-    References
-    ----------
-    .. [1] Levin, D. A., Peres, Y. (2017). Markov Chains and Mixing Times, section 4.1. AMS.
-
-    Examples
-    --------
-    >>> from tidegauge import stats
-    >>> result = stats.total_variation([1, 2, 3, 4], [2, 3, 4, 5])
-    >>> result.exactness
-    'exact'
-    """
-    return _statistic("total_variation", x, y, alpha, categorical)
-
-
-def psi(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
-    """Population stability index on ten near-equal-mass cells of the reference.
-
-    Parameters
-    ----------
-    x, y : array-like of any one type, shape (n,) and (m,)
-        Reference and current sample. Nulls and NaN are left out.
-    alpha : float
-        One minus the level of the interval.
-    categorical : bool
-        Take numbers as categories, compared by value alone.
-
-    Returns
-    -------
-    TestResult
-        ``statistic`` in [0, inf), nats.
-
-    Raises
-    ------
-    UsageError
-        If a sample has no one exact type, or a type this statistic does not take, or no value.
-
-    Notes
-    -----
-    Prior 1/2 a cell; a cell empty on one side makes the value depend on n, and never decides
-    alone.
-
-    References
-    ----------
-    .. [1] Yurdakul, B. (2018). Statistical Properties of Population Stability Index. Western
-       Michigan University.
-
-    Examples
-    --------
-    >>> from tidegauge import stats
-    >>> result = stats.psi([1, 2, 3, 4], [2, 3, 4, 5])
-    >>> result.exactness
-    'exact'
-    """
-    return _statistic("psi", x, y, alpha, categorical)
-
-
-def jensen_shannon(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
-    """Jensen-Shannon distance or divergence, as the definition says, on the cells of ``psi``.
-
-    Parameters
-    ----------
-    x, y : array-like of any one type, shape (n,) and (m,)
-        Reference and current sample. Nulls and NaN are left out.
-    alpha : float
-        One minus the level of the interval.
-    categorical : bool
-        Take numbers as categories, compared by value alone.
-
-    Returns
-    -------
-    TestResult
-        ``statistic``: see the definition in the registry.
-
-    Raises
-    ------
-    UsageError
-        If a sample has no one exact type, or a type this statistic does not take, or no value.
-
-    Notes
-    -----
-    Symmetric; prior 1/2 a cell.
-
-    References
-    ----------
-    .. [1] Lin, J. (1991). Divergence measures based on the Shannon entropy. IEEE Trans. Inf.
-       Theory 37(1).
-
-    Examples
-    --------
-    >>> from tidegauge import stats
-    >>> result = stats.jensen_shannon([1, 2, 3, 4], [2, 3, 4, 5])
-    >>> result.exactness
-    'exact'
-    """
-    return _statistic("jensen_shannon", x, y, alpha, categorical)
-
-
-def hellinger(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
-    """Hellinger distance on the cells of ``psi``.
-
-    Parameters
-    ----------
-    x, y : array-like of any one type, shape (n,) and (m,)
-        Reference and current sample. Nulls and NaN are left out.
-    alpha : float
-        One minus the level of the interval.
-    categorical : bool
-        Take numbers as categories, compared by value alone.
-
-    Returns
-    -------
-    TestResult
-        ``statistic`` in [0, 1].
-
-    Raises
-    ------
-    UsageError
-        If a sample has no one exact type, or a type this statistic does not take, or no value.
-
-    Notes
-    -----
-    ``sqrt(1 - sum(sqrt(p q)))``.
-
-    References
-    ----------
-    .. [1] Hellinger, E. (1909). Neue Begründung der Theorie quadratischer Formen. J. reine
-       angew. Math. 136.
-
-    Examples
-    --------
-    >>> from tidegauge import stats
-    >>> result = stats.hellinger([1, 2, 3, 4], [2, 3, 4, 5])
-    >>> result.exactness
-    'exact'
-    """
-    return _statistic("hellinger", x, y, alpha, categorical)
-
-
-def l_infinity(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
-    """Largest absolute difference of the shares of one cell.
-
-    Parameters
-    ----------
-    x, y : array-like of any one type, shape (n,) and (m,)
-        Reference and current sample. Nulls and NaN are left out.
-    alpha : float
-        One minus the level of the interval.
-    categorical : bool
-        Take numbers as categories, compared by value alone.
-
-    Returns
-    -------
-    TestResult
-        ``statistic`` in [0, 1], a share of rows.
-
-    Raises
-    ------
-    UsageError
-        If a sample has no one exact type, or a type this statistic does not take, or no value.
-
-    Notes
-    -----
-    Named ``L-infinity`` in TensorFlow Data Validation.
-
-    References
-    ----------
-    .. [1] Caveness, E. et al. (2020). TensorFlow Data Validation. SIGMOD.
-
-    Examples
-    --------
-    >>> from tidegauge import stats
-    >>> result = stats.l_infinity([1, 2, 3, 4], [2, 3, 4, 5])
-    >>> result.exactness
-    'exact'
-    """
-    return _statistic("l_infinity", x, y, alpha, categorical)
-
-
 def chi_square(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
-    """Two-sample chi-square of homogeneity: neither side is taken as known.
+    """Pearson's chi-square of homogeneity of both samples over categories.
 
     Parameters
     ----------
-    x, y : array-like of any one type, shape (n,) and (m,)
+    x, y : array-like of text, booleans, or numbers with ``categorical=True``, shape (n,) and (m,)
         Reference and current sample. Nulls and NaN are left out.
     alpha : float
         One minus the level of the interval.
@@ -428,38 +147,36 @@ def chi_square(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False
     Returns
     -------
     TestResult
-        ``statistic`` in [0, inf).
+        ``statistic`` in [0, inf), unit: chi-square. ``pvalue`` under the null ``chi-square-homogeneity``.
 
     Raises
     ------
     UsageError
-        If a sample has no one exact type, or a type this statistic does not take, or no value.
+        If a sample has no one exact type, a type this statistic does not take, or no value.
 
     Notes
     -----
-    As ``scipy.stats.chi2_contingency`` without correction.
+    Definition ``chi_square/2xk-homogeneity/v1``; reports give the same number.
 
     References
     ----------
-    .. [1] Pearson, K. (1911). On the probability that two independent distributions of
-       frequency are really samples from the same population. Biometrika 8.
+    .. [1] Pearson (1911); scipy.stats.chi2_contingency(correction=False)
 
     Examples
     --------
     >>> from tidegauge import stats
-    >>> result = stats.chi_square([1, 2, 3, 4], [2, 3, 4, 5])
-    >>> result.exactness
-    'exact'
+    >>> round(stats.chi_square(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
+    1.333333
     """
     return _statistic("chi_square", x, y, alpha, categorical)
 
 
 def cramers_v(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
-    """Cramer's V of side against cell: chi-square scaled to a range free of n.
+    """Bias-corrected Cramer's V of sample and category.
 
     Parameters
     ----------
-    x, y : array-like of any one type, shape (n,) and (m,)
+    x, y : array-like of text, booleans, or numbers with ``categorical=True``, shape (n,) and (m,)
         Reference and current sample. Nulls and NaN are left out.
     alpha : float
         One minus the level of the interval.
@@ -469,34 +186,149 @@ def cramers_v(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False)
     Returns
     -------
     TestResult
-        ``statistic`` in [0, 1].
+        ``statistic`` in [0, 1], unit: association. ``pvalue`` under the null ``chi-square-homogeneity``.
 
     Raises
     ------
     UsageError
-        If a sample has no one exact type, or a type this statistic does not take, or no value.
+        If a sample has no one exact type, a type this statistic does not take, or no value.
 
     Notes
     -----
-    Bias-corrected where the definition says so.
+    Definition ``cramers_v/bias-corrected/v1``; reports give the same number.
 
     References
     ----------
-    .. [1] Bergsma, W. (2013). A bias-correction for Cramér's V and Tschuprow's T. J. Korean
-       Stat. Soc. 42(3).
+    .. [1] Bergsma (2013), equations 7-9
 
     Examples
     --------
     >>> from tidegauge import stats
-    >>> result = stats.cramers_v([1, 2, 3, 4], [2, 3, 4, 5])
-    >>> result.exactness
-    'exact'
+    >>> round(stats.cramers_v(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
+    0.0
     """
     return _statistic("cramers_v", x, y, alpha, categorical)
 
 
-def mean_shift(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
-    """Mean of the second sample less mean of the first.
+def distinct_count(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Distinct values of the current sample.
+
+    Parameters
+    ----------
+    x, y : array-like of one type, shape (n,) and (m,)
+        Reference and current sample. Nulls and NaN are left out.
+    alpha : float
+        One minus the level of the interval.
+    categorical : bool
+        Take numbers as categories, compared by value alone.
+
+    Returns
+    -------
+    TestResult
+        ``statistic`` in [0, inf), unit: values. ``pvalue`` is None.
+
+    Raises
+    ------
+    UsageError
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``distinct_count/current/v1``; reports give the same number.
+
+    References
+    ----------
+    .. [1] Bar-Yossef et al. (2002), bottom-k estimate
+
+    Examples
+    --------
+    >>> from tidegauge import stats
+    >>> round(stats.distinct_count([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
+    4.0
+    """
+    return _statistic("distinct_count", x, y, alpha, categorical)
+
+
+def hellinger(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Hellinger distance on the cells of psi.
+
+    Parameters
+    ----------
+    x, y : array-like of one type, shape (n,) and (m,)
+        Reference and current sample. Nulls and NaN are a cell of their own.
+    alpha : float
+        One minus the level of the interval.
+    categorical : bool
+        Take numbers as categories, compared by value alone.
+
+    Returns
+    -------
+    TestResult
+        ``statistic`` in [0, 1], unit: distance. ``pvalue`` under the null ``yurdakul-chi-square``.
+
+    Raises
+    ------
+    UsageError
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``hellinger/10q-special/v1``; reports give the same number.
+
+    References
+    ----------
+    .. [1] Hellinger (1909); null as for psi, PSI ~ 8 H^2
+
+    Examples
+    --------
+    >>> from tidegauge import stats
+    >>> round(stats.hellinger(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
+    0.382683
+    """
+    return _statistic("hellinger", x, y, alpha, categorical)
+
+
+def jensen_shannon(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Jensen-Shannon distance (natural logarithm) on the cells of psi.
+
+    Parameters
+    ----------
+    x, y : array-like of one type, shape (n,) and (m,)
+        Reference and current sample. Nulls and NaN are a cell of their own.
+    alpha : float
+        One minus the level of the interval.
+    categorical : bool
+        Take numbers as categories, compared by value alone.
+
+    Returns
+    -------
+    TestResult
+        ``statistic`` in [0, 0.832555], unit: sqrt nats. ``pvalue`` under the null ``yurdakul-chi-square``.
+
+    Raises
+    ------
+    UsageError
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``jensen_shannon/distance-nats-10q-special/v1``; reports give the same number.
+
+    References
+    ----------
+    .. [1] Lin (1991); Endres and Schindelin (2003); null as for psi, PSI ~ 8 JSD
+
+    Examples
+    --------
+    >>> from tidegauge import stats
+    >>> round(stats.jensen_shannon(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
+    0.328452
+    """
+    return _statistic("jensen_shannon", x, y, alpha, categorical)
+
+
+def ks(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Largest difference of the distribution functions: at least this share of rows moved.
 
     Parameters
     ----------
@@ -510,39 +342,115 @@ def mean_shift(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False
     Returns
     -------
     TestResult
-        ``statistic`` in (-inf, inf), in the unit the definition names.
+        ``statistic`` in [0, 1], unit: share. ``pvalue`` under the null ``kolmogorov-limit``.
 
     Raises
     ------
     UsageError
-        If a sample has no one exact type, or a type this statistic does not take, or no value.
+        If a sample has no one exact type, a type this statistic does not take, or no value.
 
     Notes
     -----
-    Means are sums rounded once.
+    Definition ``ks/v1``; reports give the same number.
 
     References
     ----------
-    .. [1] Welch, B. L. (1947). The generalization of Student's problem when several different
-       population variances are involved. Biometrika 34.
+    .. [1] Smirnov (1939); interval from Massart (1990) and McDiarmid (1989)
 
     Examples
     --------
     >>> from tidegauge import stats
-    >>> result = stats.mean_shift([1, 2, 3, 4], [2, 3, 4, 5])
-    >>> result.exactness
-    'exact'
+    >>> round(stats.ks([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
+    0.25
+    """
+    return _statistic("ks", x, y, alpha, categorical)
+
+
+def l_infinity(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Largest difference of the shares of one cell.
+
+    Parameters
+    ----------
+    x, y : array-like of one type, shape (n,) and (m,)
+        Reference and current sample. Nulls and NaN are a cell of their own.
+    alpha : float
+        One minus the level of the interval.
+    categorical : bool
+        Take numbers as categories, compared by value alone.
+
+    Returns
+    -------
+    TestResult
+        ``statistic`` in [0, 1], unit: share. ``pvalue`` is None.
+
+    Raises
+    ------
+    UsageError
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``l_infinity/v1``; reports give the same number.
+
+    References
+    ----------
+    .. [1] Chebyshev distance of the cell shares; interval: normal, Bonferroni over cells
+
+    Examples
+    --------
+    >>> from tidegauge import stats
+    >>> round(stats.l_infinity(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
+    0.25
+    """
+    return _statistic("l_infinity", x, y, alpha, categorical)
+
+
+def mean_shift(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Difference of means, current minus reference.
+
+    Parameters
+    ----------
+    x, y : array-like of numbers or times, shape (n,) and (m,)
+        Reference and current sample. Nulls and NaN are left out.
+    alpha : float
+        One minus the level of the interval.
+    categorical : bool
+        Take numbers as categories, compared by value alone.
+
+    Returns
+    -------
+    TestResult
+        ``statistic`` in (-inf, inf), unit: value. ``pvalue`` under the null ``welch-t``.
+
+    Raises
+    ------
+    UsageError
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``mean_shift/welch/v1``; reports give the same number.
+
+    References
+    ----------
+    .. [1] Welch (1947); scipy.stats.ttest_ind(equal_var=False)
+
+    Examples
+    --------
+    >>> from tidegauge import stats
+    >>> round(stats.mean_shift([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
+    1.0
     """
     return _statistic("mean_shift", x, y, alpha, categorical)
 
 
-def quantile_shift(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
-    """Largest shift among the definition's quantiles.
+def missing_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Absolute difference of the share of rows that are null or NaN.
 
     Parameters
     ----------
-    x, y : array-like of numbers or times, shape (n,) and (m,)
-        Reference and current sample. Nulls and NaN are left out.
+    x, y : array-like of one type, shape (n,) and (m,)
+        Reference and current sample. Nulls and NaN are what is measured.
     alpha : float
         One minus the level of the interval.
     categorical : bool
@@ -551,113 +459,37 @@ def quantile_shift(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = F
     Returns
     -------
     TestResult
-        ``statistic``: in the unit the definition names.
+        ``statistic`` in [0, 1], unit: share. ``pvalue`` under the null ``two-proportion-z``.
 
     Raises
     ------
     UsageError
-        If a sample has no one exact type, or a type this statistic does not take, or no value.
+        If a sample has no one exact type, a type this statistic does not take, or no value.
 
     Notes
     -----
-    Quantiles and scale are those of the definition.
+    Definition ``missing_rate/absolute-difference/v1``; reports give the same number.
 
     References
     ----------
-    .. [1] Doksum, K. (1974). Empirical probability plots and statistical inference for
-       nonlinear models in the two-sample case. Ann. Stat. 2.
+    .. [1] Newcombe (1998), method 10; two-proportion z test
 
     Examples
     --------
     >>> from tidegauge import stats
-    >>> result = stats.quantile_shift([1, 2, 3, 4], [2, 3, 4, 5])
-    >>> result.exactness
-    'exact'
-    """
-    return _statistic("quantile_shift", x, y, alpha, categorical)
-
-
-def missing_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
-    """Change of the share of missing rows, null or NaN.
-
-    Parameters
-    ----------
-    x, y : array-like of any one type, shape (n,) and (m,)
-        Reference and current sample. Nulls and NaN count.
-    alpha : float
-        One minus the level of the interval.
-    categorical : bool
-        Take numbers as categories, compared by value alone.
-
-    Returns
-    -------
-    TestResult
-        ``statistic`` in [-1, 1] or [0, 1], a share of rows.
-
-    Raises
-    ------
-    UsageError
-        If a sample has no one exact type, or a type this statistic does not take, or no value.
-
-    References
-    ----------
-    .. [1] Newcombe, R. G. (1998). Interval estimation for the difference between independent
-       proportions. Stat. Med. 17.
-
-    Examples
-    --------
-    >>> from tidegauge import stats
-    >>> result = stats.missing_rate([1, 2, 3, 4], [2, 3, 4, 5])
-    >>> result.exactness
-    'exact'
+    >>> round(stats.missing_rate([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
+    0.0
     """
     return _statistic("missing_rate", x, y, alpha, categorical)
 
 
-def null_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
-    """Change of the share of nulls.
-
-    Parameters
-    ----------
-    x, y : array-like of any one type, shape (n,) and (m,)
-        Reference and current sample. Nulls and NaN count.
-    alpha : float
-        One minus the level of the interval.
-    categorical : bool
-        Take numbers as categories, compared by value alone.
-
-    Returns
-    -------
-    TestResult
-        ``statistic`` in [-1, 1] or [0, 1], a share of rows.
-
-    Raises
-    ------
-    UsageError
-        If a sample has no one exact type, or a type this statistic does not take, or no value.
-
-    References
-    ----------
-    .. [1] Newcombe, R. G. (1998). Interval estimation for the difference between independent
-       proportions. Stat. Med. 17.
-
-    Examples
-    --------
-    >>> from tidegauge import stats
-    >>> result = stats.null_rate([1, 2, 3, 4], [2, 3, 4, 5])
-    >>> result.exactness
-    'exact'
-    """
-    return _statistic("null_rate", x, y, alpha, categorical)
-
-
 def nan_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
-    """Change of the share of NaN.
+    """Absolute difference of the share of NaN rows.
 
     Parameters
     ----------
-    x, y : array-like of floats, shape (n,) and (m,)
-        Reference and current sample. Nulls and NaN count.
+    x, y : array-like of one type, shape (n,) and (m,)
+        Reference and current sample. NaN is what is measured; nulls are not.
     alpha : float
         One minus the level of the interval.
     categorical : bool
@@ -666,34 +498,36 @@ def nan_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) 
     Returns
     -------
     TestResult
-        ``statistic`` in [-1, 1] or [0, 1], a share of rows.
+        ``statistic`` in [0, 1], unit: share. ``pvalue`` under the null ``two-proportion-z``.
 
     Raises
     ------
     UsageError
-        If a sample has no one exact type, or a type this statistic does not take, or no value.
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``nan_rate/absolute-difference/v1``; reports give the same number.
 
     References
     ----------
-    .. [1] Newcombe, R. G. (1998). Interval estimation for the difference between independent
-       proportions. Stat. Med. 17.
+    .. [1] Newcombe (1998), method 10; two-proportion z test
 
     Examples
     --------
     >>> from tidegauge import stats
-    >>> result = stats.nan_rate([1, 2, 3, 4], [2, 3, 4, 5])
-    >>> result.exactness
-    'exact'
+    >>> round(stats.nan_rate([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
+    0.0
     """
     return _statistic("nan_rate", x, y, alpha, categorical)
 
 
 def new_category_mass(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
-    """Share of the second sample in values that the first does not hold.
+    """Share of current rows with a value the reference never held.
 
     Parameters
     ----------
-    x, y : array-like of text, booleans, integers as categories, shape (n,) and (m,)
+    x, y : array-like of text, booleans, or numbers with ``categorical=True``, shape (n,) and (m,)
         Reference and current sample. Nulls and NaN are left out.
     alpha : float
         One minus the level of the interval.
@@ -703,30 +537,110 @@ def new_category_mass(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool 
     Returns
     -------
     TestResult
-        ``statistic`` in [0, 1], a share of rows.
+        ``statistic`` in [0, 1], unit: share. ``pvalue`` under the null ``good-turing-binomial``.
 
     Raises
     ------
     UsageError
-        If a sample has no one exact type, or a type this statistic does not take, or no value.
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``new_category_mass/v1``; reports give the same number.
 
     References
     ----------
-    .. [1] Good, I. J. (1953). The population frequencies of species and the estimation of
-       population parameters. Biometrika 40.
+    .. [1] Good (1953), equation 9; Newcombe (1998), method 10
 
     Examples
     --------
     >>> from tidegauge import stats
-    >>> result = stats.new_category_mass(["a", "b"], ["b", "c"])
-    >>> result.exactness
-    'exact'
+    >>> round(stats.new_category_mass(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
+    0.25
     """
     return _statistic("new_category_mass", x, y, alpha, categorical)
 
 
-def range_violation(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
-    """Share of the second sample outside the range of the first.
+def null_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Absolute difference of the share of null rows.
+
+    Parameters
+    ----------
+    x, y : array-like of one type, shape (n,) and (m,)
+        Reference and current sample. Nulls are what is measured; NaN is a value here.
+    alpha : float
+        One minus the level of the interval.
+    categorical : bool
+        Take numbers as categories, compared by value alone.
+
+    Returns
+    -------
+    TestResult
+        ``statistic`` in [0, 1], unit: share. ``pvalue`` under the null ``two-proportion-z``.
+
+    Raises
+    ------
+    UsageError
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``null_rate/absolute-difference/v1``; reports give the same number.
+
+    References
+    ----------
+    .. [1] Newcombe (1998), method 10; two-proportion z test
+
+    Examples
+    --------
+    >>> from tidegauge import stats
+    >>> round(stats.null_rate([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
+    0.0
+    """
+    return _statistic("null_rate", x, y, alpha, categorical)
+
+
+def psi(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Population stability index (Jeffreys divergence) on 10 cells of the reference, or on categories.
+
+    Parameters
+    ----------
+    x, y : array-like of one type, shape (n,) and (m,)
+        Reference and current sample. Nulls and NaN are a cell of their own.
+    alpha : float
+        One minus the level of the interval.
+    categorical : bool
+        Take numbers as categories, compared by value alone.
+
+    Returns
+    -------
+    TestResult
+        ``statistic`` in [0, inf), unit: nats. ``pvalue`` under the null ``yurdakul-chi-square``.
+
+    Raises
+    ------
+    UsageError
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``psi/10q-special-prior.5/v1``; reports give the same number.
+
+    References
+    ----------
+    .. [1] Jeffreys (1946); null from Yurdakul (2018), theorem 3.1
+
+    Examples
+    --------
+    >>> from tidegauge import stats
+    >>> round(stats.psi(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
+    0.292625
+    """
+    return _statistic("psi", x, y, alpha, categorical)
+
+
+def quantile_shift(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Largest difference of the 5, 25, 50, 75 and 95 % quantiles.
 
     Parameters
     ----------
@@ -740,66 +654,36 @@ def range_violation(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = 
     Returns
     -------
     TestResult
-        ``statistic`` in [0, 1], a share of rows.
+        ``statistic`` in [0, inf), unit: value. ``pvalue`` is None.
 
     Raises
     ------
     UsageError
-        If a sample has no one exact type, or a type this statistic does not take, or no value.
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``quantile_shift/5-25-50-75-95-inverted-cdf/v1``; reports give the same number.
 
     References
     ----------
-    .. [1] Wilks, S. S. (1941). Determination of sample sizes for setting tolerance limits. Ann.
-       Math. Stat. 12.
+    .. [1] Hyndman and Fan (1996), definition 1; Woodruff (1952)
 
     Examples
     --------
     >>> from tidegauge import stats
-    >>> result = stats.range_violation([1, 2, 3, 4], [2, 3, 4, 5])
-    >>> result.exactness
-    'exact'
+    >>> round(stats.quantile_shift([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
+    1.0
     """
-    return _statistic("range_violation", x, y, alpha, categorical)
+    return _statistic("quantile_shift", x, y, alpha, categorical)
 
 
-def volume(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
-    """Number of rows of the second sample against the first.
+def range_violation(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Share of current values outside the range of the reference.
 
     Parameters
     ----------
-    x, y : array-like of any type, shape (n,) and (m,)
-        Reference and current sample. Nulls and NaN count.
-    alpha : float
-        One minus the level of the interval.
-    categorical : bool
-        Take numbers as categories, compared by value alone.
-
-    Returns
-    -------
-    TestResult
-        ``statistic``: see the definition in the registry.
-
-    Raises
-    ------
-    UsageError
-        If a sample has no one exact type, or a type this statistic does not take, or no value.
-
-    Examples
-    --------
-    >>> from tidegauge import stats
-    >>> result = stats.volume([1, 2, 3, 4], [2, 3, 4, 5])
-    >>> result.exactness
-    'exact'
-    """
-    return _statistic("volume", x, y, alpha, categorical)
-
-
-def distinct_count(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
-    """Number of distinct values of the second sample against the first.
-
-    Parameters
-    ----------
-    x, y : array-like of any one type, shape (n,) and (m,)
+    x, y : array-like of numbers or times, shape (n,) and (m,)
         Reference and current sample. Nulls and NaN are left out.
     alpha : float
         One minus the level of the interval.
@@ -809,39 +693,37 @@ def distinct_count(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = F
     Returns
     -------
     TestResult
-        ``statistic``: see the definition in the registry.
+        ``statistic`` in [0, 1], unit: share. ``pvalue`` is None.
 
     Raises
     ------
     UsageError
-        If a sample has no one exact type, or a type this statistic does not take, or no value.
+        If a sample has no one exact type, a type this statistic does not take, or no value.
 
     Notes
     -----
-    Estimated beyond the size of the sketch.
+    Definition ``range_violation/v1``; reports give the same number.
 
     References
     ----------
-    .. [1] Beyer, K. et al. (2007). On synopses for distinct-value estimation under multiset
-       operations. SIGMOD.
+    .. [1] Wilson (1927); expectation from exchangeability
 
     Examples
     --------
     >>> from tidegauge import stats
-    >>> result = stats.distinct_count([1, 2, 3, 4], [2, 3, 4, 5])
-    >>> result.exactness
-    'exact'
+    >>> round(stats.range_violation([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
+    0.25
     """
-    return _statistic("distinct_count", x, y, alpha, categorical)
+    return _statistic("range_violation", x, y, alpha, categorical)
 
 
-def schema(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
-    """Whether the logical types agree.
+def total_variation(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Half the sum of differences of shares: at least this share of rows changed cell.
 
     Parameters
     ----------
-    x, y : array-like of any type, shape (n,) and (m,)
-        Reference and current sample. Nulls and NaN count.
+    x, y : array-like of one type, shape (n,) and (m,)
+        Reference and current sample. Nulls and NaN are left out.
     alpha : float
         One minus the level of the interval.
     categorical : bool
@@ -850,18 +732,142 @@ def schema(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) ->
     Returns
     -------
     TestResult
-        ``statistic``: 0 or 1.
+        ``statistic`` in [0, 1], unit: share. ``pvalue`` under the null ``mcdiarmid-bound``.
 
     Raises
     ------
     UsageError
-        If a sample has no one exact type, or a type this statistic does not take, or no value.
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``total_variation/v1``; reports give the same number.
+
+    References
+    ----------
+    .. [1] Levin, Peres, Wilmer (2017), section 4.1; interval from McDiarmid (1989)
 
     Examples
     --------
     >>> from tidegauge import stats
-    >>> result = stats.schema([1, 2, 3, 4], [2, 3, 4, 5])
-    >>> result.exactness
-    'exact'
+    >>> round(stats.total_variation(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
+    0.25
     """
-    return _statistic("schema", x, y, alpha, categorical)
+    return _statistic("total_variation", x, y, alpha, categorical)
+
+
+def volume(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Current rows over reference rows.
+
+    Parameters
+    ----------
+    x, y : array-like of one type, shape (n,) and (m,)
+        Reference and current sample. Every row counts.
+    alpha : float
+        One minus the level of the interval.
+    categorical : bool
+        Take numbers as categories, compared by value alone.
+
+    Returns
+    -------
+    TestResult
+        ``statistic`` in [0, inf), unit: ratio. ``pvalue`` is None.
+
+    Raises
+    ------
+    UsageError
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``volume/ratio/v1``; reports give the same number.
+
+    References
+    ----------
+    .. [1] ratio of counts
+
+    Examples
+    --------
+    >>> from tidegauge import stats
+    >>> round(stats.volume([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
+    1.0
+    """
+    return _statistic("volume", x, y, alpha, categorical)
+
+
+def wasserstein(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Area between the distribution functions: how far an average row moved.
+
+    Parameters
+    ----------
+    x, y : array-like of numbers or times, shape (n,) and (m,)
+        Reference and current sample. Nulls and NaN are left out.
+    alpha : float
+        One minus the level of the interval.
+    categorical : bool
+        Take numbers as categories, compared by value alone.
+
+    Returns
+    -------
+    TestResult
+        ``statistic`` in [0, inf), unit: value. ``pvalue`` is None.
+
+    Raises
+    ------
+    UsageError
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``wasserstein/v1``; reports give the same number.
+
+    References
+    ----------
+    .. [1] Vallender (1974); interval: delta method with a Lipschitz influence function
+
+    Examples
+    --------
+    >>> from tidegauge import stats
+    >>> round(stats.wasserstein([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
+    1.0
+    """
+    return _statistic("wasserstein", x, y, alpha, categorical)
+
+
+def wasserstein_scaled(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Wasserstein over the reference's interquartile range, free of units.
+
+    Parameters
+    ----------
+    x, y : array-like of numbers or times, shape (n,) and (m,)
+        Reference and current sample. Nulls and NaN are left out.
+    alpha : float
+        One minus the level of the interval.
+    categorical : bool
+        Take numbers as categories, compared by value alone.
+
+    Returns
+    -------
+    TestResult
+        ``statistic`` in [0, inf), unit: reference spread. ``pvalue`` is None.
+
+    Raises
+    ------
+    UsageError
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``wasserstein_scaled/iqr-or-sd/v1``; reports give the same number.
+
+    References
+    ----------
+    .. [1] Vallender (1974)
+
+    Examples
+    --------
+    >>> from tidegauge import stats
+    >>> round(stats.wasserstein_scaled([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
+    0.5
+    """
+    return _statistic("wasserstein_scaled", x, y, alpha, categorical)

@@ -100,7 +100,10 @@ def drift(
     reference: str, current: str, form: str, outputs: tuple[str, ...], fail_on: FailOn, title: str | None,
     previous: bool, **scan: Any,
 ) -> int:  # fmt: skip
-    """Compare two tables: files, globs, folders, s3:// gs:// az://, or profiles (.tgp)."""
+    """Compare two tables and judge every feature.
+
+    Tables are files, globs, folders, s3:// gs:// az:// or profiles (.tgp).
+    """
     from tidegauge._drift import compute
     from tidegauge.cli._progress import Progress
     from tidegauge.results import check_outputs
@@ -123,7 +126,10 @@ def drift(
 @click.option("-o", "--output", metavar="FILE", help="Write the profile (.tgp).")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def profile(data: tuple[str, ...], like: str | None, output: str | None, form: str, **options: Any) -> int:
-    """Profile a table: small, mergeable, the same for every way of reading it."""
+    """Profile a table into a small, mergeable file.
+
+    The content is the same for every order, split and format of the rows.
+    """
     from tidegauge._profile import Profile, scan
     from tidegauge.cli._progress import Progress
 
@@ -141,7 +147,10 @@ def profile(data: tuple[str, ...], like: str | None, output: str | None, form: s
 @click.argument("profiles", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, metavar="FILE", help="Write the merged profile (.tgp).")
 def merge(profiles: tuple[str, ...], output: str) -> int:
-    """Merge profiles: of days into a month, of parts into a whole; the order does not matter."""
+    """Merge profiles of parts into one of the whole.
+
+    Days into a month, files into a table; the order does not matter.
+    """
     from tidegauge._profile import Profile
     from tidegauge._profile import merge as merge_profiles
 
@@ -173,7 +182,7 @@ def compare(
 @click.argument("path")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def inspect(path: str, form: str) -> int:
-    """Tell what a profile or a table holds: columns, types, rows. No row is read."""
+    """Tell columns and types of a profile or a table."""
     from tidegauge._profile import Profile, is_profile
 
     if is_profile(path):
@@ -188,7 +197,10 @@ def inspect(path: str, form: str) -> int:
 @_all_scan
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def plan(data: tuple[str, ...], form: str, **options: Any) -> int:
-    """Tell what would be read, for tables or a configuration; no row is."""
+    """Tell what a scan would read.
+
+    For tables, or for both sides of a configuration; no row is read.
+    """
     if len(data) == 1 and Path(data[0]).suffix.lower() in {".toml", ".yaml", ".yml"}:
         from tidegauge import _run, config
 
@@ -211,7 +223,10 @@ def plan(data: tuple[str, ...], form: str, **options: Any) -> int:
 @click.option("--format", "form", type=_FORMATS, default="text", show_default=True, help="Standard output.")
 @click.option("-o", "--output", "outputs", multiple=True, metavar="FILE", help="Write one more output; repeatable.")
 def run(config: str, overrides: tuple[str, ...], form: str, outputs: tuple[str, ...]) -> int:
-    """Run a configuration (TOML, YAML, or pyproject.toml with [tool.tidegauge])."""
+    """Run a configuration file.
+
+    TOML, YAML, or a pyproject.toml with [tool.tidegauge].
+    """
     return _run_configuration(config, overrides, form, outputs)
 
 
@@ -230,7 +245,10 @@ def schema() -> int:
 @click.option("--out", default="out", show_default=True, metavar="DIR", help="Where to leave profile, rows and report.")
 @click.option("--format", "form", type=_FORMATS, default="text", show_default=True, help="Standard output.")
 def demo(name: str, folder: str | None, out: str, form: str) -> int:
-    """Judge a real prediction log that ships with the source tree; it has no gate."""
+    """Judge a real prediction log of the source tree.
+
+    It leaves profile, rows and report, and has no gate.
+    """
     from tidegauge import _examples, config
 
     path = _examples.choose(_examples.find(folder), name)

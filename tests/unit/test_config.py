@@ -1,0 +1,139 @@
+"""Configurations: strict, with messages that say what would be accepted."""
+
+import json
+from pathlib import Path
+
+import pytest
+from tidegauge import config
+from tidegauge.errors import ConfigError, InputError, UsageError
+
+MINIMAL = {"reference": {"path": "a.parquet"}, "current": {"path": "b.parquet"}}
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*/tidegauge.toml"))
+
+
+def with_(**sections: object) -> dict[str, object]:
+    return {**MINIMAL, **sections}
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.parent.name)
+def test_examples_are_accepted(path: Path) -> None:
+    settings = config.load(path)
+    assert Path(settings.path("reference.parquet")) == path.parent / "reference.parquet"
+    assert settings.as_written == path.read_text()
+
+
+def test_examples_exist() -> None:
+    assert len(EXAMPLES) >= 2
+
+
+@pytest.mark.parametrize(
+    ("data", "told"),
+    [
+        (with_(outptu={}), r"unknown key 'outptu'; did you mean 'output'\? \(accepted here: reference, current, "),
+        (with_(roles={"tiem": "ts"}), r"unknown key 'roles.tiem'; did you mean 'time'\?"),
+        (
+            with_(columns={"w*": {"tolerances": {}}}),
+            r"unknown key '[^']*w\*\"?.tolerances'; did you mean 'tolerance'\?",
+        ),
+        (
+            with_(columns={"w": {"tolerance": {"warn": 1}}}),
+            r"columns\[...\].tolerance: .*missing required field 'fail'",
+        ),
+        (with_(checks=[]), r"unknown key 'checks'"),
+        (with_(current={"path": "b", "window": "2d"}), r"current.window: invalid enum value '2d'"),
+        (with_(scan={"threads": 0}), r"scan.threads: expected 'int' >= 1"),
+        (with_(output={"fail_on": "always"}), r"output.fail_on: invalid enum value 'always'"),
+        ({"current": {"path": "b"}}, r"missing required field 'reference'"),
+        (with_(base="/"), r"unknown key 'base'"),
+    ],
+)
+def test_refusals_name_key_and_what_is_accepted(data: dict[str, object], told: str) -> None:
+    with pytest.raises(ConfigError, match=told):
+        config.load(data)
+
+
+def test_refusals_are_usage_errors() -> None:
+    with pytest.raises(UsageError):
+        config.load({})
+
+
+def test_variables(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("LOGS", "s3://bucket")
+    path = tmp_path / "tidegauge.toml"
+    path.write_text('[reference]\npath = "a"\n[current]\npath = "${LOGS}/x.parquet"\nwhere = "a = \'$${b}\'"\n')
+    settings = config.load(path)
+    assert settings.current.path == "s3://bucket/x.parquet"
+    assert settings.current.where == "a = '${b}'"
+    assert "${LOGS}" in str(settings.as_written)
+    assert settings.path(str(settings.current.path)) == "s3://bucket/x.parquet"
+    monkeypatch.delenv("LOGS")
+    with pytest.raises(ConfigError, match=r"current.path: environment variable LOGS is not set"):
+        config.load(path)
+
+
+def test_formats_are_equal(tmp_path: Path) -> None:
+    (tmp_path / "t.toml").write_text('[reference]\npath = "a"\n[current]\npath = ["b", "c"]\nsince = "2013-06-01"\n')
+    (tmp_path / "t.yaml").write_text("reference: {path: a}\ncurrent: {path: [b, c], since: 2013-06-01}\n")
+    (tmp_path / "pyproject.toml").write_text(
+        '[tool.tidegauge.reference]\npath = "a"\n[tool.tidegauge.current]\npath = ["b", "c"]\nsince = "2013-06-01"\n'
+    )
+    read = [config.load(tmp_path / name) for name in ("t.toml", "t.yaml", "pyproject.toml")]
+    assert len({str((s.reference, s.current)) for s in read}) == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "told"),
+    [
+        ("t.toml", "[reference\n", r"t\.toml: expected"),
+        ("t.yaml", "a: [", r"t\.yaml: "),
+        ("t.yaml", "- a\n", r"holds list; accepted is a table"),
+        ("t.ini", "", r"extension '.ini'; accepted are .toml, .yaml, .yml"),
+        ("pyproject.toml", "", r"no section \[tool.tidegauge\]"),
+    ],
+)
+def test_unreadable_text(tmp_path: Path, name: str, text: str, told: str) -> None:
+    (tmp_path / name).write_text(text)
+    with pytest.raises(ConfigError, match=told):
+        config.load(tmp_path / name)
+
+
+def test_missing_file(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"none\.toml: no such file or directory"):
+        config.load(tmp_path / "none.toml")
+
+
+@pytest.mark.parametrize(
+    ("override", "section", "value"),
+    [
+        ("current.window=1w", "current.window", "1w"),
+        ("scan.threads=2", "scan.threads", 2),
+        ('current.by=["a", ["b", "c"]]', "current.by", ["a", ["b", "c"]]),
+        ("current.path=logs/day=*/x.parquet", "current.path", "logs/day=*/x.parquet"),
+    ],
+)
+def test_overrides(override: str, section: str, value: object) -> None:
+    found: object = config.load(MINIMAL, overrides=[override])
+    for name in section.split("."):
+        found = getattr(found, name)
+    assert found == value
+
+
+def test_override_of_a_quoted_key() -> None:
+    settings = config.load(MINIMAL, overrides=['columns."wind_*".tolerance={warn = 0.5, fail = 1}'])
+    tolerance = settings.columns["wind_*"].tolerance
+    assert tolerance is not None
+    assert (tolerance.warn, tolerance.fail) == (0.5, 1.0)
+
+
+@pytest.mark.parametrize("override", ["window", "=1", "a b=1"])
+def test_bad_overrides(override: str) -> None:
+    with pytest.raises(ConfigError, match="set "):
+        config.load(MINIMAL, overrides=[override])
+
+
+def test_schema_is_published_without_internals() -> None:
+    schema = config.json_schema()
+    assert json.loads(json.dumps(schema)) == schema
+    properties = schema["$defs"]["Config"]["properties"]
+    assert set(properties) == {"reference", "current", "model", "roles", "columns", "scan", "output"}
+    assert schema["$defs"]["Config"]["additionalProperties"] is False
