@@ -74,6 +74,8 @@ class Options:
         # Sources have applied these; the block role is recorded, and rows say which variance they use.
         for name in ("where", "since", "until", "schema", "block"):
             chosen.pop(name, None)
+        if source.dropped:
+            chosen["exclude"] = [name for name in self.exclude if name not in source.dropped]
         if source.paths is None:
             # Two tables in memory are two sources, even of equal rows: nothing tells them apart but the call.
             chosen["source_id"] = self.source_id or source.source_id or f"table:{uuid.uuid4().hex}"

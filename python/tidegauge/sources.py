@@ -60,13 +60,15 @@ class Source:
     """What the core reads: ``paths`` of local Parquet, or a ``stream`` with the Arrow capsule.
 
     ``names`` are the paths as given (none for tables in memory), ``errors`` the columns that have
-    no exact Arrow type, ``source_id`` what coverage calls the data.
+    no exact Arrow type, ``dropped`` the excluded ones that were never read, ``source_id`` what
+    coverage calls the data.
     """
 
     paths: list[str] | None = None
     stream: object | None = None
     names: list[str] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
+    dropped: set[str] = field(default_factory=set)
     source_id: str | None = None
 
 
@@ -147,8 +149,9 @@ def _from_paths(
             if not Path(name).exists() and not any(c in name for c in "*?["):
                 raise InputError(f"{name}: no such file or folder")
     lazy = _guard(lambda: _scan(kind, names, schema or {}, like or {}), names)
-    stream = _lazy_stream(lazy, selection, names)
-    return Source(stream=stream, names=names, source_id=", ".join(names) + selection.describe())
+    source = _read(lazy, selection, names)
+    source.source_id = ", ".join(names) + selection.describe()
+    return source
 
 
 def _scan(kind: str, names: list[str], schema: Mapping[str, str], like: Mapping[str, str]) -> pl.LazyFrame:
@@ -229,7 +232,7 @@ def _from_table(data: Any, selection: Selection) -> Source:
 
     module = type(data).__module__.partition(".")[0]
     if module == "polars" and type(data).__name__ == "LazyFrame":
-        return Source(stream=_lazy_stream(data, selection, []))
+        return _read(data, selection, [])
     errors: dict[str, str] = {}
     numpy = sys.modules.get("numpy")
     if module == "pandas" and hasattr(data, "columns"):
@@ -253,11 +256,13 @@ def _from_table(data: Any, selection: Selection) -> Source:
         import polars as pl
 
         frame_ = _guard(lambda: data if isinstance(data, pl.DataFrame) else pl.DataFrame(data), [])
-        return Source(stream=_lazy_stream(frame_.lazy(), selection, []), errors=errors)
+        source = _read(frame_.lazy(), selection, [])
+        source.errors = errors
+        return source
     return Source(stream=data, errors=errors)
 
 
-def _lazy_stream(lazy: pl.LazyFrame, selection: Selection, names: Sequence[str]) -> pl.DataFrame:
+def _read(lazy: pl.LazyFrame, selection: Selection, names: list[str]) -> Source:
     """Filter and project, then read in batches; only what is needed is ever held."""
     import polars as pl
 
@@ -283,7 +288,8 @@ def _lazy_stream(lazy: pl.LazyFrame, selection: Selection, names: Sequence[str])
         raise UsageError("no column is left to read; check columns and exclude")
     # Drained here, where waiting for files and networks releases the GIL that they may need.
     batches = _guard(lambda: list(lazy.collect_batches(chunk_size=1 << 17, maintain_order=False)), names)
-    return pl.concat(batches, rechunk=False) if batches else pl.DataFrame(schema=resolved)
+    table = pl.concat(batches, rechunk=False) if batches else pl.DataFrame(schema=resolved)
+    return Source(stream=table, names=names, dropped=set(schema) - set(wanted))
 
 
 def _project(present: list[str], selection: Selection) -> list[str]:

@@ -156,8 +156,12 @@ def test_zones(frame: pl.DataFrame) -> None:
 def test_columns_of_lazy_frames(frame: pl.DataFrame) -> None:
     found = tg.profile(frame.lazy(), columns=["amount", "city"], exclude=["city"])
     assert found.digest == tg.profile(frame, columns=["amount", "city"], exclude=["city"]).digest
-    with pytest.raises(TidegaugeError, match="nope"):
-        tg.profile(frame.lazy(), columns=["nope"])
+    assert tg.profile(frame.lazy(), exclude=["ts"]).digest == tg.profile(frame, exclude=["ts"]).digest
+    for data in (frame, frame.lazy()):
+        with pytest.raises(TidegaugeError, match="nope"):
+            tg.profile(data, columns=["nope"])
+        with pytest.raises(TidegaugeError, match="nope"):
+            tg.profile(data, exclude=["ts", "nope"])
 
 
 # Scoreboard 41: `__index_level_0__` becomes a column, ArrowTypeError aborts, int becomes double.
