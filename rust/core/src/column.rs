@@ -96,6 +96,11 @@ impl ColumnPlan {
         }
     }
 
+    /// Cells for the hashes of categories outside the dictionary.
+    fn hash_cells(&self) -> usize {
+        if self.compact { 64 } else { 1024 }
+    }
+
     /// An empty state.
     pub fn empty(&self) -> ColumnState {
         let body = match (&self.kind, &self.frozen) {
@@ -107,10 +112,9 @@ impl ColumnPlan {
                     _ => None,
                 },
             },
-            (Kind::Categorical, Frozen::Dictionary(d)) => Body::Categorical(Categories::framed(
-                Arc::clone(d),
-                if self.compact { 64 } else { 1024 },
-            )),
+            (Kind::Categorical, Frozen::Dictionary(d)) => {
+                Body::Categorical(Categories::framed(Arc::clone(d), self.hash_cells()))
+            }
             (Kind::Categorical, _) => Body::Categorical(Categories::free()),
         };
         ColumnState {
@@ -206,6 +210,8 @@ pub struct ColumnState {
 /// Values in the lane of their base domain.
 enum Lane<'a> {
     Floats(std::borrow::Cow<'a, [f64]>),
+    /// Keys and the positions they came from, where special values were counted and left out.
+    Gaps(Vec<(u64, usize)>, Domain),
     Signed(std::borrow::Cow<'a, [i64]>),
     Unsigned(std::borrow::Cow<'a, [u64]>),
 }
@@ -232,6 +238,7 @@ impl ColumnState {
         match lane(plan, values, &mut self.counts, None)? {
             Lane::Floats(v) => v.chunks(BLOCK).for_each(|b| self.block_f64(b)),
             Lane::Signed(v) => v.chunks(BLOCK).for_each(|b| self.block_i64(b)),
+            Lane::Gaps(v, domain) => v.iter().for_each(|(k, _)| self.add_base(*k, 1, domain)),
             Lane::Unsigned(v) => v.chunks(BLOCK).for_each(|b| {
                 b.iter()
                     .for_each(|x| self.add_base(*x, 1, Domain::Unsigned));
@@ -267,6 +274,11 @@ impl ColumnState {
             }
             Lane::Signed(v) => pairs(self, &mut v.iter().map(|v| key::of_i64(*v)), Domain::Signed),
             Lane::Unsigned(v) => pairs(self, &mut v.iter().copied(), Domain::Unsigned),
+            Lane::Gaps(v, domain) => {
+                for (k, i) in v.into_iter().filter(|(_, i)| counts[*i] > 0) {
+                    self.add_base(k, counts[i], domain);
+                }
+            }
         }
         Ok(())
     }
@@ -600,6 +612,21 @@ impl ColumnState {
                 if decoded.total() != s.counts.finite {
                     return Err(Error::corrupt("key histogram and counts disagree"));
                 }
+                let ends = decoded.cells.first().zip(decoded.cells.last());
+                let hull = s
+                    .counts
+                    .range
+                    .map(|(a, b)| (a >> decoded.level, b >> decoded.level));
+                if ends.map(|(a, b)| (a.0, b.0)) != hull {
+                    return Err(Error::corrupt("key histogram and range disagree"));
+                }
+                let finite = |k| base_domain(plan.logical).value(k).is_finite();
+                if s.counts
+                    .range
+                    .is_some_and(|(a, b)| !finite(a) || !finite(b))
+                {
+                    return Err(Error::corrupt("a range that is not finite"));
+                }
                 keys.merge(&decoded);
                 if let Frozen::Grid(frame) = frozen {
                     let g = GridCounts::decode(r, Arc::clone(frame))?;
@@ -611,7 +638,7 @@ impl ColumnState {
                 }
             }
             (Body::Categorical(c), Frozen::Dictionary(d)) => {
-                *c = Categories::decode(r, Arc::clone(d))?
+                *c = Categories::decode(r, Arc::clone(d), plan.hash_cells())?
             }
             _ => return Err(Error::corrupt("a state without its dictionary")),
         }
@@ -663,6 +690,7 @@ pub fn refine(
             .iter()
             .enumerate()
             .for_each(|(i, x)| refinement.add(key::of_i64(*x), n_of(i))),
+        Lane::Gaps(v, _) => v.into_iter().for_each(|(k, i)| refinement.add(k, n_of(i))),
         Lane::Unsigned(v) => v
             .iter()
             .enumerate()
@@ -722,82 +750,66 @@ fn lane<'a>(
         (Logical::UInt, Slice::U64(v)) => Ok(Lane::Unsigned(Cow::Borrowed(v))),
         (logical, Slice::I64(v)) if logical == plan.source => Ok(Lane::Signed(Cow::Borrowed(v))),
         (logical, values) => {
-            // Exact integers in units of the target.
-            let mut out: Vec<i128> = Vec::with_capacity(values.len());
+            // Exact integers in units of the target, with the positions they came from.
+            let mut out: Vec<(i128, usize)> = Vec::with_capacity(values.len());
             let (up, down) = ratio(plan.source, logical);
-            let mut dense = true;
             for i in 0..values.len() {
+                let float = match values {
+                    Slice::F32(v) => Some(f64::from(v[i])),
+                    Slice::F64(v) => Some(v[i]),
+                    _ => None,
+                };
+                if let Some(x) = float {
+                    if !x.is_finite() {
+                        special(c, x, n_of(i));
+                        continue;
+                    }
+                    // Decimals: the nearest integer that reads back as the same double.
+                    let y = libm::round(x * up as f64);
+                    if y.abs() > 1e37 || y / up as f64 != x {
+                        return Err(plan.inexact(x));
+                    }
+                    out.push((y as i128, i));
+                    continue;
+                }
                 let x = match values {
                     Slice::I64(v) => i128::from(v[i]),
                     Slice::U64(v) => i128::from(v[i]),
                     Slice::I128(v) => v[i],
                     Slice::Bool(v) => i128::from(v[i]),
-                    Slice::F32(_) | Slice::F64(_) => {
-                        let x = match values {
-                            Slice::F32(v) => f64::from(v[i]),
-                            Slice::F64(v) => v[i],
-                            _ => 0.0,
-                        };
-                        if !x.is_finite() {
-                            if counts.is_none() {
-                                special(c, x, 1);
-                                dense = false;
-                            } else {
-                                special(c, x, n_of(i));
-                                dense = false;
-                            }
-                            continue;
-                        }
-                        // Decimals: the nearest integer that reads back as the same double.
-                        let y = libm::round(x * up as f64);
-                        if y.abs() > 1e37 || y / up as f64 != x {
-                            return Err(plan.inexact(x));
-                        }
-                        out.push(y as i128);
-                        continue;
-                    }
-                    Slice::Bytes(_) => return Err(plan.inexact("bytes")),
+                    _ => return Err(plan.inexact("bytes")),
                 };
                 let y = x.checked_mul(up).ok_or_else(|| plan.inexact(x))?;
                 if y % down != 0 {
                     return Err(plan.inexact(x));
                 }
-                out.push(y / down);
+                out.push((y / down, i));
             }
-            if !dense && counts.is_some() {
-                return Err(Error::schema(format!(
-                    "column {:?}: NaN or infinity in a dictionary of floats where the reference holds {}",
-                    plan.name,
-                    name_of(logical)
-                )));
-            }
-            if logical == Logical::UInt {
-                if let Some(bad) = out.iter().find(|v| u64::try_from(**v).is_err()) {
-                    return Err(plan.inexact(bad));
-                }
-                return Ok(Lane::Unsigned(Cow::Owned(
-                    out.into_iter().map(|v| v as u64).collect(),
-                )));
-            }
-            let mut signed = Vec::with_capacity(out.len());
-            for (i, v) in out.iter().enumerate() {
-                match i64::try_from(*v) {
-                    Ok(v) => signed.push(v),
-                    Err(_) if matches!(logical, Logical::Decimal { .. }) && counts.is_none() => {
-                        if *v < 0 {
-                            c.below += 1
-                        } else {
-                            c.above += 1
-                        }
+            let unsigned = logical == Logical::UInt;
+            let mut keys = Vec::with_capacity(out.len());
+            for (v, i) in out {
+                let k = if unsigned {
+                    u64::try_from(v).ok()
+                } else {
+                    i64::try_from(v).ok().map(key::of_i64)
+                };
+                match k {
+                    Some(k) => keys.push((k, i)),
+                    None if !matches!(logical, Logical::Decimal { .. }) => {
+                        return Err(plan.inexact(v));
                     }
-                    Err(_) if matches!(logical, Logical::Decimal { .. }) => {
-                        // Keeps positions aligned with the counts; the count is taken back below.
-                        return Err(plan.inexact(format!("{v} x{}", n_of(i))));
-                    }
-                    Err(_) => return Err(plan.inexact(v)),
+                    None if v < 0 => c.below += n_of(i),
+                    None => c.above += n_of(i),
                 }
             }
-            Ok(Lane::Signed(Cow::Owned(signed)))
+            if unsigned {
+                Ok(Lane::Gaps(keys, Domain::Unsigned))
+            } else if keys.len() < values.len() {
+                Ok(Lane::Gaps(keys, Domain::Signed))
+            } else {
+                let signed = keys.into_iter().map(|(k, _)| key::to_i64(k)).collect();
+                Ok(Lane::Signed(Cow::Owned(signed)))
+            }
         }
     }
 }

@@ -491,8 +491,8 @@ pub fn compare(
                 .model_version
                 .clone()
                 .or_else(|| options.model_version.clone()),
-            window_start: group.window.map(|w| rfc3339(w.0)),
-            window_end: group.window.map(|w| rfc3339(w.1)),
+            window_start: group.window.map(|w| current.time(w.0)),
+            window_end: group.window.map(|w| current.time(w.1)),
             segment_by: group.segment.as_ref().map(|s| s.0.clone()),
             segment_value: group.segment.as_ref().map(|s| s.1.clone()),
             ..Row::default()
@@ -659,6 +659,22 @@ fn group_rows(
         }
     }
     if !segment {
+        for p in reference
+            .metadata
+            .problems
+            .iter()
+            .filter(|p| p.kind == "column")
+        {
+            entries.push(Entry::given(Row {
+                feature: p.name.clone(),
+                statistic: "schema".into(),
+                definition: "schema/v1".into(),
+                message: Some(format!("in the reference: {}", p.message)),
+                verdict: Some(Verdict::NotEvaluated),
+                role: Some("ignore".into()),
+                ..base.clone()
+            }));
+        }
         for p in current
             .metadata
             .problems
@@ -738,8 +754,8 @@ pub fn histograms(reference: &Profile, current: &Profile) -> Result<serde_json::
             .zip(counts)
             .map(|((k, _), c)| {
                 json!({
-                    "window_start": k.window.map(|w| rfc3339(w.0)),
-                    "window_end": k.window.map(|w| rfc3339(w.1)),
+                    "window_start": k.window.map(|w| current.time(w.0)),
+                    "window_end": k.window.map(|w| current.time(w.1)),
                     "counts": c,
                 })
             })

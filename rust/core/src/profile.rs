@@ -124,6 +124,8 @@ pub struct Metadata {
     pub sources: Vec<serde_json::Value>,
     /// Columns and units left out.
     pub problems: Vec<Problem>,
+    /// Borders of windows (microseconds) as RFC 3339 in the zone they were cut in.
+    pub times: BTreeMap<i64, String>,
     /// Options of the scan that readers need (cuts, time zone).
     pub options: serde_json::Value,
     /// Version of tidegauge that wrote the profile.
@@ -150,6 +152,15 @@ impl Profile {
         self.columns
             .binary_search_by(|c| c.name.as_str().cmp(name))
             .ok()
+    }
+
+    /// A border of a window as RFC 3339.
+    pub fn time(&self, us: i64) -> String {
+        self.metadata
+            .times
+            .get(&us)
+            .cloned()
+            .unwrap_or_else(|| crate::compare::rfc3339(us))
     }
 
     /// Rows of all groups that are not segments.
@@ -227,6 +238,9 @@ impl Profile {
         }
         let meta = &other.metadata;
         self.metadata.coverage.extend(meta.coverage.iter().cloned());
+        self.metadata
+            .times
+            .extend(meta.times.iter().map(|(k, v)| (*k, v.clone())));
         self.metadata.sources.extend(meta.sources.iter().cloned());
         self.metadata.problems.extend(meta.problems.iter().cloned());
         Ok(())

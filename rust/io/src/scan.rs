@@ -1302,18 +1302,11 @@ fn attempt(
         .zip(&columns)
         .map(|(t, c)| c.plan(t.plan.source, true))
         .collect();
-    let mut groups = if cuts.is_trivial() {
+    let groups = if cuts.is_trivial() {
         BTreeMap::from([(GroupKey::default(), scan.whole(&tasks)?)])
     } else {
         scan.grouped(&tasks, &compact, &cuts)?
     };
-    if groups.is_empty() {
-        groups.insert(
-            GroupKey::default(),
-            tasks.iter().map(|t| t.plan.empty()).collect(),
-        );
-    }
-
     // Columns that failed leave; the rest goes into the order of names.
     let failures = std::mem::take(&mut *scan.failures.lock().unwrap_or_else(|p| p.into_inner()));
     for (t, (_, message)) in &failures {
@@ -1337,6 +1330,16 @@ fn attempt(
         })
         .collect();
 
+    let borders = groups
+        .keys()
+        .filter_map(|k| k.window)
+        .flat_map(|w| [w.0, w.1]);
+    let times = borders
+        .filter_map(|us| {
+            let at = DateTime::<Utc>::from_timestamp_micros(us)?.with_timezone(&cuts.zone);
+            Some((us, at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)))
+        })
+        .collect();
     let mut profile = Profile {
         columns,
         groups,
@@ -1360,6 +1363,7 @@ fn attempt(
         coverage: scan.units.iter().map(|u| source.unit_id(*u)).collect(),
         sources: Vec::new(),
         problems,
+        times,
         options: serde_json::to_value(options).unwrap_or_default(),
         version: env!("CARGO_PKG_VERSION").into(),
     };

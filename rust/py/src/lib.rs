@@ -14,7 +14,7 @@ use pyo3_arrow::input::AnyRecordBatch;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tidegauge_core::column::{Kind, name_of, value_of};
-use tidegauge_core::compare::{self as comparison, CompareOptions, pair_of, rfc3339};
+use tidegauge_core::compare::{self as comparison, CompareOptions, pair_of};
 use tidegauge_core::profile::Profile as CoreProfile;
 use tidegauge_core::states::categories::Categories;
 use tidegauge_core::statistics::{self, Context};
@@ -142,8 +142,8 @@ fn info(p: &CoreProfile) -> tidegauge_core::Result<Value> {
         .iter()
         .map(|(k, s)| {
             json!({
-                "window_start": k.window.map(|w| rfc3339(w.0)),
-                "window_end": k.window.map(|w| rfc3339(w.1)),
+                "window_start": k.window.map(|w| p.time(w.0)),
+                "window_end": k.window.map(|w| p.time(w.1)),
                 "model_version": k.model_version,
                 "segment_by": k.segment.as_ref().map(|s| &s.0),
                 "segment_value": k.segment.as_ref().map(|s| &s.1),
@@ -177,6 +177,7 @@ fn scan_options(py: Python<'_>, text: &str) -> PyResult<(ScanOptions, BTreeMap<S
     let mut own = BTreeMap::new();
     for key in [
         "source_id",
+        "column_errors",
         "batch_rows",
         "alpha",
         "tolerances",
@@ -313,6 +314,18 @@ fn profile_batches(
         inner.metadata.coverage = [id.to_owned()].into();
     }
     inner.metadata.sources = vec![json!({"stream": id, "rows": inner.rows()})];
+    let errors = own.get("column_errors").and_then(Value::as_object);
+    for (name, message) in errors.into_iter().flatten() {
+        inner
+            .metadata
+            .problems
+            .push(tidegauge_core::profile::Problem {
+                kind: "column".into(),
+                name: name.clone(),
+                message: message.as_str().unwrap_or_default().to_owned(),
+                rows: None,
+            });
+    }
     Ok(Profile { inner })
 }
 
@@ -323,8 +336,9 @@ fn arrow_source(
 ) -> PyResult<ArrowSource> {
     let reader = data.into_reader()?;
     let schema = reader.schema();
-    let batches = reader
-        .collect::<Result<Vec<_>, _>>()
+    // The producer may need the GIL on threads of its own.
+    let batches = py
+        .detach(|| reader.collect::<Result<Vec<_>, _>>())
         .map_err(|e| errors::InputError::new_err(format!("arrow stream: {e}")))?;
     let mut source = ArrowSource::new(&schema, batches).map_err(|e| from_io(py, e))?;
     if let Some(n) = batch_rows(own) {

@@ -307,7 +307,8 @@ impl Categories {
     }
 
     /// Reads what [`Categories::encode`] wrote for this dictionary.
-    pub fn decode(r: &mut Reader<'_>, dictionary: Arc<Dictionary>) -> Result<Self> {
+    pub fn decode(r: &mut Reader<'_>, dictionary: Arc<Dictionary>, cells: usize) -> Result<Self> {
+        let expected = cells;
         let text = |r: &mut Reader<'_>| -> Result<Vec<u8>> {
             let b = r.bytes()?;
             if b.len() > LABEL {
@@ -323,7 +324,7 @@ impl Categories {
             known.push(Counted { count, label });
         }
         let n = r.varint()? as usize;
-        if !n.is_power_of_two() || n > 1 << 16 {
+        if n != expected {
             return Err(Error::corrupt("number of hash cells"));
         }
         let mut cells = vec![0; n];

@@ -139,6 +139,24 @@ impl<const N: usize> ExactSum<N> {
         if negative { -v } else { v }
     }
 
+    /// The sum divided by `n`, rounded once; NaN when `n` is 0. The sum itself may lie beyond f64.
+    pub fn divided_by(&self, n: u64) -> f64 {
+        if n == 0 {
+            return f64::NAN;
+        }
+        let (negative, mut limbs) = self.magnitude();
+        let mut rest = 0u128;
+        for l in limbs.iter_mut().rev() {
+            let v = rest << 64 | u128::from(*l);
+            *l = (v / u128::from(n)) as u64;
+            rest = v % u128::from(n);
+        }
+        // What is left decides ties only; the lowest bit lies far below the smallest f64.
+        limbs[0] |= u64::from(rest != 0);
+        let v = round(&limbs, Self::BASE);
+        if negative { -v } else { v }
+    }
+
     /// The sum as an integer, when it is one that fits.
     pub fn to_i128(&self) -> Option<i128> {
         let point = (-Self::BASE / 64) as usize;

@@ -142,11 +142,7 @@ impl Moments {
 
     /// Mean of `n` values taken about `center`; NaN without a value.
     pub fn mean(&self, n: u64, center: f64) -> f64 {
-        if n == 0 {
-            f64::NAN
-        } else {
-            center + self.sum.to_f64() / n as f64
-        }
+        center + self.sum.divided_by(n)
     }
 
     /// Variance with denominator n - 1; NaN below two values.

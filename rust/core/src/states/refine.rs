@@ -202,7 +202,20 @@ pub fn build(segments: &[Segment], domain: Domain, center: f64) -> Option<Grid> 
     }
     // An atom whose upper edge does not exist sits in the open cell and is not one.
     atoms.retain(|a| (a.0 as usize) < edges.len());
-    let coarse = boundaries(&before, total, (total / 50).clamp(1, 10));
+    let mut coarse = boundaries(&before, total, (total / 50).clamp(1, 10));
+    // An end cell whose reference rows are all one value ends at that value, so that what lies
+    // beyond it falls into a cell of its own.
+    if let (Some((1, _)), Some(rows)) = (atoms.first(), before.get(1))
+        && coarse.first().map_or(total, |i| before[*i as usize]) == *rows
+    {
+        coarse.insert(0, 0);
+    }
+    if let Some((cell, _)) = atoms.last()
+        && before.get(*cell as usize) == Some(&total)
+        && coarse.last().map_or(0, |i| before[*i as usize]) == before[*cell as usize - 1]
+    {
+        coarse.push(*cell);
+    }
     let mut nested = boundaries(&before, total, 64);
     nested.extend(&coarse);
     nested.extend([0, edges.len().saturating_sub(1) as u32]);

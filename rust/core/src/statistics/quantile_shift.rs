@@ -70,7 +70,7 @@ impl<'a> Ranks<'a> {
         Place {
             low: cell.low,
             high: cell.high,
-            estimate: estimate.clamp(cell.low, cell.high),
+            estimate: estimate.max(cell.low).min(cell.high),
         }
     }
 
