@@ -14,7 +14,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-import gen
+GEN = Path(__file__).with_name("gen.py")
 
 DECODE = """
 import pyarrow.parquet as pq
@@ -50,6 +50,11 @@ def cpu(code: str) -> tuple[float, float, str]:
     return usage.ru_utime + usage.ru_stime, usage.ru_maxrss / 1024, output
 
 
+def generate(path: Path, rows: int, *options: str) -> None:
+    """Write a log in a process of its own: a child starts with the peak of memory of its parent."""
+    subprocess.run([sys.executable, str(GEN), str(path), str(rows), *options], check=True, stdout=subprocess.DEVNULL)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rows", type=int, default=10_000_000)
@@ -65,9 +70,9 @@ def main() -> None:
     current = args.dir / f"cur_{args.rows}_{args.codec}.parquet"
     saved = args.dir / f"ref_{args.codec}.tgp"
     if not reference.exists():
-        gen.write(reference, 1_000_000, seed=7, codec=args.codec)
+        generate(reference, 1_000_000, "--seed", "7", "--codec", args.codec)
     if not current.exists():
-        gen.write(current, args.rows, seed=11, drift=True, codec=args.codec)
+        generate(current, args.rows, "--seed", "11", "--drift", "1", "--codec", args.codec)
     paths = [current, *(args.dir / f"{current.stem}_{i}.parquet" for i in range(1, args.links))]
     for path in paths:
         if not path.exists():
