@@ -259,7 +259,17 @@ def _from_table(data: Any, selection: Selection) -> Source:
         source = _read(frame_.lazy(), selection, [])
         source.errors = errors
         return source
+    if type(data).__name__ == "DataFrame" and type(data).__module__.partition(".")[0] == "polars":
+        data = _typed(data)
     return Source(stream=data, errors=errors)
+
+
+def _typed(frame: pl.DataFrame) -> pl.DataFrame:
+    """Give columns of nothing but untyped nulls a type: the Arrow readers of others refuse Polars' nulls."""
+    import polars as pl
+
+    untyped = [name for name, dtype in frame.schema.items() if dtype == pl.Null]
+    return frame.with_columns(pl.col(untyped).cast(pl.String)) if untyped else frame
 
 
 def _read(lazy: pl.LazyFrame, selection: Selection, names: list[str]) -> Source:
@@ -289,7 +299,7 @@ def _read(lazy: pl.LazyFrame, selection: Selection, names: list[str]) -> Source:
     # Drained here, where waiting for files and networks releases the GIL that they may need.
     batches = _guard(lambda: list(lazy.collect_batches(chunk_size=1 << 17, maintain_order=False)), names)
     table = pl.concat(batches, rechunk=False) if batches else pl.DataFrame(schema=resolved)
-    return Source(stream=table, names=names, dropped=set(schema) - set(wanted))
+    return Source(stream=_typed(table), names=names, dropped=set(schema) - set(wanted))
 
 
 def _project(present: list[str], selection: Selection) -> list[str]:

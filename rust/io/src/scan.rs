@@ -670,6 +670,8 @@ struct Scan<'a> {
     threads: usize,
     progress: Progress<'a>,
     failures: Failures,
+    /// The lowest unit found unreadable.
+    bad: &'a Mutex<Option<usize>>,
 }
 
 impl Scan<'_> {
@@ -691,8 +693,17 @@ impl Scan<'_> {
                 }
                 Ok(())
             }
-            other => other,
+            other => self.spot(unit, other),
         }
+    }
+
+    /// Notes the unit of an error of bytes.
+    fn spot<T>(&self, unit: usize, result: Result<T>) -> Result<T> {
+        if let Err(Error::Corrupt { .. }) = &result {
+            let mut bad = self.bad.lock().unwrap_or_else(|p| p.into_inner());
+            *bad = Some(bad.map_or(unit, |b| b.min(unit)));
+        }
+        result
     }
 
     fn tick(&self, items: usize) -> impl Fn(u64) -> bool + Sync + '_ {
@@ -974,6 +985,7 @@ impl Scan<'_> {
             threads: self.threads,
             progress: self.progress,
             failures: Mutex::default(),
+            bad: self.bad,
         };
         inner.whole(tasks)
     }
@@ -1115,7 +1127,8 @@ fn largest_segments(scan: &Scan<'_>, cuts: &mut Cuts) -> Result<()> {
             &|_| true,
             BTreeMap::<String, u64>::new,
             |u, counts| {
-                let groupings = alone.groupings(scan.source, scan.units[u])?;
+                let unit = scan.units[u];
+                let groupings = scan.spot(unit, alone.groupings(scan.source, unit))?;
                 let g = &groupings[1];
                 for id in &g.ids {
                     if let Some((_, value)) = &g.keys[*id as usize].segment {
@@ -1156,30 +1169,15 @@ pub fn profile(
 ) -> Result<Profile> {
     let mut bad: BTreeMap<usize, String> = BTreeMap::new();
     loop {
-        match attempt(source, options, like, progress, &bad) {
-            Err(Error::Corrupt {
-                unit,
-                column,
-                message,
-            }) => {
-                let at = (0..source.units())
-                    .find(|u| source.unit_id(*u) == unit && !bad.contains_key(u));
-                let text = format!("{unit}: column {column:?}: {message}");
-                match at {
-                    Some(u) if bad.len() < options.max_bad_units => {
-                        bad.insert(u, text);
-                    }
-                    _ => {
-                        return Err(Error::Corrupt {
-                            unit,
-                            column,
-                            message,
-                        });
-                    }
-                }
-            }
+        let found = Mutex::new(None);
+        let error = match attempt(source, options, like, progress, &bad, &found) {
+            Err(e @ Error::Corrupt { .. }) => e,
             other => return other,
-        }
+        };
+        match found.into_inner().unwrap_or_else(|p| p.into_inner()) {
+            Some(unit) if bad.len() < options.max_bad_units => bad.insert(unit, error.to_string()),
+            _ => return Err(error),
+        };
     }
 }
 
@@ -1189,6 +1187,7 @@ fn attempt(
     like: Option<&Profile>,
     progress: Progress<'_>,
     bad: &BTreeMap<usize, String>,
+    found: &Mutex<Option<usize>>,
 ) -> Result<Profile> {
     let threads = match options.threads {
         0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
@@ -1203,6 +1202,7 @@ fn attempt(
         threads,
         progress,
         failures: Mutex::default(),
+        bad: found,
     };
     let mut problems: Vec<Problem> = bad
         .iter()
