@@ -70,7 +70,7 @@ bench: $(STAMPS)/extension-release ## CPU time of a full profile over a bare dec
 	$(BIN)/python benchmarks/ratio.py --rows 10000000 --codec zstd
 
 .PHONY: docs
-docs: $(STAMPS)/extension-ci ## regenerate the generated pages under docs/
+docs: $(STAMPS)/extension-ci ## renew what is generated: tidegauge.stats, pages under docs/
 	$(BIN)/python tools/generated.py
 
 .PHONY: lock

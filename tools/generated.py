@@ -1,5 +1,6 @@
-"""Write the pages under docs/ that follow from the code; with --check, say which are out of date.
+"""Write the files that follow from the code; with --check, say which are out of date.
 
+python/tidegauge/stats.py       one function per statistic of the registry (tools/functions.py)
 docs/statistics.md              the registry of statistics
 docs/cli.md                     the help of every command
 docs/configuration.schema.json  the JSON Schema of tidegauge.toml
@@ -14,6 +15,8 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+
+import functions
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTICE = "<!-- written by tools/generated.py; `make docs` renews it -->\n"
@@ -79,7 +82,8 @@ def configuration_schema() -> str:
     return json.dumps(json.loads(command("schema")), indent=2, ensure_ascii=False) + "\n"
 
 
-PAGES: dict[str, Callable[[], str]] = {
+FILES: dict[str, Callable[[], str]] = {
+    "python/tidegauge/stats.py": functions.source,
     "docs/statistics.md": statistics,
     "docs/cli.md": cli,
     "docs/configuration.schema.json": configuration_schema,
@@ -88,11 +92,11 @@ PAGES: dict[str, Callable[[], str]] = {
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when a page is out of date")
+    parser.add_argument("--check", action="store_true", help="write nothing; exit with 1 when a file is out of date")
     check = parser.parse_args().check
     stale = 0
-    for name, page in PAGES.items():
-        path, new = ROOT / name, page()
+    for name, make in FILES.items():
+        path, new = ROOT / name, make()
         old = path.read_text(encoding="utf-8") if path.exists() else ""
         if new == old:
             continue
@@ -107,7 +111,7 @@ def main() -> int:
             path.write_text(new, encoding="utf-8")
             print(f"written: {name}")
     if check and stale:
-        print(f"{stale} generated pages are out of date: run `make docs` and commit them", file=sys.stderr)
+        print(f"{stale} generated files are out of date: run `make docs` and commit them", file=sys.stderr)
     return int(check and stale > 0)
 
 

@@ -1,20 +1,14 @@
 """One statistic of two samples at a time; the same definitions, hence numbers, as in a report.
 
 Each function takes two one-dimensional samples: numpy arrays, lists, Polars and pandas Series, or
-anything with the Arrow capsule. The first is the reference. Nulls and NaN are left out of the
-statistic, except where missing values are its subject.
+anything with the Arrow capsule. The first is the reference.
 """
 
-from __future__ import annotations
+# Written by tools/generated.py from the registry; `make docs` renews it.
 
-import json
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any
 
-from tidegauge import _core
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from tidegauge._statistic import Interval, TestResult, evaluate
 
 __all__ = [
     "Interval",
@@ -41,104 +35,13 @@ __all__ = [
 ]
 
 
-class Interval(NamedTuple):
-    """Limits of a confidence interval."""
-
-    low: float
-    high: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TestResult:
-    """A statistic with its bounds, interval and p-value; unpacks as ``statistic, pvalue``.
-
-    Attributes
-    ----------
-    statistic : float
-        scipy's value where scipy has one.
-    pvalue : float or None
-        None where the definition has no null distribution.
-    bound_low, bound_high : float
-        Hold always; equal to `statistic` where it is exact.
-    exactness : {"exact", "certified", "estimated"}
-    ci : Interval or None
-        Interval of level ``1 - alpha``, covering sampling and bounds.
-    definition : str
-        Versioned id of what was computed.
-    unit, null : str or None
-        Unit of the value, and the null hypothesis of `pvalue`.
-    variance : str
-        How sampling error is taken: rows of a sample are independent draws, ``"iid"``.
-    value_if_no_change, minimum_detectable : float or None
-        Value expected without any change, and smallest that these samples could show.
-    n_reference, n_current : int or None
-        Rows on each side.
-    message : str or None
-        What the definition has to say about these samples, as a support mismatch.
-    """
-
-    # pytest would otherwise take the name for a class of tests.
-    __test__ = False
-
-    statistic: float
-    pvalue: float | None
-    bound_low: float
-    bound_high: float
-    exactness: str
-    ci: Interval | None
-    definition: str
-    unit: str | None = None
-    null: str | None = None
-    value_if_no_change: float | None = None
-    minimum_detectable: float | None = None
-    n_reference: int | None = None
-    n_current: int | None = None
-    message: str | None = None
-    variance: str = "iid"
-
-    def __iter__(self) -> Iterator[float | None]:
-        yield self.statistic
-        yield self.pvalue
-
-
-def _statistic(name: str, x: Any, y: Any, alpha: float, categorical: bool) -> TestResult:
-    from tidegauge.frames import to_series
-
-    options = json.dumps({"alpha": alpha, "categorical": categorical})
-    answer = json.loads(_core.statistic(name, to_series("x", x).to_frame(), to_series("x", y).to_frame(), options))
-    value = float(answer["statistic"])
-    low, high = _number(answer.get("bound_low")), _number(answer.get("bound_high"))
-    ci_low, ci_high = _number(answer.get("ci_low")), _number(answer.get("ci_high"))
-    return TestResult(
-        statistic=value,
-        pvalue=_number(answer.get("pvalue")),
-        bound_low=value if low is None else low,
-        bound_high=value if high is None else high,
-        exactness=answer["exactness"],
-        ci=None if ci_low is None or ci_high is None else Interval(ci_low, ci_high),
-        definition=answer["definition"],
-        unit=answer.get("unit"),
-        null=answer.get("null"),
-        value_if_no_change=_number(answer.get("value_if_no_change")),
-        minimum_detectable=_number(answer.get("minimum_detectable")),
-        n_reference=answer.get("n_reference"),
-        n_current=answer.get("n_current"),
-        message=answer.get("message"),
-    )
-
-
-def _number(value: Any) -> float | None:
-    """Read a JSON number; one that is not finite is a string."""
-    return None if value is None else float(value)
-
-
 def chi_square(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
     """Pearson's chi-square of homogeneity of both samples over categories.
 
     Parameters
     ----------
     x, y : array-like of text, booleans, or numbers with ``categorical=True``, shape (n,) and (m,)
-        Reference and current sample. Nulls and NaN are left out.
+        Reference and current sample. Nulls are left out.
     alpha : float
         One minus the level of the interval.
     categorical : bool
@@ -168,7 +71,7 @@ def chi_square(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False
     >>> round(stats.chi_square(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
     1.333333
     """
-    return _statistic("chi_square", x, y, alpha, categorical)
+    return evaluate("chi_square", x, y, alpha, categorical)
 
 
 def cramers_v(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
@@ -177,7 +80,7 @@ def cramers_v(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False)
     Parameters
     ----------
     x, y : array-like of text, booleans, or numbers with ``categorical=True``, shape (n,) and (m,)
-        Reference and current sample. Nulls and NaN are left out.
+        Reference and current sample. Nulls are left out.
     alpha : float
         One minus the level of the interval.
     categorical : bool
@@ -204,10 +107,10 @@ def cramers_v(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False)
     Examples
     --------
     >>> from tidegauge import stats
-    >>> round(stats.cramers_v(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
-    0.0
+    >>> round(stats.cramers_v(["a"] * 8 + ["b"] * 2, ["a"] * 2 + ["b"] * 8).statistic, 6)
+    0.5696
     """
-    return _statistic("cramers_v", x, y, alpha, categorical)
+    return evaluate("cramers_v", x, y, alpha, categorical)
 
 
 def distinct_count(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
@@ -243,10 +146,10 @@ def distinct_count(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = F
     Examples
     --------
     >>> from tidegauge import stats
-    >>> round(stats.distinct_count([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
-    4.0
+    >>> round(stats.distinct_count(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
+    3.0
     """
-    return _statistic("distinct_count", x, y, alpha, categorical)
+    return evaluate("distinct_count", x, y, alpha, categorical)
 
 
 def hellinger(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
@@ -255,7 +158,7 @@ def hellinger(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False)
     Parameters
     ----------
     x, y : array-like of one type, shape (n,) and (m,)
-        Reference and current sample. Nulls and NaN are a cell of their own.
+        Reference and current sample. Nulls and NaN take part.
     alpha : float
         One minus the level of the interval.
     categorical : bool
@@ -285,7 +188,7 @@ def hellinger(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False)
     >>> round(stats.hellinger(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
     0.382683
     """
-    return _statistic("hellinger", x, y, alpha, categorical)
+    return evaluate("hellinger", x, y, alpha, categorical)
 
 
 def jensen_shannon(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
@@ -294,7 +197,7 @@ def jensen_shannon(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = F
     Parameters
     ----------
     x, y : array-like of one type, shape (n,) and (m,)
-        Reference and current sample. Nulls and NaN are a cell of their own.
+        Reference and current sample. Nulls and NaN take part.
     alpha : float
         One minus the level of the interval.
     categorical : bool
@@ -324,7 +227,7 @@ def jensen_shannon(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = F
     >>> round(stats.jensen_shannon(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
     0.328452
     """
-    return _statistic("jensen_shannon", x, y, alpha, categorical)
+    return evaluate("jensen_shannon", x, y, alpha, categorical)
 
 
 def ks(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
@@ -363,7 +266,7 @@ def ks(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> Tes
     >>> round(stats.ks([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
     0.25
     """
-    return _statistic("ks", x, y, alpha, categorical)
+    return evaluate("ks", x, y, alpha, categorical)
 
 
 def l_infinity(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
@@ -372,7 +275,7 @@ def l_infinity(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False
     Parameters
     ----------
     x, y : array-like of one type, shape (n,) and (m,)
-        Reference and current sample. Nulls and NaN are a cell of their own.
+        Reference and current sample. Nulls and NaN take part.
     alpha : float
         One minus the level of the interval.
     categorical : bool
@@ -402,7 +305,7 @@ def l_infinity(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False
     >>> round(stats.l_infinity(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
     0.25
     """
-    return _statistic("l_infinity", x, y, alpha, categorical)
+    return evaluate("l_infinity", x, y, alpha, categorical)
 
 
 def mean_shift(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
@@ -441,7 +344,7 @@ def mean_shift(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False
     >>> round(stats.mean_shift([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
     1.0
     """
-    return _statistic("mean_shift", x, y, alpha, categorical)
+    return evaluate("mean_shift", x, y, alpha, categorical)
 
 
 def missing_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
@@ -450,7 +353,7 @@ def missing_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = Fal
     Parameters
     ----------
     x, y : array-like of one type, shape (n,) and (m,)
-        Reference and current sample. Nulls and NaN are what is measured.
+        Reference and current sample. Nulls and NaN take part.
     alpha : float
         One minus the level of the interval.
     categorical : bool
@@ -477,10 +380,10 @@ def missing_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = Fal
     Examples
     --------
     >>> from tidegauge import stats
-    >>> round(stats.missing_rate([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
-    0.0
+    >>> round(stats.missing_rate([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, None, None]).statistic, 6)
+    0.5
     """
-    return _statistic("missing_rate", x, y, alpha, categorical)
+    return evaluate("missing_rate", x, y, alpha, categorical)
 
 
 def nan_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
@@ -489,7 +392,7 @@ def nan_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) 
     Parameters
     ----------
     x, y : array-like of one type, shape (n,) and (m,)
-        Reference and current sample. NaN is what is measured; nulls are not.
+        Reference and current sample. NaN take part, nulls are left out.
     alpha : float
         One minus the level of the interval.
     categorical : bool
@@ -516,10 +419,10 @@ def nan_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) 
     Examples
     --------
     >>> from tidegauge import stats
-    >>> round(stats.nan_rate([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
-    0.0
+    >>> round(stats.nan_rate([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, float("nan"), float("nan")]).statistic, 6)
+    0.5
     """
-    return _statistic("nan_rate", x, y, alpha, categorical)
+    return evaluate("nan_rate", x, y, alpha, categorical)
 
 
 def new_category_mass(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
@@ -528,7 +431,7 @@ def new_category_mass(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool 
     Parameters
     ----------
     x, y : array-like of text, booleans, or numbers with ``categorical=True``, shape (n,) and (m,)
-        Reference and current sample. Nulls and NaN are left out.
+        Reference and current sample. Nulls are left out.
     alpha : float
         One minus the level of the interval.
     categorical : bool
@@ -558,7 +461,7 @@ def new_category_mass(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool 
     >>> round(stats.new_category_mass(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
     0.25
     """
-    return _statistic("new_category_mass", x, y, alpha, categorical)
+    return evaluate("new_category_mass", x, y, alpha, categorical)
 
 
 def null_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
@@ -567,7 +470,7 @@ def null_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False)
     Parameters
     ----------
     x, y : array-like of one type, shape (n,) and (m,)
-        Reference and current sample. Nulls are what is measured; NaN is a value here.
+        Reference and current sample. Nulls take part, NaN are left out.
     alpha : float
         One minus the level of the interval.
     categorical : bool
@@ -594,10 +497,10 @@ def null_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False)
     Examples
     --------
     >>> from tidegauge import stats
-    >>> round(stats.null_rate([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
-    0.0
+    >>> round(stats.null_rate([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, None, None]).statistic, 6)
+    0.5
     """
-    return _statistic("null_rate", x, y, alpha, categorical)
+    return evaluate("null_rate", x, y, alpha, categorical)
 
 
 def psi(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
@@ -606,7 +509,7 @@ def psi(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> Te
     Parameters
     ----------
     x, y : array-like of one type, shape (n,) and (m,)
-        Reference and current sample. Nulls and NaN are a cell of their own.
+        Reference and current sample. Nulls and NaN take part.
     alpha : float
         One minus the level of the interval.
     categorical : bool
@@ -636,7 +539,7 @@ def psi(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> Te
     >>> round(stats.psi(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
     0.292625
     """
-    return _statistic("psi", x, y, alpha, categorical)
+    return evaluate("psi", x, y, alpha, categorical)
 
 
 def quantile_shift(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
@@ -675,7 +578,7 @@ def quantile_shift(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = F
     >>> round(stats.quantile_shift([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
     1.0
     """
-    return _statistic("quantile_shift", x, y, alpha, categorical)
+    return evaluate("quantile_shift", x, y, alpha, categorical)
 
 
 def range_violation(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
@@ -714,7 +617,7 @@ def range_violation(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = 
     >>> round(stats.range_violation([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
     0.25
     """
-    return _statistic("range_violation", x, y, alpha, categorical)
+    return evaluate("range_violation", x, y, alpha, categorical)
 
 
 def total_variation(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
@@ -723,7 +626,7 @@ def total_variation(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = 
     Parameters
     ----------
     x, y : array-like of one type, shape (n,) and (m,)
-        Reference and current sample. Nulls and NaN are left out.
+        Reference and current sample. Nulls and NaN take part.
     alpha : float
         One minus the level of the interval.
     categorical : bool
@@ -753,7 +656,7 @@ def total_variation(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = 
     >>> round(stats.total_variation(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
     0.25
     """
-    return _statistic("total_variation", x, y, alpha, categorical)
+    return evaluate("total_variation", x, y, alpha, categorical)
 
 
 def volume(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
@@ -762,7 +665,7 @@ def volume(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) ->
     Parameters
     ----------
     x, y : array-like of one type, shape (n,) and (m,)
-        Reference and current sample. Every row counts.
+        Reference and current sample. Nulls and NaN take part.
     alpha : float
         One minus the level of the interval.
     categorical : bool
@@ -789,10 +692,10 @@ def volume(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) ->
     Examples
     --------
     >>> from tidegauge import stats
-    >>> round(stats.volume([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
-    1.0
+    >>> round(stats.volume(list(range(20)), list(range(5, 30))).statistic, 6)
+    1.25
     """
-    return _statistic("volume", x, y, alpha, categorical)
+    return evaluate("volume", x, y, alpha, categorical)
 
 
 def wasserstein(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
@@ -831,7 +734,7 @@ def wasserstein(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = Fals
     >>> round(stats.wasserstein([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
     1.0
     """
-    return _statistic("wasserstein", x, y, alpha, categorical)
+    return evaluate("wasserstein", x, y, alpha, categorical)
 
 
 def wasserstein_scaled(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
@@ -870,4 +773,4 @@ def wasserstein_scaled(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool
     >>> round(stats.wasserstein_scaled([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
     0.5
     """
-    return _statistic("wasserstein_scaled", x, y, alpha, categorical)
+    return evaluate("wasserstein_scaled", x, y, alpha, categorical)
