@@ -17,6 +17,7 @@ __all__ = [
     "plan_paths",
     "profile_batches",
     "profile_paths",
+    "profile_stream",
     "registry",
     "statistic",
 ]
@@ -47,9 +48,20 @@ def profile_paths(
     paths: list[str],
     options: str,
     like: Profile | None,
-    progress: Callable[[int, int], None] | None,
+    progress: Callable[[int, int], None] | None = None,
 ) -> Profile: ...
-def profile_batches(data: object, options: str, like: Profile | None) -> Profile: ...
+def profile_batches(
+    data: object,
+    options: str,
+    like: Profile | None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Profile: ...
+def profile_stream(
+    source: Callable[[], object],
+    options: str,
+    like: Profile | None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Profile: ...
 def compare(reference: Profile, current: Profile, options: str) -> str: ...
 def histograms(reference: Profile, current: Profile, options: str) -> str: ...
 def statistic(name: str, x: object, y: object, options: str) -> str: ...

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     Progress = Callable[[int, int], None]
 
 
+# Bytes of a stream that comes once which are held before the rest goes to a temporary file.
+_HOLD = 64 << 20
+
+
 @dataclass(frozen=True, kw_only=True)
 class Options:
     """Everything that shapes a scan; :func:`profile` documents each."""
@@ -79,6 +83,9 @@ class Options:
         if source.paths is None:
             # Two tables in memory are two sources, even of equal rows: nothing tells them apart but the call.
             chosen["source_id"] = self.source_id or source.source_id or f"table:{uuid.uuid4().hex}"
+            chosen["name"] = ", ".join(source.names) or "the table"
+        if source.once:
+            chosen["once"] = _HOLD
         if self.threads is not None:
             chosen["threads"] = self.threads
         if self.max_bad_units:
@@ -266,8 +273,10 @@ def profile(
 ) -> Profile:
     """Profile a table: every row once, nothing sampled, memory independent of its length.
 
-    Local Parquet is read column chunk by column chunk. Other sources are read through Polars or
-    held as Arrow, only the columns needed.
+    Local Parquet is read column chunk by column chunk. Other files, object stores and LazyFrames are
+    streamed through Polars, only the columns needed, again for every pass. An Arrow stream that comes
+    once is kept in a temporary file (``TMPDIR``) where a reference needs a second pass. Tables in memory
+    are read where they are.
 
     Parameters
     ----------
@@ -401,10 +410,17 @@ def scan(data: Any, options: Options, *, like: Profile | None = None, progress: 
     source = resolve(data, selection, schema=options.schema, like=types)
     chosen = options.to_core(source)
     reference = None if like is None else like._core
+    # The command line's progress tells what is read; any other callable takes two numbers.
+    begin = getattr(progress, "begin", None)
+    if begin is not None:
+        first = Path(source.names[0]).name if source.names else "table"
+        begin(f"{first}: ", "bytes" if source.open is None and not source.once else "rows")
     if source.paths is not None:
         core = _core.profile_paths(source.paths, chosen, reference, progress)
+    elif source.open is not None:
+        core = _core.profile_stream(source.open, chosen, reference, progress)
     else:
-        core = _core.profile_batches(source.stream, chosen, reference)
+        core = _core.profile_batches(source.table, chosen, reference, progress)
     return Profile(core, inputs=source.names, options=options)
 
 

@@ -39,7 +39,8 @@ def run(
     command : str
         Told in the envelope of the record.
     progress : callable (done, total), optional
-        Called with parts read and parts in all.
+        Called often with bytes done and bytes in all, over all passes of one scan; rows for streams,
+        whose total is 0 while it is not known.
 
     Returns
     -------

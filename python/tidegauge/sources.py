@@ -1,8 +1,9 @@
-"""Whatever holds rows, as what the core reads: local Parquet paths or one Arrow stream.
+"""Whatever holds rows, as what the core reads: local Parquet, tables in memory, or Arrow streams.
 
-Local Parquet goes to the core untouched. CSV, NDJSON, Arrow IPC, object stores (``s3://``, ``gs://``,
-``az://``), Polars LazyFrames, and anything with a row filter or a time limit, go through Polars,
-which reads only the rows and columns asked for; these are held, as the core scans them twice.
+Local Parquet goes to the core untouched, and so do tables in memory. CSV, NDJSON, Arrow IPC, object
+stores (``s3://``, ``gs://``, ``az://``), Polars LazyFrames, and anything with a row filter or a time
+limit, go through the streaming engine of Polars, once for every pass of the core, which holds one part
+at a time. A stream that comes once is spooled to a temporary file when the core needs a second pass.
 """
 
 from __future__ import annotations
@@ -16,8 +17,11 @@ from tidegauge.errors import InputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
+    from typing import TypeVar
 
     import polars as pl
+
+    _Frame = TypeVar("_Frame", pl.DataFrame, pl.LazyFrame)
 
 _TEXT = {".csv": "csv", ".tsv": "tsv", ".ndjson": "ndjson", ".jsonl": "ndjson"}
 _IPC = {".arrow": "ipc", ".ipc": "ipc", ".feather": "ipc"}
@@ -25,6 +29,10 @@ _COMPRESSED = {".gz", ".zst", ".zlib"}
 _REMOTE = ("s3://", "s3a://", "gs://", "gcs://", "az://", "azure://", "abfs://", "abfss://", "adl://")
 # Rows of text that are looked at for types; `schema=` is for what comes later.
 _INFERRED = 10_000
+# Rows of a batch of Polars; several are in flight at once.
+_BATCH = 1 << 16
+# Types with an Arrow capsule that hold their rows; anything else may be a stream that comes once.
+_HELD = frozenset(("DataFrame", "Series", "Table", "RecordBatch", "ChunkedArray", "Array", "StructArray"))
 _ACCEPTED = (
     "paths and globs (.parquet .csv .tsv .ndjson .jsonl .arrow .ipc .feather, s3:// gs:// az://), "
     "pandas and Polars frames, LazyFrames, Arrow tables and streams, numpy arrays, dictionaries of arrays"
@@ -57,15 +65,18 @@ class Selection:
 
 @dataclass
 class Source:
-    """What the core reads: ``paths`` of local Parquet, or a ``stream`` with the Arrow capsule.
+    """What the core reads: ``paths`` of local Parquet, a ``table`` with the Arrow capsule, or what ``open`` gives.
 
-    ``names`` are the paths as given (none for tables in memory), ``errors`` the columns that have
-    no exact Arrow type, ``dropped`` the excluded ones that were never read, ``source_id`` what
-    coverage calls the data.
+    ``once`` is a table that may be a stream, which can be read a single time; ``open`` gives a stream of
+    the same rows at every call. ``names`` are the paths as given (none for tables in memory), ``errors``
+    the columns that have no exact Arrow type, ``dropped`` the excluded ones that were never read,
+    ``source_id`` what coverage calls the data.
     """
 
     paths: list[str] | None = None
-    stream: object | None = None
+    table: object | None = None
+    once: bool = False
+    open: Callable[[], object] | None = None
     names: list[str] = field(default_factory=list)
     errors: dict[str, str] = field(default_factory=dict)
     dropped: set[str] = field(default_factory=set)
@@ -259,16 +270,16 @@ def _from_table(data: Any, selection: Selection) -> Source:
         source = _read(frame_.lazy(), selection, [])
         source.errors = errors
         return source
-    if type(data).__name__ == "DataFrame" and type(data).__module__.partition(".")[0] == "polars":
-        data = _typed(data)
-    return Source(stream=data, errors=errors)
+    if type(data).__module__.partition(".")[0] == "polars" and hasattr(data, "schema"):
+        data = _typed(data, data.schema)
+    return Source(table=data, errors=errors, once=type(data).__name__ not in _HELD)
 
 
-def _typed(frame: pl.DataFrame) -> pl.DataFrame:
+def _typed(frame: _Frame, schema: Mapping[str, pl.DataType]) -> _Frame:
     """Give columns of nothing but untyped nulls a type: the Arrow readers of others refuse Polars' nulls."""
     import polars as pl
 
-    untyped = [name for name, dtype in frame.schema.items() if dtype == pl.Null]
+    untyped = [name for name, dtype in schema.items() if dtype == pl.Null]
     return frame.with_columns(pl.col(untyped).cast(pl.String)) if untyped else frame
 
 
@@ -296,10 +307,12 @@ def _read(lazy: pl.LazyFrame, selection: Selection, names: list[str]) -> Source:
         raise InputError(_named(names, error)) from None
     if selection.where is not None and not resolved:
         raise UsageError("no column is left to read; check columns and exclude")
-    # Drained here, where waiting for files and networks releases the GIL that they may need.
-    batches = _guard(lambda: list(lazy.collect_batches(chunk_size=1 << 17, maintain_order=False)), names)
-    table = pl.concat(batches, rechunk=False) if batches else pl.DataFrame(schema=resolved)
-    return Source(stream=_typed(table), names=names, dropped=set(schema) - set(wanted))
+    typed = _typed(lazy, resolved)
+    return Source(
+        open=lambda: _guard(lambda: typed.collect_batches(chunk_size=_BATCH, maintain_order=False), names),
+        names=names,
+        dropped=set(schema) - set(wanted),
+    )
 
 
 def _project(present: list[str], selection: Selection) -> list[str]:

@@ -67,6 +67,7 @@ _scan = _options(
     click.option("--threads", type=click.IntRange(1), metavar="N", help="Threads; default all cores."),
     click.option("--max-bad-units", type=click.IntRange(0), default=0, metavar="N", help="Unreadable parts allowed."),
 )
+_quiet = click.option("-q", "--quiet", is_flag=True, help="No progress, no names of files written.")
 _all_scan = _options(_columns, _rows, _roles, _groups, _scan)
 _model = click.option("--model", metavar="NAME", help="Name of the model, told in rows and report.")
 _decide = _options(
@@ -96,9 +97,10 @@ def cli() -> None:
 @click.argument("current")
 @_all_scan
 @_decide
+@_quiet
 def drift(
     reference: str, current: str, form: str, outputs: tuple[str, ...], fail_on: FailOn, title: str | None,
-    previous: bool, **scan: Any,
+    previous: bool, quiet: bool, **scan: Any,
 ) -> int:  # fmt: skip
     """Compare two tables and judge every feature.
 
@@ -109,12 +111,12 @@ def drift(
     from tidegauge.results import check_outputs
 
     check_outputs(outputs)
-    with Progress() as progress:
+    with Progress(quiet=quiet) as progress:
         report = compute(
             reference, current, _scan_options(**scan),
             baselines=_baselines(previous), title=title, command=_command(), progress=progress,
         )  # fmt: skip
-    return _finish(report, form, outputs, fail_on)
+    return _finish(report, form, outputs, fail_on, quiet)
 
 
 @cli.command()
@@ -125,7 +127,8 @@ def drift(
 @click.option("--source-id", metavar="NAME", help="Name of the data in the coverage.")
 @click.option("-o", "--output", metavar="FILE", help="Write the profile (.tgp).")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def profile(data: tuple[str, ...], like: str | None, output: str | None, form: str, **options: Any) -> int:
+@_quiet
+def profile(data: tuple[str, ...], like: str | None, output: str | None, form: str, quiet: bool, **options: Any) -> int:
     """Profile a table into a small, mergeable file.
 
     The content is the same for every order, split and format of the rows.
@@ -135,10 +138,10 @@ def profile(data: tuple[str, ...], like: str | None, output: str | None, form: s
 
     _check_profile_path(output)
     reference = Profile.load(like) if like else None
-    with Progress() as progress:
+    with Progress(quiet=quiet) as progress:
         made = scan(_one_or_many(data), _scan_options(**options), like=reference, progress=progress)
     if output is not None:
-        _told(made.save(output))
+        _told(made.save(output), quiet)
     _show_profile(made, form)
     return 0
 
@@ -146,7 +149,8 @@ def profile(data: tuple[str, ...], like: str | None, output: str | None, form: s
 @cli.command()
 @click.argument("profiles", nargs=-1, required=True)
 @click.option("-o", "--output", required=True, metavar="FILE", help="Write the merged profile (.tgp).")
-def merge(profiles: tuple[str, ...], output: str) -> int:
+@_quiet
+def merge(profiles: tuple[str, ...], output: str, quiet: bool) -> int:
     """Merge profiles of parts into one of the whole.
 
     Days into a month, files into a table; the order does not matter.
@@ -156,7 +160,7 @@ def merge(profiles: tuple[str, ...], output: str) -> int:
 
     _check_profile_path(output)
     merged = merge_profiles([Profile.load(path) for path in profiles])
-    _told(merged.save(output))
+    _told(merged.save(output), quiet)
     click.echo(f"{merged.rows} rows, {merged.digest}")
     return 0
 
@@ -165,9 +169,10 @@ def merge(profiles: tuple[str, ...], output: str) -> int:
 @click.argument("reference")
 @click.argument("current")
 @_decide
+@_quiet
 def compare(
     reference: str, current: str, form: str, outputs: tuple[str, ...], fail_on: FailOn, title: str | None,
-    previous: bool, model: str | None,
+    previous: bool, model: str | None, quiet: bool,
 ) -> int:  # fmt: skip
     """Compare two profiles (.tgp); no data is read."""
     from tidegauge._compare import compare as compare_profiles
@@ -175,7 +180,7 @@ def compare(
 
     check_outputs(outputs)
     report = compare_profiles(reference, current, baselines=_baselines(previous), model=model, title=title)
-    return _finish(report, form, outputs, fail_on)
+    return _finish(report, form, outputs, fail_on, quiet)
 
 
 @cli.command()
@@ -222,12 +227,13 @@ def plan(data: tuple[str, ...], form: str, **options: Any) -> int:
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key; repeatable.")
 @click.option("--format", "form", type=_FORMATS, default="text", show_default=True, help="Standard output.")
 @click.option("-o", "--output", "outputs", multiple=True, metavar="FILE", help="Write one more output; repeatable.")
-def run(config: str, overrides: tuple[str, ...], form: str, outputs: tuple[str, ...]) -> int:
+@_quiet
+def run(config: str, overrides: tuple[str, ...], form: str, outputs: tuple[str, ...], quiet: bool) -> int:
     """Run a configuration file.
 
     TOML, YAML, or a pyproject.toml with [tool.tidegauge].
     """
-    return _run_configuration(config, overrides, form, outputs)
+    return _run_configuration(config, overrides, form, outputs, quiet)
 
 
 @cli.command()
@@ -244,7 +250,8 @@ def schema() -> int:
 @click.option("--dir", "folder", metavar="DIR", help="Folder of examples; default examples/.")
 @click.option("--out", default="out", show_default=True, metavar="DIR", help="Where to leave profile, rows and report.")
 @click.option("--format", "form", type=_FORMATS, default="text", show_default=True, help="Standard output.")
-def demo(name: str, folder: str | None, out: str, form: str) -> int:
+@_quiet
+def demo(name: str, folder: str | None, out: str, form: str, quiet: bool) -> int:
     """Judge a real prediction log of the source tree.
 
     It leaves profile, rows and report, and has no gate.
@@ -258,10 +265,12 @@ def demo(name: str, folder: str | None, out: str, form: str) -> int:
     settings.output.files = [str(place / file) for file in files]
     # The seasons of the log fail it by design; only errors are worth a code here.
     settings.output.fail_on = "never"
-    return _run_configuration(settings, (), form, ())
+    return _run_configuration(settings, (), form, (), quiet)
 
 
-def _run_configuration(config: Any, overrides: tuple[str, ...], form: str, outputs: tuple[str, ...]) -> int:
+def _run_configuration(
+    config: Any, overrides: tuple[str, ...], form: str, outputs: tuple[str, ...], quiet: bool
+) -> int:
     from tidegauge import _run
     from tidegauge import config as configurations
     from tidegauge.cli._progress import Progress
@@ -269,11 +278,11 @@ def _run_configuration(config: Any, overrides: tuple[str, ...], form: str, outpu
 
     check_outputs(outputs)
     settings = configurations.load(config, overrides=overrides) if isinstance(config, str) else config
-    with Progress() as progress:
+    with Progress(quiet=quiet) as progress:
         report = _run.run(settings, command=_command(), progress=progress)
     for name in settings.output.files:
-        _told(Path(settings.path(name)))
-    return _finish(report, form, outputs, settings.output.fail_on)
+        _told(Path(settings.path(name)), quiet)
+    return _finish(report, form, outputs, settings.output.fail_on, quiet)
 
 
 def _scan_options(
@@ -298,10 +307,10 @@ def _baselines(previous: bool) -> tuple[str, ...]:
     return ("reference", "previous") if previous else ("reference",)
 
 
-def _finish(report: Report, form: str, outputs: tuple[str, ...], fail_on: FailOn) -> int:
+def _finish(report: Report, form: str, outputs: tuple[str, ...], fail_on: FailOn, quiet: bool) -> int:
     """Files, then standard output, then the exit code."""
     for path in report.write(*outputs):
-        _told(path)
+        _told(path, quiet)
     suffix = {"text": ".txt", "json": ".json", "ndjson": ".ndjson", "markdown": ".md"}[form]
     code = report.exit_code(fail_on)
     _echo(report.render(suffix).decode())
@@ -319,8 +328,9 @@ def _echo(text: str) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def _told(path: Path) -> None:
-    click.echo(f"wrote {path}", err=True)
+def _told(path: Path, quiet: bool) -> None:
+    if not quiet:
+        click.echo(f"wrote {path}", err=True)
 
 
 def _command() -> str:

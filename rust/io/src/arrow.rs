@@ -224,6 +224,14 @@ impl Source for ArrowSource {
         format!("{}#{unit}", self.id)
     }
 
+    fn weight(&self, unit: usize, column: usize) -> u64 {
+        let Unit { batch, from, rows } = self.units[unit];
+        let array = self.batches[batch].column(column).slice(from, rows);
+        let held = array.to_data().get_slice_memory_size();
+        // Layouts without a size of their own still take time.
+        held.unwrap_or(8 * rows) as u64
+    }
+
     fn read(&self, unit: usize, column: usize, sink: &mut dyn PageSink) -> Result<()> {
         let SourceColumn { name, logical, .. } = &self.columns[column];
         let found = &self.units[unit];

@@ -3,10 +3,12 @@
 
 pub mod arrow;
 pub mod error;
+pub mod meter;
 pub mod parquet;
 pub mod paths;
 pub mod rle;
 pub mod scan;
 pub mod source;
+pub mod stream;
 
 pub use error::{Error, Result};

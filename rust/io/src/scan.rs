@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use chrono::{DateTime, Datelike, Duration, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
 use serde::{Deserialize, Serialize};
@@ -19,6 +19,7 @@ use tidegauge_core::states::categories::Dictionary;
 use tidegauge_core::states::refine::{Refinement, Step, grid_of, start};
 use tidegauge_core::value::{Bytes, Logical, Slice};
 
+use crate::meter::{Meter, Metered, Progress};
 use crate::source::{PageData, PageSink, Source};
 use crate::{Error, Result};
 
@@ -75,9 +76,6 @@ impl Cut {
         }
     }
 }
-
-/// Called with units done and units in all; `false` stops the scan.
-pub type Progress<'a> = &'a (dyn Fn(u64, u64) -> bool + Sync);
 
 /// Values owned by a sink.
 #[derive(Debug, Clone)]
@@ -511,6 +509,13 @@ impl Cuts {
         self.window.is_none() && self.by.is_empty() && self.model_version.is_none()
     }
 
+    /// Columns that are read to cut rows, once per use.
+    fn columns(&self) -> impl Iterator<Item = usize> {
+        let segments = self.by.iter().flat_map(|(_, columns)| columns);
+        let time = self.window.and(self.time).map(|(column, _)| column);
+        segments.copied().chain(time).chain(self.model_version)
+    }
+
     fn groupings(&self, source: &dyn Source, unit: usize) -> Result<Vec<Grouping>> {
         let rows = source.unit_rows(unit) as usize;
         let mut windows: Vec<Option<(i64, i64)>> = vec![None; rows];
@@ -600,46 +605,64 @@ struct Task {
     plan: ColumnPlan,
 }
 
-/// Runs `work` over the items on threads; stops at the first error.
+/// Takes one off a count when dropped, by a panic too, and wakes who waits for it.
+struct Leave<'a>(&'a AtomicUsize, &'a std::thread::Thread);
+
+impl Drop for Leave<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Release);
+        self.1.unpark();
+    }
+}
+
+/// Runs `work` over the items on threads; stops at the first error and when the meter says so.
+///
+/// The calling thread alone looks for signals: between pages while it works, and while it waits.
 fn run<S: Send>(
     threads: usize,
     items: usize,
-    progress: &(dyn Fn(u64) -> bool + Sync),
+    meter: &Meter<'_>,
     empty: impl Fn() -> S + Sync,
     work: impl Fn(usize, &mut S) -> Result<()> + Sync,
 ) -> Result<Vec<S>> {
     let next = AtomicUsize::new(0);
-    let done = AtomicU64::new(0);
     let stop = AtomicBool::new(false);
     let failed: Mutex<Option<(usize, Error)>> = Mutex::new(None);
-    let worker = |main: bool| {
+    let worker = &|| {
         let mut state = empty();
         while !stop.load(Ordering::Relaxed) {
             let i = next.fetch_add(1, Ordering::Relaxed);
             if i >= items {
                 break;
             }
-            if let Err(e) = work(i, &mut state) {
+            if let Err(e) = work(i, &mut state).and_then(|()| meter.check()) {
                 stop.store(true, Ordering::Relaxed);
                 let mut slot = failed.lock().unwrap_or_else(|p| p.into_inner());
                 if slot.as_ref().is_none_or(|(at, _)| i < *at) {
                     *slot = Some((i, e));
                 }
             }
-            let n = done.fetch_add(1, Ordering::Relaxed) + 1;
-            if main && !progress(n) {
-                stop.store(true, Ordering::Relaxed);
-                let mut slot = failed.lock().unwrap_or_else(|p| p.into_inner());
-                *slot = Some((0, Error::Core(tidegauge_core::Error::Interrupted)));
-            }
         }
         state
     };
+    let helpers = threads.min(items).max(1) - 1;
+    let (working, caller) = (AtomicUsize::new(helpers), std::thread::current());
+    let (working, caller) = (&working, &caller);
     let states = std::thread::scope(|scope| {
-        let others: Vec<_> = (1..threads.min(items).max(1))
-            .map(|_| scope.spawn(|| worker(false)))
+        let others: Vec<_> = (0..helpers)
+            .map(|_| {
+                scope.spawn(move || {
+                    let _leave = Leave(working, caller);
+                    worker()
+                })
+            })
             .collect();
-        let mut states = vec![worker(true)];
+        let mut states = vec![worker()];
+        while working.load(Ordering::Acquire) > 0 {
+            std::thread::park_timeout(std::time::Duration::from_millis(10));
+            // The others meet the same answer at their next page.
+            let _ = meter.check();
+        }
         let mut panicked = false;
         for handle in others {
             match handle.join() {
@@ -655,6 +678,7 @@ fn run<S: Send>(
             Ok(states)
         }
     })?;
+    meter.check()?;
     match failed.into_inner().unwrap_or_else(|p| p.into_inner()) {
         Some((_, e)) => Err(e),
         None => Ok(states),
@@ -667,14 +691,46 @@ type Failures = Mutex<BTreeMap<usize, (usize, String)>>;
 struct Scan<'a> {
     source: &'a dyn Source,
     units: Vec<usize>,
+    /// Units in the parts of a stream before this one.
+    before: usize,
     threads: usize,
-    progress: Progress<'a>,
-    failures: Failures,
+    meter: &'a Meter<'a>,
+    failures: &'a Failures,
     /// The lowest unit found unreadable.
     bad: &'a Mutex<Option<usize>>,
 }
 
 impl Scan<'_> {
+    /// Calls `each` with what one pass reads: everything at once, or a stream's parts in turn.
+    fn parts(&self, each: &mut dyn FnMut(&Scan<'_>) -> Result<()>) -> Result<()> {
+        let Some(stream) = self.source.stream() else {
+            return each(self);
+        };
+        let mut before = 0;
+        stream.pass(self.meter, &mut |part| {
+            let part = Metered::checked(part, self.meter);
+            let units: Vec<usize> = (0..part.units()).collect();
+            let (from, n) = (before, units.len());
+            before += n;
+            each(&Scan {
+                source: &part,
+                units,
+                before: from,
+                ..*self
+            })
+        })
+    }
+
+    /// Bytes of columns in all units; counted once more for each pass over them.
+    fn expect(&self, columns: impl IntoIterator<Item = usize>) {
+        let bytes = columns
+            .into_iter()
+            .flat_map(|c| self.units.iter().map(move |u| (*u, c)))
+            .map(|(u, c)| self.source.weight(u, c))
+            .sum();
+        self.meter.expect(bytes);
+    }
+
     fn failed(&self, task: usize) -> bool {
         self.failures
             .lock()
@@ -687,6 +743,7 @@ impl Scan<'_> {
         match result {
             Err(Error::Core(tidegauge_core::Error::Schema(message))) => {
                 let mut all = self.failures.lock().unwrap_or_else(|p| p.into_inner());
+                let unit = self.before + unit;
                 let slot = all.entry(task).or_insert((unit, message.clone()));
                 if unit < slot.0 {
                     *slot = (unit, message);
@@ -706,19 +763,18 @@ impl Scan<'_> {
         result
     }
 
-    fn tick(&self, items: usize) -> impl Fn(u64) -> bool + Sync + '_ {
-        let all = self.units.len() as u64;
-        move |n| (self.progress)(n * all / (items as u64).max(1), all)
-    }
-
     /// States of all rows, one per task.
     fn whole(&self, tasks: &[Task]) -> Result<States> {
-        let items = self.units.len() * tasks.len();
-        let tick = self.tick(items);
+        let mut total: States = tasks.iter().map(|t| t.plan.empty()).collect();
+        self.parts(&mut |scan| scan.whole_part(tasks, &mut total))?;
+        Ok(total)
+    }
+
+    fn whole_part(&self, tasks: &[Task], total: &mut States) -> Result<()> {
         let found = run(
             self.threads,
-            items,
-            &tick,
+            self.units.len() * tasks.len(),
+            self.meter,
             || vec![None::<ColumnState>; tasks.len()],
             |i, states| {
                 let (unit, t) = (self.units[i / tasks.len()], i % tasks.len());
@@ -735,7 +791,6 @@ impl Scan<'_> {
                 self.guard(t, unit, read)
             },
         )?;
-        let mut total: States = tasks.iter().map(|t| t.plan.empty()).collect();
         for states in found {
             for (a, b) in total.iter_mut().zip(states) {
                 if let Some(b) = b {
@@ -743,7 +798,7 @@ impl Scan<'_> {
                 }
             }
         }
-        Ok(total)
+        Ok(())
     }
 
     /// States of every group.
@@ -753,15 +808,26 @@ impl Scan<'_> {
         compact: &[ColumnPlan],
         cuts: &Cuts,
     ) -> Result<BTreeMap<GroupKey, States>> {
-        let tick = self.tick(self.units.len());
+        let mut total = BTreeMap::new();
+        self.parts(&mut |scan| scan.grouped_part(tasks, compact, cuts, &mut total))?;
+        Ok(total)
+    }
+
+    fn grouped_part(
+        &self,
+        tasks: &[Task],
+        compact: &[ColumnPlan],
+        cuts: &Cuts,
+        total: &mut BTreeMap<GroupKey, States>,
+    ) -> Result<()> {
         let found = run(
             self.threads,
             self.units.len(),
-            &tick,
+            self.meter,
             Groups::new,
             |i, groups| {
                 let unit = self.units[i];
-                let groupings = cuts.groupings(self.source, unit)?;
+                let groupings = self.spot(unit, cuts.groupings(self.source, unit))?;
                 for (t, task) in tasks.iter().enumerate() {
                     if self.failed(t) {
                         continue;
@@ -803,7 +869,6 @@ impl Scan<'_> {
                 Ok(())
             },
         )?;
-        let mut total: BTreeMap<GroupKey, States> = BTreeMap::new();
         for groups in found {
             for (key, slots) in groups {
                 let segment = key.segment.is_some();
@@ -821,7 +886,7 @@ impl Scan<'_> {
                 }
             }
         }
-        Ok(total)
+        Ok(())
     }
 
     /// One more look at the columns whose cells are too heavy.
@@ -830,15 +895,23 @@ impl Scan<'_> {
         tasks: &[Task],
         open: BTreeMap<usize, Refinement>,
     ) -> Result<BTreeMap<usize, Refinement>> {
-        let list: Vec<usize> = open.keys().copied().collect();
-        let items = self.units.len() * list.len();
-        let tick = self.tick(items);
+        self.expect(open.keys().map(|t| tasks[*t].at));
+        let mut total = open;
+        self.parts(&mut |scan| scan.refined_part(tasks, &mut total))?;
+        Ok(total)
+    }
+
+    fn refined_part(&self, tasks: &[Task], total: &mut BTreeMap<usize, Refinement>) -> Result<()> {
+        let list: Vec<usize> = total.keys().copied().collect();
+        let empty: BTreeMap<usize, Refinement> =
+            total.iter().map(|(t, r)| (*t, r.empty())).collect();
         let found = run(
             self.threads,
-            items,
-            &tick,
+            self.units.len() * list.len(),
+            self.meter,
             || {
-                open.iter()
+                empty
+                    .iter()
                     .map(|(t, r)| (*t, r.empty()))
                     .collect::<BTreeMap<_, _>>()
             },
@@ -858,7 +931,6 @@ impl Scan<'_> {
                 self.guard(t, unit, read)
             },
         )?;
-        let mut total = open;
         for mine in found {
             for (t, r) in mine {
                 if let Some(a) = total.get_mut(&t) {
@@ -866,7 +938,7 @@ impl Scan<'_> {
                 }
             }
         }
-        Ok(total)
+        Ok(())
     }
 
     /// Grids and dictionaries of a reference.
@@ -979,14 +1051,13 @@ impl Scan<'_> {
 
     /// [`Scan::whole`] for a subset of the columns: their failures are known already.
     fn whole_quiet(&self, tasks: &[Task]) -> Result<States> {
+        let failures = Mutex::default();
         let inner = Scan {
-            source: self.source,
             units: self.units.clone(),
-            threads: self.threads,
-            progress: self.progress,
-            failures: Mutex::default(),
-            bad: self.bad,
+            failures: &failures,
+            ..*self
         };
+        inner.expect(tasks.iter().map(|t| t.at));
         inner.whole(tasks)
     }
 }
@@ -1121,34 +1192,38 @@ fn largest_segments(scan: &Scan<'_>, cuts: &mut Cuts) -> Result<()> {
             model_version: None,
             kept: vec![None],
         };
-        let found = run(
-            scan.threads,
-            scan.units.len(),
-            &|_| true,
-            BTreeMap::<String, u64>::new,
-            |u, counts| {
-                let unit = scan.units[u];
-                let groupings = scan.spot(unit, alone.groupings(scan.source, unit))?;
-                let g = &groupings[1];
-                for id in &g.ids {
-                    if let Some((_, value)) = &g.keys[*id as usize].segment {
-                        match counts.get_mut(value) {
-                            Some(c) => *c += 1,
-                            None => {
-                                counts.insert(value.clone(), 1);
+        let mut total: BTreeMap<String, u64> = BTreeMap::new();
+        scan.expect(alone.columns());
+        scan.parts(&mut |scan| {
+            let found = run(
+                scan.threads,
+                scan.units.len(),
+                scan.meter,
+                BTreeMap::<String, u64>::new,
+                |u, counts| {
+                    let unit = scan.units[u];
+                    let groupings = scan.spot(unit, alone.groupings(scan.source, unit))?;
+                    let g = &groupings[1];
+                    for id in &g.ids {
+                        if let Some((_, value)) = &g.keys[*id as usize].segment {
+                            match counts.get_mut(value) {
+                                Some(c) => *c += 1,
+                                None => {
+                                    counts.insert(value.clone(), 1);
+                                }
                             }
                         }
                     }
+                    Ok(())
+                },
+            )?;
+            for counts in found {
+                for (k, n) in counts {
+                    *total.entry(k).or_default() += n;
                 }
-                Ok(())
-            },
-        )?;
-        let mut total: BTreeMap<String, u64> = BTreeMap::new();
-        for counts in found {
-            for (k, n) in counts {
-                *total.entry(k).or_default() += n;
             }
-        }
+            Ok(())
+        })?;
         let mut sorted: Vec<(String, u64)> = total.into_iter().collect();
         sorted.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         sorted.truncate(MAX_SEGMENTS);
@@ -1196,12 +1271,16 @@ fn attempt(
     let units: Vec<usize> = (0..source.units())
         .filter(|u| !bad.contains_key(u))
         .collect();
+    let meter = Meter::new(progress);
+    let metered = Metered::weighed(source, &meter);
+    let failures = Failures::default();
     let scan = Scan {
-        source,
+        source: &metered,
         units,
+        before: 0,
         threads,
-        progress,
-        failures: Mutex::default(),
+        meter: &meter,
+        failures: &failures,
         bad: found,
     };
     let mut problems: Vec<Problem> = bad
@@ -1289,6 +1368,9 @@ fn attempt(
         }
     }
     let mut cuts = resolve_cuts(source, options, &roles, like)?;
+    // Passes known from the start: keys of a reference, and counts.
+    (0..1 + usize::from(like.is_none())).for_each(|_| scan.expect(tasks.iter().map(|t| t.at)));
+    scan.expect(cuts.columns());
     if like.is_none() {
         columns = scan.freeze(&tasks)?;
         largest_segments(&scan, &mut cuts)?;
@@ -1308,7 +1390,8 @@ fn attempt(
         scan.grouped(&tasks, &compact, &cuts)?
     };
     // Columns that failed leave; the rest goes into the order of names.
-    let failures = std::mem::take(&mut *scan.failures.lock().unwrap_or_else(|p| p.into_inner()));
+    meter.finish();
+    let failures = std::mem::take(&mut *failures.lock().unwrap_or_else(|p| p.into_inner()));
     for (t, (_, message)) in &failures {
         problems.push(Problem {
             kind: "column".into(),

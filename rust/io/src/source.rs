@@ -3,6 +3,7 @@
 use tidegauge_core::value::{Logical, Slice};
 
 use crate::Result;
+use crate::meter::Meter;
 
 /// One column of a source.
 #[derive(Debug, Clone, PartialEq)]
@@ -47,4 +48,23 @@ pub trait Source: Sync {
     fn unit_id(&self, unit: usize) -> String;
     /// Feeds every page of one column of one unit to `sink`; the rows add up to `unit_rows`.
     fn read(&self, unit: usize, column: usize, sink: &mut dyn PageSink) -> Result<()>;
+    /// Bytes that [`Source::read`] goes through, stored or held; for progress.
+    fn weight(&self, unit: usize, column: usize) -> u64;
+    /// The rows as a stream, when they do not lie in units; there are no units then.
+    fn stream(&self) -> Option<&dyn Stream> {
+        None
+    }
+}
+
+/// Rows that arrive in parts and are not kept.
+pub trait Stream: Sync {
+    /// Hands over every row once, part by part, each with the columns of the source.
+    ///
+    /// # Errors
+    /// Rows that cannot be read or are no longer those of the pass before; those of `each`.
+    fn pass(
+        &self,
+        meter: &Meter<'_>,
+        each: &mut dyn FnMut(&dyn Source) -> Result<()>,
+    ) -> Result<()>;
 }

@@ -23,6 +23,7 @@ use tidegauge_io::parquet::{ParquetOptions, ParquetSource};
 use tidegauge_io::paths::resolve;
 use tidegauge_io::scan::{ScanOptions, profile};
 use tidegauge_io::source::Source;
+use tidegauge_io::stream::{Reader, Spool, StreamSource};
 
 use crate::errors::{from_core, from_io, usage_error};
 
@@ -179,6 +180,8 @@ fn scan_options(py: Python<'_>, text: &str) -> PyResult<(ScanOptions, BTreeMap<S
         "source_id",
         "column_errors",
         "batch_rows",
+        "name",
+        "once",
         "alpha",
         "tolerances",
         "statistics",
@@ -194,41 +197,71 @@ fn scan_options(py: Python<'_>, text: &str) -> PyResult<(ScanOptions, BTreeMap<S
     Ok((options, own))
 }
 
-/// Scans with the GIL released; looks for signals and reports progress every 100 ms.
-fn scan(
-    py: Python<'_>,
-    source: &dyn Source,
-    options: &ScanOptions,
-    like: Option<&CoreProfile>,
+/// How often signals are looked at; progress is told as often and left to be thinned out there.
+const SIGNALS: Duration = Duration::from_millis(20);
+
+/// Python's side of a scan: signals and progress, and the exception that either raised.
+struct Caller {
     progress: Option<Py<PyAny>>,
-) -> PyResult<CoreProfile> {
-    let raised: Mutex<Option<PyErr>> = Mutex::new(None);
-    let last = Mutex::new(Instant::now());
-    let tick = |done: u64, all: u64| -> bool {
-        let mut last = last.lock().unwrap_or_else(|p| p.into_inner());
-        if last.elapsed() < Duration::from_millis(100) && done < all {
+    last: Mutex<Instant>,
+    raised: Mutex<Option<PyErr>>,
+}
+
+impl Caller {
+    fn new(progress: Option<Py<PyAny>>) -> Self {
+        Self {
+            progress,
+            last: Mutex::new(Instant::now()),
+            raised: Mutex::default(),
+        }
+    }
+
+    fn raise(&self, error: PyErr) {
+        *self.raised.lock().unwrap_or_else(|p| p.into_inner()) = Some(error);
+    }
+
+    fn tick(&self, done: u64, all: u64) -> bool {
+        let mut last = self.last.lock().unwrap_or_else(|p| p.into_inner());
+        if last.elapsed() < SIGNALS && (done < all || all == 0) {
             return true;
         }
         *last = Instant::now();
+        if self
+            .raised
+            .lock()
+            .unwrap_or_else(|p| p.into_inner())
+            .is_some()
+        {
+            return false;
+        }
         Python::attach(|py| {
-            let called = py.check_signals().and_then(|()| match &progress {
+            let called = py.check_signals().and_then(|()| match &self.progress {
                 Some(f) => f.call1(py, (done, all)).map(|_| ()),
                 None => Ok(()),
             });
-            match called {
-                Ok(()) => true,
-                Err(e) => {
-                    *raised.lock().unwrap_or_else(|p| p.into_inner()) = Some(e);
-                    false
-                }
-            }
+            called.map_err(|e| self.raise(e)).is_ok()
         })
-    };
-    let made = py.detach(|| profile(source, options, like, &tick));
-    if let Some(e) = raised.into_inner().unwrap_or_else(|p| p.into_inner()) {
-        return Err(e);
     }
-    made.map_err(|e| from_io(py, e))
+
+    /// The exception that was raised on the way, else what came of it.
+    fn settle<T>(&self, py: Python<'_>, made: tidegauge_io::Result<T>) -> PyResult<T> {
+        match self.raised.lock().unwrap_or_else(|p| p.into_inner()).take() {
+            Some(e) => Err(e),
+            None => made.map_err(|e| from_io(py, e)),
+        }
+    }
+
+    /// Scans with the GIL released.
+    fn scan(
+        &self,
+        py: Python<'_>,
+        source: &dyn Source,
+        options: &ScanOptions,
+        like: Option<&CoreProfile>,
+    ) -> PyResult<CoreProfile> {
+        let made = py.detach(|| profile(source, options, like, &|done, all| self.tick(done, all)));
+        self.settle(py, made)
+    }
 }
 
 fn open(
@@ -255,6 +288,7 @@ fn batch_rows(own: &BTreeMap<String, Value>) -> Option<usize> {
 
 /// Profiles local Parquet files.
 #[pyfunction]
+#[pyo3(signature = (paths, options, like, progress=None))]
 fn profile_paths(
     py: Python<'_>,
     paths: Vec<String>,
@@ -276,7 +310,7 @@ fn profile_paths(
         let first = failures.into_iter().next().map(|f| f.1).unwrap_or_default();
         return Err(errors::InputError::new_err(first));
     }
-    let mut inner = scan(py, &source, &options, like, progress)?;
+    let mut inner = Caller::new(progress).scan(py, &source, &options, like)?;
     inner.metadata.sources = source
         .files()
         .map(|f| json!({"path": f.display, "bytes": f.bytes}))
@@ -297,18 +331,99 @@ fn profile_paths(
     Ok(Profile { inner })
 }
 
-/// Profiles an Arrow stream; its batches are held and scanned as often as needed.
+/// Profiles a table in memory, or, with the option `once`, a stream that can be read once.
+///
+/// Such a stream is held up to `once` bytes, and beyond that only as long as its part is scanned; where a
+/// second pass is needed the rest lies in a temporary file meanwhile.
 #[pyfunction]
+#[pyo3(signature = (data, options, like, progress=None))]
 fn profile_batches(
     py: Python<'_>,
     data: AnyRecordBatch,
     options: &str,
     like: Option<PyRef<'_, Profile>>,
+    progress: Option<Py<PyAny>>,
 ) -> PyResult<Profile> {
     let (options, own) = scan_options(py, options)?;
     let like = like.as_ref().map(|l| &l.inner);
-    let source = arrow_source(py, data, &own)?;
-    let mut inner = scan(py, &source, &options, like, None)?;
+    let caller = Caller::new(progress);
+    let Some(hold) = own.get("once").and_then(Value::as_u64) else {
+        let source = arrow_source(py, data, &own)?;
+        let inner = caller.scan(py, &source, &options, like)?;
+        return Ok(described(inner, &own));
+    };
+    let name = stream_name(&own);
+    let reader: Reader = data.into_reader()?;
+    let pages = batch_rows(&own);
+    if like.is_some() {
+        let source = StreamSource::once(name, reader).map_err(|e| from_io(py, e))?;
+        let source = source.with_batch_rows(pages);
+        let inner = caller.scan(py, &source, &options, like)?;
+        return Ok(described(inner, &own));
+    }
+    let made = py.detach(|| {
+        Spool::new(
+            name,
+            reader,
+            hold as usize,
+            &mut |rows| match caller.tick(rows, 0) {
+                true => Ok(()),
+                false => Err(tidegauge_core::Error::Interrupted.into()),
+            },
+        )
+    });
+    let spool = caller.settle(py, made)?;
+    let inner = if let Some((schema, batches)) = spool.in_memory() {
+        let mut source = ArrowSource::new(schema, batches.to_vec()).map_err(|e| from_io(py, e))?;
+        if let Some(n) = pages {
+            source = source.with_batch_rows(n.max(1));
+        }
+        caller.scan(py, &source, &options, like)?
+    } else {
+        let source = StreamSource::new(name, Box::new(|| spool.open()));
+        let source = source.map_err(|e| from_io(py, e))?.with_batch_rows(pages);
+        caller.scan(py, &source, &options, like)?
+    };
+    Ok(described(inner, &own))
+}
+
+/// Profiles what `source` gives, an Arrow stream of the same rows at every call; one part is held at a time.
+#[pyfunction]
+#[pyo3(signature = (source, options, like, progress=None))]
+fn profile_stream(
+    py: Python<'_>,
+    source: Py<PyAny>,
+    options: &str,
+    like: Option<PyRef<'_, Profile>>,
+    progress: Option<Py<PyAny>>,
+) -> PyResult<Profile> {
+    let (options, own) = scan_options(py, options)?;
+    let like = like.as_ref().map(|l| &l.inner);
+    let caller = Caller::new(progress);
+    let name = stream_name(&own);
+    let begin = || -> tidegauge_io::Result<Reader> {
+        Python::attach(|py| {
+            let stream: AnyRecordBatch = source.call0(py)?.extract(py)?;
+            stream.into_reader()
+        })
+        .map_err(|e: PyErr| {
+            caller.raise(e);
+            tidegauge_core::Error::Interrupted.into()
+        })
+    };
+    let opened = py.detach(|| StreamSource::new(name, Box::new(begin)));
+    let opened = caller.settle(py, opened)?.with_batch_rows(batch_rows(&own));
+    let inner = caller.scan(py, &opened, &options, like)?;
+    Ok(described(inner, &own))
+}
+
+fn stream_name(own: &BTreeMap<String, Value>) -> &str {
+    let name = own.get("name").and_then(Value::as_str);
+    name.unwrap_or("the table")
+}
+
+/// What the boundary knows of a table beside its rows: its name in the coverage, columns left behind.
+fn described(mut inner: CoreProfile, own: &BTreeMap<String, Value>) -> Profile {
     let id = own.get("source_id").and_then(Value::as_str);
     if let Some(id) = id {
         inner.metadata.coverage = [id.to_owned()].into();
@@ -326,7 +441,7 @@ fn profile_batches(
                 rows: None,
             });
     }
-    Ok(Profile { inner })
+    Profile { inner }
 }
 
 fn arrow_source(
@@ -410,8 +525,9 @@ fn statistic(
     };
     let none = BTreeMap::new();
     let (a, b) = (arrow_source(py, x, &none)?, arrow_source(py, y, &none)?);
-    let reference = scan(py, &a, &options, None, None)?;
-    let current = scan(py, &b, &options, Some(&reference), None)?;
+    let caller = Caller::new(None);
+    let reference = caller.scan(py, &a, &options, None)?;
+    let current = caller.scan(py, &b, &options, Some(&reference))?;
     if let Some(p) = reference
         .metadata
         .problems
@@ -543,6 +659,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_class::<Profile>()?;
     m.add_function(wrap_pyfunction!(profile_paths, m)?)?;
     m.add_function(wrap_pyfunction!(profile_batches, m)?)?;
+    m.add_function(wrap_pyfunction!(profile_stream, m)?)?;
     m.add_function(wrap_pyfunction!(compare, m)?)?;
     m.add_function(wrap_pyfunction!(histograms, m)?)?;
     m.add_function(wrap_pyfunction!(statistic, m)?)?;

@@ -206,7 +206,7 @@ impl ParquetSource {
         )
     }
 
-    /// Stored bytes of a column of a unit, for progress; 0 for partition columns.
+    /// Stored bytes of a column of a unit; 0 for partition columns.
     pub fn stored_bytes(&self, unit: usize, column: usize) -> u64 {
         let unit = &self.units[unit];
         let leaf = self.members[unit.file].columns.get(column).map(|c| c.leaf);
@@ -405,6 +405,10 @@ impl Source for ParquetSource {
             self.members[unit.file].file.path.display(),
             unit.row_group
         )
+    }
+
+    fn weight(&self, unit: usize, column: usize) -> u64 {
+        self.stored_bytes(unit, column)
     }
 
     fn read(&self, unit: usize, column: usize, sink: &mut dyn PageSink) -> Result<()> {
