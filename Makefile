@@ -19,7 +19,7 @@ MATURIN := VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/maturin develop --quiet
 export PYO3_PYTHON := $(CURDIR)/$(BIN)/python
 
 RUST_SOURCES := Cargo.toml Cargo.lock $(shell find rust -name '*.rs' -o -name Cargo.toml)
-PYTHON_PATHS := $(wildcard python tests benchmarks tools)
+PYTHON_PATHS := $(wildcard python tests benchmarks tools rust/fuzz)
 
 .PHONY: help
 help: ## list the targets
@@ -52,6 +52,7 @@ test-python: $(STAMPS)/extension-ci
 .PHONY: lint
 lint: $(STAMPS)/extension-ci ## formatting, clippy, ruff, types, stubs, generated files
 	cargo fmt --check
+	cargo fmt --check --manifest-path rust/fuzz/Cargo.toml
 	cargo clippy --quiet --locked --profile ci --workspace --all-targets -- --deny warnings
 	$(BIN)/ruff check $(PYTHON_PATHS)
 	$(BIN)/ruff format --check $(PYTHON_PATHS)
@@ -62,12 +63,33 @@ lint: $(STAMPS)/extension-ci ## formatting, clippy, ruff, types, stubs, generate
 .PHONY: format
 format: $(STAMPS)/venv ## format Rust and Python
 	cargo fmt
+	cargo fmt --manifest-path rust/fuzz/Cargo.toml
 	$(BIN)/ruff check --fix --select I $(PYTHON_PATHS)
 	$(BIN)/ruff format $(PYTHON_PATHS)
 
 .PHONY: bench
 bench: $(STAMPS)/extension-release ## CPU time of a full profile over a bare decode, 10 million rows
 	$(BIN)/python benchmarks/ratio.py --rows 10000000 --codec zstd
+
+# Seconds for each target; corpus and crashes stay in target/fuzz. No cargo-fuzz: the same flags, on stable Rust.
+FUZZ_SECONDS ?= 150
+FUZZ_HOST := $(shell rustc -vV | sed -n 's/^host: //p')
+FUZZ_FLAGS := --cfg fuzzing -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
+    -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
+    -Cllvm-args=-sanitizer-coverage-trace-compares
+FUZZ := target/fuzz/$(FUZZ_HOST)/release
+FUZZ_LIMITS := -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=512 -print_final_stats=1
+
+.PHONY: fuzz
+fuzz: $(STAMPS)/extension-ci ## coverage-guided search for harmful files (opt-in; FUZZ_SECONDS for each target)
+	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --quiet --locked --release --manifest-path rust/fuzz/Cargo.toml \
+	    --target-dir target/fuzz --target $(FUZZ_HOST)
+	mkdir -p $(addprefix target/fuzz/,corpus/profile_decode corpus/parquet_scan crashes)
+	$(BIN)/python rust/fuzz/seeds.py target/fuzz/corpus/profile_decode
+	$(FUZZ)/profile_decode $(FUZZ_LIMITS) -max_len=16384 -artifact_prefix=target/fuzz/crashes/profile_decode- \
+	    target/fuzz/corpus/profile_decode tests/format/golden rust/fuzz/found/profile_decode
+	$(FUZZ)/parquet_scan $(FUZZ_LIMITS) -max_len=4096 -artifact_prefix=target/fuzz/crashes/parquet_scan- \
+	    target/fuzz/corpus/parquet_scan rust/fuzz/seeds rust/fuzz/found/parquet_scan
 
 .PHONY: docs
 docs: $(STAMPS)/extension-ci ## renew what is generated: tidegauge.stats, pages under docs/

@@ -1,0 +1,88 @@
+"""Seeds of the fuzz targets: small Parquet files of every encoding and codec, and profiles of them.
+
+Without an argument the Parquet files beside this script are written anew; with a folder, the
+profiles of today's format are written there.
+"""
+
+import datetime as dt
+import decimal
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+SEEDS = Path(__file__).parent / "seeds"
+
+
+def tables() -> dict[str, tuple[pa.Table, dict[str, Any]]]:
+    """Name, rows and how to write them."""
+    start = dt.datetime(2013, 4, 1, tzinfo=dt.UTC)
+    floats = [0.0, -0.0, 1.5, float("nan"), None, float("inf"), 1e308, 5e-324, 0.1, 0.1]
+    texts = ["oslo", "", None, "rome", "oslo", "ü", "oslo", "<b>", "rome", "rome"]
+    plain = {"use_dictionary": False}
+    return {
+        "plain": (
+            pa.table({"f": floats, "i": pa.array([2**53 + 1, -1, None, *range(7)], pa.int64()), "s": texts}),
+            plain | {"compression": "none"},
+        ),
+        "dictionary": (pa.table({"f": floats, "s": texts}), {"compression": "snappy", "data_page_version": "2.0"}),
+        "delta": (
+            pa.table({"i": pa.array(range(30), pa.int32()), "s": [f"name{i}" for i in range(30)], "t": ["x"] * 30}),
+            plain
+            | {
+                "compression": "none",
+                "column_encoding": {
+                    "i": "DELTA_BINARY_PACKED",
+                    "s": "DELTA_BYTE_ARRAY",
+                    "t": "DELTA_LENGTH_BYTE_ARRAY",
+                },
+            },
+        ),
+        "split": (
+            pa.table({"f": pa.array(floats, pa.float32()), "g": floats}),
+            plain | {"compression": "zstd", "use_byte_stream_split": True},
+        ),
+        "types": (
+            pa.table(
+                {
+                    "b": [True, None, False],
+                    "d": pa.array([decimal.Decimal("1.25"), None, decimal.Decimal("-3.10")], pa.decimal128(20, 2)),
+                    "h": pa.array([1.5, 2.0, None], pa.float16()),
+                    "t": pa.array([start, None, start], pa.timestamp("ns", "UTC")),
+                    "u": pa.array([2**64 - 1, 0, None], pa.uint64()),
+                    "y": pa.array([dt.date(2013, 4, 1), None, dt.date(1960, 1, 1)]),
+                    "z": pa.array([b"ab", b"cd", None], pa.binary(2)),
+                }
+            ),
+            plain | {"compression": "lz4"},
+        ),
+        "nested": (pa.table({"l": [[1, 2], None, []], "x": [1, 2, 3]}), {"compression": "gzip"}),
+        "groups": (
+            pa.table({"x": pa.array(range(24), pa.int16()), "k": ["a", "b"] * 12}),
+            {"compression": "brotli", "row_group_size": 10, "data_page_size": 16, "write_page_checksum": True},
+        ),
+        "empty": (pa.table({"x": pa.array([], pa.float64())}), {"compression": "none"}),
+    }
+
+
+def main() -> None:
+    """Write the seeds."""
+    if len(sys.argv) == 1:
+        SEEDS.mkdir(exist_ok=True)
+        for name, (table, options) in tables().items():
+            pq.write_table(table, SEEDS / f"{name}.parquet", store_schema=False, write_statistics=False, **options)
+        return
+    from tidegauge import _core
+
+    for path in sorted(SEEDS.glob("*.parquet")):
+        cuts = [name for name in ("s", "k") if name in pq.read_schema(path).names]
+        for by in ([], cuts) if cuts else ([],):
+            profile = _core.profile_paths([str(path)], json.dumps({"by": by}), None, None)
+            (Path(sys.argv[1]) / f"{path.stem}{'-cut' if by else ''}.tgp").write_bytes(profile.to_bytes())
+
+
+if __name__ == "__main__":
+    main()
