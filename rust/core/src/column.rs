@@ -5,6 +5,7 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use crate::codec::{Reader, Writer};
+use crate::kernels::summary::{self, Summary};
 use crate::kernels::{BLOCK, key};
 use crate::states::categories::{self, Categories, Dictionary};
 use crate::states::counts::Counts;
@@ -216,9 +217,6 @@ enum Lane<'a> {
     Unsigned(std::borrow::Cow<'a, [u64]>),
 }
 
-/// Reusable key buffers.
-struct Keys([u64; BLOCK]);
-
 impl ColumnState {
     /// Counts null rows.
     pub fn update_nulls(&mut self, n: u64) -> Result<()> {
@@ -257,23 +255,24 @@ impl ColumnState {
         if plan.kind == Kind::Categorical {
             return self.update_categories(plan, values, Some(counts));
         }
-        let pairs = |state: &mut Self, keys: &mut dyn Iterator<Item = u64>, domain| {
-            for (k, n) in keys.zip(counts).filter(|(_, n)| **n > 0) {
-                state.add_base(k, *n, domain);
-            }
-        };
         match lane(plan, values, &mut self.counts, Some(counts))? {
             Lane::Floats(v) => {
-                for (x, n) in v.iter().zip(counts).filter(|(_, n)| **n > 0) {
+                self.few_and_many(&v, counts, Self::block_f64, |state, x, n| {
                     if x.is_finite() {
-                        self.add_base(key::of_f64(*x), *n, Domain::F64);
+                        state.add_base(key::of_f64(x), n, Domain::F64);
                     } else {
-                        special(&mut self.counts, *x, *n);
+                        special(&mut state.counts, x, n);
                     }
+                });
+            }
+            Lane::Signed(v) => self.few_and_many(&v, counts, Self::block_i64, |state, v, n| {
+                state.add_base(key::of_i64(v), n, Domain::Signed);
+            }),
+            Lane::Unsigned(v) => {
+                for (k, n) in v.iter().zip(counts).filter(|(_, n)| **n > 0) {
+                    self.add_base(*k, *n, Domain::Unsigned);
                 }
             }
-            Lane::Signed(v) => pairs(self, &mut v.iter().map(|v| key::of_i64(*v)), Domain::Signed),
-            Lane::Unsigned(v) => pairs(self, &mut v.iter().copied(), Domain::Unsigned),
             Lane::Gaps(v, domain) => {
                 for (k, i) in v.into_iter().filter(|(_, i)| counts[*i] > 0) {
                     self.add_base(k, counts[i], domain);
@@ -281,6 +280,33 @@ impl ColumnState {
             }
         }
         Ok(())
+    }
+
+    /// Values that occur a few times go through a block as often, which is faster than one by one:
+    /// dictionaries of columns that hardly repeat consist of them.
+    fn few_and_many<T: Copy>(
+        &mut self,
+        values: &[T],
+        counts: &[u64],
+        block: fn(&mut Self, &[T]),
+        add: fn(&mut Self, T, u64),
+    ) {
+        const FEW: u64 = 4;
+        let mut few = Vec::with_capacity(BLOCK + FEW as usize);
+        for (x, n) in values.iter().zip(counts) {
+            if *n <= FEW {
+                few.extend((0..*n).map(|_| *x));
+                if few.len() >= BLOCK {
+                    block(self, &few[..BLOCK]);
+                    few.drain(..BLOCK);
+                }
+            } else {
+                add(self, *x, *n);
+            }
+        }
+        if !few.is_empty() {
+            block(self, &few);
+        }
     }
 
     /// Counts one finite value, given by its base key, `count` times: the obvious twin of the
@@ -325,9 +351,9 @@ impl ColumnState {
     }
 
     fn block_f64(&mut self, values: &[f64]) {
-        let special_bits = |x: &f64| x.to_bits() << 1 >= 0x7ff << 53;
-        if !values.iter().fold(false, |any, x| any | special_bits(x)) {
-            return self.finite_block(values);
+        let found = summary::of(values);
+        if found.finite {
+            return self.finite_block(values, found);
         }
         let mut finite = [0.0; BLOCK];
         let mut n = 0;
@@ -339,35 +365,26 @@ impl ColumnState {
                 special(&mut self.counts, *x, 1);
             }
         }
-        self.finite_block(&finite[..n]);
+        let finite = &finite[..n];
+        self.finite_block(finite, summary::of(finite));
     }
 
-    fn finite_block(&mut self, values: &[f64]) {
+    fn finite_block(&mut self, values: &[f64], found: Summary) {
         if values.is_empty() {
             return;
         }
-        let (mut low, mut high) = (values[0], values[0]);
-        let (mut zeros, mut negatives, mut not_f32) = (0u32, 0u32, 0u32);
-        for x in values {
-            low = if *x < low { *x } else { low };
-            high = if *x > high { *x } else { high };
-            zeros += u32::from(*x == 0.0);
-            negatives += u32::from(*x < 0.0);
-            not_f32 += u32::from(f64::from(*x as f32) != *x);
-        }
+        let Summary { low, high, .. } = found;
         let c = &mut self.counts;
         c.finite += values.len() as u64;
-        c.zeros += u64::from(zeros);
-        c.negatives += u64::from(negatives);
-        c.not_f32 += u64::from(not_f32);
+        c.zeros += found.zeros;
+        c.negatives += found.negatives;
+        c.not_f32 += found.not_f32;
         c.extend(key::of_f64(low), key::of_f64(high));
 
-        let mut buffer = Keys([0; BLOCK]);
-        let bases = &mut buffer.0[..values.len()];
-        for (k, x) in bases.iter_mut().zip(values) {
-            *k = key::of_f64(*x);
-        }
-        self.distinct.update(bases.iter().map(|k| key::mix(*k)));
+        let mut buffer = [0; BLOCK];
+        let bases = &mut buffer[..values.len()];
+        key::of_block(values, bases);
+        self.distinct.update_keys(bases);
         let Body::Numeric {
             moments,
             keys,
@@ -377,32 +394,27 @@ impl ColumnState {
             return;
         };
         keys.update(bases);
-        moments.update_f64(values, center_of(grid));
+        moments.update_f64(values, (low, high), center_of(grid));
         if let Some(g) = grid {
-            if g.grid().domain == Domain::F32 {
-                for (k, x) in bases.iter_mut().zip(values) {
-                    *k = key::of_f32(*x as f32);
-                }
-            }
-            g.update(bases, values);
+            g.update_floats(bases, values, (low, high));
         }
     }
 
     fn block_i64(&mut self, values: &[i64]) {
-        let (Some(low), Some(high)) = (values.iter().min(), values.iter().max()) else {
+        let (Some(&low), Some(&high)) = (values.iter().min(), values.iter().max()) else {
             return;
         };
         let c = &mut self.counts;
         c.finite += values.len() as u64;
         c.zeros += values.iter().filter(|v| **v == 0).count() as u64;
         c.negatives += values.iter().filter(|v| **v < 0).count() as u64;
-        c.extend(key::of_i64(*low), key::of_i64(*high));
-        let mut buffer = Keys([0; BLOCK]);
-        let bases = &mut buffer.0[..values.len()];
+        c.extend(key::of_i64(low), key::of_i64(high));
+        let mut buffer = [0; BLOCK];
+        let bases = &mut buffer[..values.len()];
         for (k, v) in bases.iter_mut().zip(values) {
             *k = key::of_i64(*v);
         }
-        self.distinct.update(bases.iter().map(|k| key::mix(*k)));
+        self.distinct.update_keys(bases);
         let Body::Numeric {
             moments,
             keys,
@@ -412,13 +424,9 @@ impl ColumnState {
             return;
         };
         keys.update(bases);
-        moments.update_i64(values);
+        moments.update_i64(values, (low, high));
         if let Some(g) = grid {
-            let mut floats = [0.0; BLOCK];
-            for (x, v) in floats.iter_mut().zip(values) {
-                *x = *v as f64;
-            }
-            g.update(bases, &floats[..values.len()]);
+            g.update_integers(bases);
         }
     }
 

@@ -7,6 +7,14 @@ pub fn of_f64(x: f64) -> u64 {
     bits ^ (((bits as i64) >> 63) as u64 | 1 << 63)
 }
 
+/// Keys of a block of floats that are not NaN.
+#[inline(never)]
+pub fn of_block(values: &[f64], keys: &mut [u64]) {
+    for (k, x) in keys.iter_mut().zip(values) {
+        *k = of_f64(*x);
+    }
+}
+
 /// The float a key came from.
 #[inline(always)]
 pub fn to_f64(key: u64) -> f64 {

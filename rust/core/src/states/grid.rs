@@ -12,7 +12,7 @@
 use std::sync::Arc;
 
 use crate::codec::{Reader, Writer};
-use crate::kernels::key;
+use crate::kernels::{BLOCK, key};
 use crate::states::exact_sum::Sum;
 use crate::{Error, Result};
 
@@ -68,6 +68,34 @@ impl Domain {
             Domain::F64 => key::to_f64(k),
             Domain::Signed => key::to_i64(k) as f64,
             Domain::Unsigned => k as f64,
+        }
+    }
+
+    /// The smallest float whose grid key is `k` or more; infinity when there is none.
+    fn least(self, k: u64) -> f64 {
+        if self != Domain::F32 {
+            return self.value(k);
+        }
+        if k <= key::of_f32(f32::NEG_INFINITY) {
+            return f64::NEG_INFINITY;
+        }
+        if k > key::of_f32(f32::INFINITY) {
+            return f64::INFINITY;
+        }
+        // No value has the key below that of zero, which would be the one of -0.
+        let zero = key::of_f32(0.0);
+        let at = if k == zero - 1 { zero } else { k };
+        let below = if at == zero { zero - 2 } else { at - 1 };
+        let wide = |k: u64| match key::to_f32(k) {
+            x if x.is_infinite() => f64::copysign((1u128 << 127) as f64 * 2.0, x.into()),
+            x => x.into(),
+        };
+        // Half way between two singles, exact in double precision, rounds to the even one.
+        let half = f64::midpoint(wide(below), wide(at));
+        if key::of_f32(half as f32) >= k {
+            half
+        } else {
+            half.next_up()
         }
     }
 
@@ -243,16 +271,18 @@ impl Grid {
 
 /// Finds cells by table: a first guess from the key or the value, then a short walk.
 #[derive(Debug, Clone)]
-pub struct Locator {
+struct Locator {
     map: Map,
     /// First candidate cell of each slot.
-    first: Vec<u16>,
+    first: Box<[u16; SLOTS]>,
+    /// Where the cells of a float column start: [`Domain::least`] of each edge.
+    starts: Vec<f64>,
 }
 
-/// Two monotone maps from values to slots; the one with the shorter expected walk is taken.
-#[derive(Debug, Clone, Copy)]
+/// Monotone maps from values to slots; the one with the shortest expected walk is taken.
+#[derive(Debug, Clone, Copy, PartialEq)]
 enum Map {
-    /// Top bits of the grid key.
+    /// Top bits of the base key.
     Bits { base: u64, shift: u32 },
     /// A uniform cut of the values.
     Uniform { low: f64, scale: f64 },
@@ -260,95 +290,130 @@ enum Map {
 
 const SLOTS: usize = 1 << 13;
 
-impl Locator {
-    /// Builds the table of a grid. `value` below is the float given to [`Locator::locate`].
-    pub fn new(grid: &Grid) -> Self {
-        let (Some(first), Some(last)) = (grid.edges.first(), grid.edges.last()) else {
-            return Self {
-                map: Map::Bits { base: 0, shift: 63 },
-                first: vec![0; SLOTS + 1],
-            };
-        };
-        let need = 64 - (last - first).leading_zeros();
-        let shift = need.saturating_sub(SLOTS.trailing_zeros());
-        let bits = Map::Bits {
-            base: first >> shift,
-            shift,
-        };
-        let (low, high) = (grid.domain.value(*first), grid.domain.value(*last));
-        let scale = (SLOTS - 2) as f64 / (high - low);
-        let candidates = [
-            Some(bits),
-            (scale.is_finite() && scale > 0.0).then_some(Map::Uniform { low, scale }),
-        ];
-        let tables = candidates.into_iter().flatten().map(|map| {
-            // Slot of each edge; a value in slot s has at least the edges of lower slots behind it.
-            let slots: Vec<usize> = grid
-                .edges
-                .iter()
-                .map(|e| slot(map, *e, grid.domain.value(*e)))
-                .collect();
-            let mut first = Vec::with_capacity(SLOTS + 1);
-            for s in 0..=SLOTS {
-                first.push(slots.partition_point(|e| *e < s) as u16);
-            }
-            // Edges stand for equal masses: the walk is the mean number of edges in an edge's slot.
-            let walk: u64 = slots
-                .chunk_by(|a, b| a == b)
-                .map(|c| (c.len() * c.len()) as u64)
-                .sum();
-            (walk, Self { map, first })
-        });
-        match tables.min_by_key(|t| t.0) {
-            Some((_, locator)) => locator,
-            None => Self {
-                map: bits,
-                first: vec![0; SLOTS + 1],
-            },
-        }
+/// Edges left out at both ends when a map is laid: the tails of most columns are long and hold little.
+const TRIMS: [usize; 7] = [0, 1, 2, 4, 8, 16, 32];
+
+impl Map {
+    #[inline(always)]
+    fn bits(base: u64, shift: u32, k: u64) -> usize {
+        (k >> shift).saturating_sub(base).min(SLOTS as u64 - 1) as usize
     }
 
-    /// Cells of grid keys and their values.
-    #[inline]
-    pub fn locate(&self, grid: &Grid, keys: &[u64], values: &[f64], cells: &mut [u32]) {
+    #[inline(always)]
+    fn uniform(low: f64, scale: f64, x: f64) -> usize {
+        const TOP: f64 = (SLOTS - 1) as f64;
+        // 2^52 + t holds t, rounded to an integer, in its last bits: a cast that vectorises.
+        const ROUND: f64 = (1u64 << 52) as f64;
+        let t = (x - low) * scale;
+        let t = if t > 0.0 { t } else { 0.0 };
+        let t = if t < TOP { t } else { TOP };
+        (t + ROUND).to_bits() as usize % SLOTS
+    }
+
+    /// Slot of a value, monotone in it.
+    fn slot(self, base: u64, x: f64) -> usize {
+        match self {
+            Map::Bits { base: from, shift } => Map::bits(from, shift, base),
+            Map::Uniform { low, scale } => Map::uniform(low, scale, x),
+        }
+    }
+}
+
+impl Locator {
+    fn new(grid: &Grid) -> Self {
+        let float = matches!(grid.domain, Domain::F32 | Domain::F64);
+        let starts: Vec<f64> = if float {
+            grid.edges.iter().map(|e| grid.domain.least(*e)).collect()
+        } else {
+            Vec::new()
+        };
+        // Base key and value of the first value behind each edge.
+        let edges: Vec<(u64, f64)> = if float {
+            starts.iter().map(|x| (key::of_f64(*x), *x)).collect()
+        } else {
+            grid.edges.iter().map(|e| (*e, 0.0)).collect()
+        };
+        let mut best: Option<(u64, Map, Vec<usize>)> = None;
+        for trim in TRIMS {
+            let Some(inner) = edges.get(trim..edges.len().saturating_sub(trim)) else {
+                break;
+            };
+            let (Some((low_key, low)), Some((high_key, high))) = (inner.first(), inner.last())
+            else {
+                break;
+            };
+            let need = 64 - (high_key - low_key).leading_zeros();
+            let shift = need.saturating_sub(SLOTS.trailing_zeros());
+            let base = low_key >> shift;
+            let scale = (SLOTS - 2) as f64 / (high - low);
+            let uniform = (float && scale.is_finite() && scale > 0.0)
+                .then_some(Map::Uniform { low: *low, scale });
+            for map in [Some(Map::Bits { base, shift }), uniform]
+                .into_iter()
+                .flatten()
+            {
+                let slots: Vec<usize> = edges.iter().map(|(k, x)| map.slot(*k, *x)).collect();
+                // Edges stand for equal masses: steps beyond the first, which costs no branch.
+                let walk = slots
+                    .chunk_by(|a, b| a == b)
+                    .map(|c| (c.len() * (c.len() - 1)) as u64)
+                    .sum();
+                if best.as_ref().is_none_or(|b| walk < b.0) {
+                    best = Some((walk, map, slots));
+                }
+            }
+        }
+        let mut first = Box::new([0; SLOTS]);
+        let mut map = Map::Bits { base: 0, shift: 63 };
+        if let Some((_, chosen, slots)) = best {
+            map = chosen;
+            // A value in slot s has at least the edges of lower slots behind it.
+            for (s, first) in first.iter_mut().enumerate() {
+                *first = slots.partition_point(|e| *e < s) as u16;
+            }
+        }
+        Self { map, first, starts }
+    }
+
+    /// Cells of finite floats, given with their base keys.
+    #[inline(never)]
+    fn floats(&self, bases: &[u64], values: &[f64], cells: &mut [u16]) {
         match self.map {
             Map::Bits { base, shift } => {
-                for (cell, k) in cells.iter_mut().zip(keys) {
-                    let s = (k >> shift).saturating_sub(base).min(SLOTS as u64) as usize;
-                    *cell = walk(&grid.edges, self.first[s], *k);
+                for ((cell, k), x) in cells.iter_mut().zip(bases).zip(values) {
+                    *cell = walk(&self.starts, self.first[Map::bits(base, shift, *k)], *x);
                 }
             }
             Map::Uniform { low, scale } => {
-                for ((cell, k), x) in cells.iter_mut().zip(keys).zip(values) {
-                    let s = uniform_slot(*x, low, scale);
-                    *cell = walk(&grid.edges, self.first[s], *k);
+                for (cell, x) in cells.iter_mut().zip(values) {
+                    *cell = walk(&self.starts, self.first[Map::uniform(low, scale, *x)], *x);
                 }
             }
         }
     }
-}
 
-/// Monotone in `x`. Float-to-integer casts saturate, so values outside land in the end slots.
-#[inline(always)]
-fn uniform_slot(x: f64, low: f64, scale: f64) -> usize {
-    (((x - low) * scale) as i32).clamp(0, SLOTS as i32) as usize
-}
-
-fn slot(map: Map, k: u64, x: f64) -> usize {
-    match map {
-        Map::Bits { base, shift } => (k >> shift).saturating_sub(base).min(SLOTS as u64) as usize,
-        Map::Uniform { low, scale } => uniform_slot(x, low, scale),
+    /// Cells of the keys of integers.
+    #[inline(never)]
+    fn integers(&self, grid: &Grid, keys: &[u64], cells: &mut [u16]) {
+        for (cell, k) in cells.iter_mut().zip(keys) {
+            *cell = walk(&grid.edges, self.first[self.map.slot(*k, 0.0)], *k);
+        }
     }
 }
 
-/// First cell from `from` on whose upper edge lies above `k`.
+/// First cell from `from` on that ends above `x`. Most slots hold one edge at most, so the first
+/// step is taken without a branch.
 #[inline(always)]
-fn walk(edges: &[u64], from: u16, k: u64) -> u32 {
-    let mut j = from as usize;
-    while edges.get(j).is_some_and(|e| *e <= k) {
+fn walk<T: PartialOrd>(starts: &[T], from: u16, x: T) -> u16 {
+    let mut j = usize::from(from);
+    match starts.get(j) {
+        Some(start) => j += usize::from(x >= *start),
+        None => return from,
+    }
+    while starts.get(j).is_some_and(|start| x >= *start) {
         j += 1;
     }
-    j as u32
+    j as u16
 }
 
 /// A grid with everything its counts need, shared by all states on it.
@@ -376,6 +441,23 @@ impl Frame {
 
 const UNIT: f64 = 4_294_967_296.0;
 
+/// Whole units of 2^-32 of a cell, at most all of it.
+#[inline(always)]
+fn units(offset: f64) -> u64 {
+    // Not `f64::min`: the comparison this way round is one instruction, and sends NaN to the end too.
+    let offset = if offset < UNIT { offset } else { UNIT };
+    offset as i64 as u64
+}
+
+/// Adds values to the cells they lie in.
+#[inline(never)]
+fn add_floats(anchors: &[(f64, f64)], at: &[u16], values: &[f64], recent: &mut [u64]) {
+    for (j, x) in at.iter().zip(values) {
+        let (low, scale) = anchors[usize::from(*j)];
+        recent[usize::from(*j)] += ONE + units((x - low).abs() * scale);
+    }
+}
+
 impl Grid {
     /// Hull of an inner cell as floats: no value counted there lies outside.
     pub fn hull(&self, cell: usize) -> (f64, f64) {
@@ -389,6 +471,12 @@ impl Grid {
                 self.domain.value(self.edges[cell].saturating_sub(1)),
             ),
         }
+    }
+
+    /// Key where a cell of integers starts; 0 for the first one.
+    fn low_key(&self, cell: usize) -> u64 {
+        let edge = cell.checked_sub(1).and_then(|i| self.edges.get(i));
+        edge.copied().unwrap_or(0)
     }
 
     fn anchor(&self, cell: usize) -> (f64, f64) {
@@ -411,15 +499,6 @@ impl Grid {
     }
 }
 
-#[derive(Debug, Clone, Copy, Default)]
-struct Cell {
-    count: u64,
-    /// Sum of offsets in units of 2^-32 of the cell, since the last carry.
-    sum: u64,
-    low: f64,
-    scale: f64,
-}
-
 /// Counts and offset sums in the cells of a grid.
 ///
 /// In a cell of one value the offset is the distance to that value, so its sum is 0 exactly when
@@ -427,31 +506,31 @@ struct Cell {
 #[derive(Debug, Clone)]
 pub struct GridCounts {
     frame: Arc<Frame>,
-    cells: Vec<Cell>,
-    carried: Vec<u128>,
-    /// Values added since the last carry; each adds at most 2^32 to a 64-bit sum.
-    pending: u64,
+    counts: Vec<u64>,
+    /// Sums of offsets in units of 2^-32 of the cell.
+    sums: Vec<u128>,
+    /// What was added since the last carry: counts in the high 16 bits, sums in the low 48, so that a
+    /// value costs one addition.
+    recent: Vec<u64>,
+    /// Values in `recent`, fewer than 2^16.
+    pending: usize,
     /// Exact sums of the values in the two open cells.
     ends: [Sum; 2],
 }
 
+const ONE: u64 = 1 << 48;
+/// Most values in [`GridCounts::recent`]: their offsets, of at most 2^32 units each, stay below 2^48.
+const MOST: usize = (1 << 16) - 1;
+
 impl GridCounts {
     /// No value.
     pub fn new(frame: Arc<Frame>) -> Self {
-        let cells = frame
-            .anchors
-            .iter()
-            .map(|(low, scale)| Cell {
-                low: *low,
-                scale: *scale,
-                ..Cell::default()
-            })
-            .collect::<Vec<_>>();
-        let carried = vec![0; cells.len()];
+        let cells = frame.grid.cells();
         Self {
             frame,
-            cells,
-            carried,
+            counts: vec![0; cells],
+            sums: vec![0; cells],
+            recent: vec![0; cells],
             pending: 0,
             ends: Default::default(),
         }
@@ -462,69 +541,64 @@ impl GridCounts {
         &self.frame.grid
     }
 
-    /// Adds a block of at most [`crate::kernels::BLOCK`] values given as grid keys and floats.
-    /// Integers pass their base keys, from which offsets are taken exactly.
-    pub fn update(&mut self, keys: &[u64], values: &[f64]) {
-        self.reserve(keys.len() as u64);
-        let mut at = [0u32; crate::kernels::BLOCK];
-        let at = &mut at[..keys.len()];
-        let frame = Arc::clone(&self.frame);
-        frame.locator.locate(&frame.grid, keys, values, at);
-        let last = self.cells.len() as u32 - 1;
-        let mut open = false;
-        match frame.grid.domain {
-            Domain::F32 | Domain::F64 => {
-                for (j, x) in at.iter().zip(values) {
-                    let cell = &mut self.cells[*j as usize];
-                    cell.count += 1;
-                    cell.sum += ((x - cell.low).abs() * cell.scale).min(UNIT) as u64;
-                    open |= *j == 0 || *j == last;
-                }
-            }
-            _ => {
-                for (j, k) in at.iter().zip(keys) {
-                    let cell = &mut self.cells[*j as usize];
-                    cell.count += 1;
-                    let low = frame
-                        .grid
-                        .edges
-                        .get((*j as usize).wrapping_sub(1))
-                        .copied()
-                        .unwrap_or(0);
-                    cell.sum += ((k - low) as f64 * cell.scale).min(UNIT) as u64;
-                    open |= *j == 0 || *j == last;
-                }
-            }
-        }
-        if open {
-            for ((j, k), x) in at.iter().zip(keys).zip(values) {
-                if *j == 0 || *j == last {
-                    self.add_open(usize::from(*j == last), *k, *x, 1);
+    /// Adds a block of at most [`BLOCK`] finite floats, given with their base keys and extremes.
+    pub fn update_floats(&mut self, bases: &[u64], values: &[f64], (low, high): (f64, f64)) {
+        self.reserve(values.len());
+        let mut at = [0; BLOCK];
+        let at = &mut at[..values.len()];
+        let Self {
+            frame,
+            recent,
+            ends,
+            ..
+        } = self;
+        frame.locator.floats(bases, values, at);
+        add_floats(&frame.anchors, at, values, recent);
+        let starts = &frame.locator.starts;
+        let open = |x: &f64| {
+            let above = starts.last().is_none_or(|s| x >= s);
+            (above || starts.first().is_none_or(|s| x < s)).then_some(usize::from(above))
+        };
+        if open(&low).is_some() || open(&high).is_some() {
+            for x in values {
+                if let Some(end) = open(x) {
+                    ends[end].add_f64(*x, 1);
                 }
             }
         }
     }
 
-    /// Adds one value `count` times.
-    pub fn add(&mut self, k: u64, x: f64, count: u64) {
+    /// Adds a block of at most [`BLOCK`] integers, given by their keys: offsets are taken exactly.
+    pub fn update_integers(&mut self, keys: &[u64]) {
+        self.reserve(keys.len());
+        let mut at = [0; BLOCK];
+        let at = &mut at[..keys.len()];
         let frame = Arc::clone(&self.frame);
-        let j = frame.grid.cell_of(k);
-        let last = self.cells.len() - 1;
-        let cell = &mut self.cells[j];
-        cell.count += count;
-        let offset = match frame.grid.domain {
-            Domain::F32 | Domain::F64 => (x - cell.low).abs(),
-            _ => {
-                (k - frame
-                    .grid
-                    .edges
-                    .get(j.wrapping_sub(1))
-                    .copied()
-                    .unwrap_or(0)) as f64
+        frame.locator.integers(&frame.grid, keys, at);
+        let last = frame.grid.edges.len();
+        for (j, k) in at.iter().zip(keys) {
+            let j = usize::from(*j);
+            let (_, scale) = frame.anchors[j];
+            self.recent[j] += ONE + units((k - frame.grid.low_key(j)) as f64 * scale);
+            if j == 0 || j == last {
+                self.add_open(usize::from(j == last), *k, 0.0, 1);
             }
+        }
+    }
+
+    /// Adds one value, given by its grid key and as a float, `count` times: the obvious twin of the
+    /// blocks.
+    pub fn add(&mut self, k: u64, x: f64, count: u64) {
+        let grid = &self.frame.grid;
+        let j = grid.cell_of(k);
+        let last = grid.edges.len();
+        let (low, scale) = self.frame.anchors[j];
+        let offset = match grid.domain {
+            Domain::F32 | Domain::F64 => (x - low).abs(),
+            _ => (k - grid.low_key(j)) as f64,
         };
-        let units = (offset * cell.scale).min(UNIT) as u64;
-        self.carried[j] += u128::from(units) * u128::from(count);
+        self.counts[j] += count;
+        self.sums[j] += u128::from(units(offset * scale)) * u128::from(count);
         if j == 0 || j == last {
             self.add_open(usize::from(j == last), k, x, count);
         }
@@ -544,17 +618,19 @@ impl GridCounts {
         }
     }
 
-    fn reserve(&mut self, more: u64) {
-        if self.pending + more >= 1 << 31 {
+    fn reserve(&mut self, more: usize) {
+        if self.pending + more > MOST {
             self.carry();
         }
         self.pending += more;
     }
 
     fn carry(&mut self) {
-        for (cell, carried) in self.cells.iter_mut().zip(&mut self.carried) {
-            *carried += u128::from(cell.sum);
-            cell.sum = 0;
+        let cells = self.counts.iter_mut().zip(&mut self.sums);
+        for (recent, (count, sum)) in self.recent.iter_mut().zip(cells) {
+            *count += *recent / ONE;
+            *sum += u128::from(*recent % ONE);
+            *recent = 0;
         }
         self.pending = 0;
     }
@@ -569,12 +645,11 @@ impl GridCounts {
             )));
         }
         self.carry();
-        for (j, (a, b)) in self.cells.iter_mut().zip(&other.cells).enumerate() {
-            a.count = a
-                .count
-                .checked_add(b.count)
+        for (j, (count, sum)) in self.counts.iter_mut().zip(&mut self.sums).enumerate() {
+            *count = count
+                .checked_add(other.count(j))
                 .ok_or(Error::Overflow("a grid cell"))?;
-            self.carried[j] += other.carried[j] + u128::from(b.sum);
+            *sum += other.units(j);
         }
         for (a, b) in self.ends.iter_mut().zip(&other.ends) {
             a.merge(b);
@@ -584,12 +659,12 @@ impl GridCounts {
 
     /// Rows of a cell.
     pub fn count(&self, cell: usize) -> u64 {
-        self.cells[cell].count
+        self.counts[cell] + self.recent[cell] / ONE
     }
 
     /// Rows of every cell.
     pub fn counts(&self) -> Vec<u64> {
-        self.cells.iter().map(|c| c.count).collect()
+        (0..self.counts.len()).map(|j| self.count(j)).collect()
     }
 
     /// Whether every value counted in an atom's cell is that atom.
@@ -598,16 +673,16 @@ impl GridCounts {
     }
 
     fn units(&self, cell: usize) -> u128 {
-        self.carried[cell] + u128::from(self.cells[cell].sum)
+        self.sums[cell] + u128::from(self.recent[cell] % ONE)
     }
 
     /// Sum of `x - low` over an inner cell with hull `[low, high]`, and a bound on its error. For an
     /// atom's cell that is not pure the sum is only known to lie between 0 and `count * width`.
     pub fn offset(&self, cell: usize) -> (f64, f64) {
-        let count = self.cells[cell].count as f64;
+        let count = self.count(cell) as f64;
         let (low, high) = self.grid().hull(cell);
         let width = high - low;
-        if self.cells[cell].scale == 0.0 || self.grid().atom(cell).is_some() {
+        if self.frame.anchors[cell].1 == 0.0 || self.grid().atom(cell).is_some() {
             return (count * width / 2.0, count * width / 2.0 * (1.0 + 1e-12));
         }
         let units = self.units(cell) as f64 + count / 2.0;
@@ -625,7 +700,7 @@ impl GridCounts {
     /// Whether the law of the grid holds for these counts of the reference: no cell that is not one
     /// value holds more than `1 / bound` of the `n` rows.
     pub fn keeps_bound(&self, n: u64) -> bool {
-        (0..self.cells.len()).all(|j| {
+        (0..self.counts.len()).all(|j| {
             let heavy = u128::from(self.count(j)) * u128::from(self.grid().bound) > u128::from(n);
             !heavy || (self.grid().atom(j).is_some() && self.is_pure(j))
         })
@@ -633,9 +708,9 @@ impl GridCounts {
 
     /// Writes the state without its grid.
     pub fn encode(&self, w: &mut Writer) {
-        for (j, c) in self.cells.iter().enumerate() {
-            w.varint(c.count);
-            if c.count > 0 {
+        for j in 0..self.counts.len() {
+            w.varint(self.count(j));
+            if self.count(j) > 0 {
                 w.varint128(self.units(j));
             }
         }
@@ -647,16 +722,108 @@ impl GridCounts {
     /// Reads what [`GridCounts::encode`] wrote for this grid.
     pub fn decode(r: &mut Reader<'_>, frame: Arc<Frame>) -> Result<Self> {
         let mut s = Self::new(frame);
-        for j in 0..s.cells.len() {
-            s.cells[j].count = r.varint()?;
-            if s.cells[j].count > 0 {
-                s.carried[j] = r.varint128()?;
-                if s.carried[j] >> 33 > u128::from(s.cells[j].count) {
+        for (count, sum) in s.counts.iter_mut().zip(&mut s.sums) {
+            *count = r.varint()?;
+            if *count > 0 {
+                *sum = r.varint128()?;
+                if *sum >> 33 > u128::from(*count) {
                     return Err(Error::corrupt("offsets beyond their cell"));
                 }
             }
         }
         s.ends = [Sum::decode(r)?, Sum::decode(r)?];
         Ok(s)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn finite_f32() -> impl Strategy<Value = f32> {
+        prop_oneof![
+            any::<u32>()
+                .prop_map(f32::from_bits)
+                .prop_filter("finite", |x| x.is_finite()),
+            Just(0.0),
+            Just(-0.0),
+            Just(f32::MAX),
+            Just(f32::MIN),
+            Just(f32::from_bits(1)),
+            Just(-f32::from_bits(1)),
+        ]
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2000))]
+        #[test]
+        fn cells_start_at_the_least_value(x in finite_f32(), by in 0..3u64) {
+            let k = key::of_f32(x) - by;
+            let least = Domain::F32.least(k);
+            let grid_key = |x: f64| Domain::F32.of_base(key::of_f64(x));
+            prop_assert!(grid_key(least) >= k);
+            if least.is_finite() {
+                prop_assert!(grid_key(least.next_down()) < k);
+            }
+        }
+
+        #[test]
+        fn blocks_equal_single_values(
+            mut edges in prop::collection::btree_set(prop_oneof![-3.0..3.0f32, finite_f32()].prop_map(key::of_f32), 0..40),
+            wide in any::<bool>(),
+            values in prop::collection::vec(prop_oneof![-3.0..3.0f64, finite_f32().prop_map(f64::from), any::<f64>()], 1..=BLOCK),
+            atom in any::<prop::sample::Index>(),
+        ) {
+            let values: Vec<f64> = values.into_iter().filter(|x| x.is_finite()).collect();
+            if wide {
+                // Many neighbouring edges: slots with more than one.
+                edges.extend((0..300).map(|i| key::of_f32(1.0) + i));
+            }
+            for domain in [Domain::F32, Domain::F64] {
+                let of = |k: &u64| if domain == Domain::F32 { *k } else { key::of_f64(key::to_f32(*k).into()) };
+                let edges: Vec<u64> = edges.iter().map(of).collect();
+                let mut atoms = Vec::new();
+                if !edges.is_empty() {
+                    let at = atom.index(edges.len());
+                    atoms.push((at as u32 + 1, key::of_f64(domain.value(edges[at]))));
+                }
+                let grid = Grid { domain, edges, atoms, center: 0.0, coarse: Vec::new(), nested: Vec::new(), bound: 1 };
+                let frame = Frame::new(grid);
+                let (mut fast, mut slow) = (GridCounts::new(Arc::clone(&frame)), GridCounts::new(frame));
+                // Enough rounds for a carry.
+                for _ in 0..if wide { 130 } else { 2 } {
+                    let bases: Vec<u64> = values.iter().map(|x| key::of_f64(*x)).collect();
+                    let range = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(*x), b.max(*x)));
+                    if !values.is_empty() {
+                        fast.update_floats(&bases, &values, range);
+                    }
+                    values.iter().zip(&bases).for_each(|(x, k)| slow.add(domain.of_base(*k), *x, 1));
+                }
+                prop_assert_eq!(bytes(&fast), bytes(&slow));
+            }
+        }
+
+        #[test]
+        fn integer_blocks_equal_single_values(
+            edges in prop::collection::btree_set(prop_oneof![any::<u64>(), 1000..1100u64], 0..60),
+            keys in prop::collection::vec(prop_oneof![any::<u64>(), 990..1110u64, Just(u64::MAX), Just(0)], 1..=BLOCK),
+        ) {
+            for domain in [Domain::Signed, Domain::Unsigned] {
+                let edges = edges.iter().copied().collect();
+                let grid = Grid { domain, edges, atoms: Vec::new(), center: 0.0, coarse: Vec::new(), nested: Vec::new(), bound: 1 };
+                let frame = Frame::new(grid);
+                let (mut fast, mut slow) = (GridCounts::new(Arc::clone(&frame)), GridCounts::new(frame));
+                fast.update_integers(&keys);
+                keys.iter().for_each(|k| slow.add(*k, domain.value(*k), 1));
+                prop_assert_eq!(bytes(&fast), bytes(&slow));
+            }
+        }
+    }
+
+    fn bytes(counts: &GridCounts) -> Vec<u8> {
+        let mut w = Writer::new();
+        counts.encode(&mut w);
+        w.into_bytes()
     }
 }

@@ -7,6 +7,7 @@
 
 use crate::Result;
 use crate::codec::{Reader, Writer};
+use crate::kernels::BLOCK;
 use crate::states::exact_sum::{Sum, SumOfSquares, add_block, decompose, variance};
 
 /// Exact sums of the finite values.
@@ -26,36 +27,44 @@ pub enum Center {
 }
 
 impl Moments {
-    /// Adds a block of at most [`crate::kernels::BLOCK`] finite values.
-    pub fn update_f64(&mut self, values: &[f64], center: Center) {
-        match center {
-            Center::None => {
-                add_block(&mut self.sum, values);
-                for x in values {
-                    self.add_square(*x, 1);
-                }
+    /// Adds a block of at most [`BLOCK`] finite values whose extremes are `range`.
+    pub fn update_f64(&mut self, values: &[f64], range: (f64, f64), center: Center) {
+        let Center::At(c) = center else {
+            add_block(&mut self.sum, values);
+            values.iter().for_each(|x| self.add_square(*x, 1));
+            return;
+        };
+        // Rounding keeps order, so the extremes of x - c are those of x, less c.
+        let reach = (range.0 - c).abs().max((range.1 - c).abs());
+        let parts = Splits::new(reach).map(|splits| (splits.sum(values, c), splits));
+        let fits = parts.map_or((false, false), |(p, s)| s.exact(p.least));
+        if let Some((p, _)) = parts {
+            if fits.0 {
+                self.sum.add_f64(p.sum.0, 1);
+                self.sum.add_f64(p.sum.1, 1);
             }
-            Center::At(c) => {
-                let mut buffer = [0.0; crate::kernels::BLOCK];
-                let d = &mut buffer[..values.len()];
-                for (d, x) in d.iter_mut().zip(values) {
-                    *d = x - c;
-                }
-                add_block(&mut self.sum, d);
-                let mut overflow = false;
-                let mut squares = [0.0; crate::kernels::BLOCK];
-                let s = &mut squares[..values.len()];
-                for (s, d) in s.iter_mut().zip(d.iter()) {
-                    *s = d * d;
-                    overflow |= !s.is_finite();
-                }
-                if overflow {
-                    for d in d.iter() {
-                        self.add_rounded_square(*d, 1);
-                    }
-                } else {
-                    add_block(&mut self.squares, s);
-                }
+            if fits.1 {
+                self.squares.add_f64(p.squares.0, 1);
+                self.squares.add_f64(p.squares.1, 1);
+            }
+        }
+        if fits == (true, true) || reach == 0.0 {
+            return;
+        }
+        let mut buffer = [0.0; BLOCK];
+        let d = &mut buffer[..values.len()];
+        for (d, x) in d.iter_mut().zip(values) {
+            *d = x - c;
+        }
+        if !fits.0 {
+            add_block(&mut self.sum, d);
+        }
+        if !fits.1 {
+            if (reach * reach).is_finite() {
+                d.iter_mut().for_each(|d| *d *= *d);
+                add_block(&mut self.squares, d);
+            } else {
+                d.iter().for_each(|d| self.add_rounded_square(*d, 1));
             }
         }
     }
@@ -99,32 +108,32 @@ impl Moments {
             .add_scaled(false, high * u128::from(count), exponent + 64);
     }
 
-    /// Adds integers.
-    pub fn update_i64(&mut self, values: &[i64]) {
-        let mut sum = 0i128;
-        let small = values.iter().fold(0u64, |m, v| m | v.unsigned_abs()) < 1 << 31;
-        if small {
-            let mut squares = 0u128;
-            for block in values.chunks(crate::kernels::BLOCK) {
-                sum += i128::from(block.iter().sum::<i64>());
-                squares += u128::from(
-                    block
-                        .iter()
-                        .map(|v| (v * v) as u64)
-                        .fold(0u64, |a, b| a + (b >> 16)),
-                );
-                // Two halves keep 512 squares below 2^62 inside 64 bits each.
-                let low = block.iter().map(|v| (v * v) as u64 & 0xffff).sum::<u64>();
-                self.squares.add_scaled(false, u128::from(low), 0);
-            }
-            self.squares.add_scaled(false, squares, 16);
-        } else {
+    /// Adds a block of at most [`BLOCK`] signed integers whose extremes are `range`.
+    pub fn update_i64(&mut self, values: &[i64], range: (i64, i64)) {
+        let (low, high) = range;
+        if high.wrapping_sub(low) as u64 >> 32 != 0 {
             for v in values {
-                sum += i128::from(*v);
-                self.add_square_of(v.unsigned_abs(), 0, 1);
+                self.add_integer(*v < 0, v.unsigned_abs(), 1);
             }
+            return;
         }
-        self.sum.add_i128(sum);
+        // About the smallest value, where the squares fit 64 bits; sums of their halves do too.
+        let (mut sum, mut lows, mut highs) = (0, 0, 0);
+        for v in values {
+            let w = v.wrapping_sub(low) as u64 & 0xffff_ffff;
+            let square = w * w;
+            sum += w;
+            lows += square & 0xffff_ffff;
+            highs += square >> 32;
+        }
+        let n = values.len() as u64;
+        // The sum of (low + w)^2 is n low^2 + 2 low sum(w) + sum(w^2).
+        self.sum
+            .add_i128(i128::from(low) * i128::from(n) + i128::from(sum));
+        self.add_square_of(low.unsigned_abs(), 0, n);
+        self.squares.add_i128(2 * i128::from(low) * i128::from(sum));
+        self.squares.add_scaled(false, u128::from(lows), 0);
+        self.squares.add_scaled(false, u128::from(highs), 32);
     }
 
     /// Adds one integer `count` times.
@@ -170,6 +179,96 @@ impl Moments {
     }
 }
 
+/// Where the offsets of a block from its centre, and their squares, are cut in two: the parts are
+/// multiples of one power of two each, and few enough for plain additions of them to be exact and
+/// to vectorise (Demmel and Hida 2004).
+///
+/// With |x| < 2^(e+1) and the cut at 2^(e-42), 512 high parts stay below 2^53 units of the cut, and
+/// 512 low parts below 2^(e-34). The low parts are exact multiples of the last place of the smallest
+/// offset, 2^-52 of it at the least; as long as that is 2^(e-87) or more their sum fits 53 bits too.
+#[derive(Debug, Clone, Copy)]
+struct Splits {
+    cut: f64,
+    square_cut: f64,
+    /// Smallest offset, and smallest square of one, that leaves the sums exact.
+    least: (f64, f64),
+}
+
+/// Sums of the two parts, high and low, of offsets and of squares.
+#[derive(Debug, Clone, Copy)]
+struct Parts {
+    sum: (f64, f64),
+    squares: (f64, f64),
+    /// Smallest absolute offset that is not zero.
+    least: f64,
+}
+
+impl Splits {
+    /// Cuts for offsets up to `reach`; none where powers of two would leave the range.
+    fn new(reach: f64) -> Option<Self> {
+        if !(1e-100..1e100).contains(&reach) {
+            return None;
+        }
+        let power = |e: i32| f64::from_bits(((1023 + e) as u64) << 52);
+        let exponent = |x: f64| (x.to_bits() >> 52) as i32 - 1023;
+        let (e, s) = (exponent(reach), exponent(reach * reach));
+        Some(Self {
+            // Adding and taking away 1.5 * 2^52 units rounds to whole units.
+            cut: 1.5 * power(e - 42 + 52),
+            square_cut: 1.5 * power(s - 42 + 52),
+            least: (power(e - 35), power(s - 35)),
+        })
+    }
+
+    /// Whether the sums of offsets, and those of squares, are exact.
+    fn exact(&self, least: f64) -> (bool, bool) {
+        (least >= self.least.0, least * least >= self.least.1)
+    }
+
+    #[inline(never)]
+    fn sum(&self, values: &[f64], c: f64) -> Parts {
+        const LANES: usize = 4;
+        let (cut, square_cut) = (self.cut, self.square_cut);
+        let mut least = [f64::INFINITY; LANES];
+        let (mut high, mut low) = ([0.0; LANES], [0.0; LANES]);
+        let (mut square_high, mut square_low) = ([0.0; LANES], [0.0; LANES]);
+        let mut add = |values: [f64; LANES]| {
+            for (i, x) in values.into_iter().enumerate() {
+                let d = x - c;
+                let h = (d + cut) - cut;
+                high[i] += h;
+                low[i] += d - h;
+                let s = d * d;
+                let h = (s + square_cut) - square_cut;
+                square_high[i] += h;
+                square_low[i] += s - h;
+                let a = d.abs();
+                least[i] = if a < least[i] { a } else { least[i] };
+            }
+        };
+        let (chunks, rest) = values.as_chunks::<LANES>();
+        for chunk in chunks {
+            add(*chunk);
+        }
+        // Repeats of the centre add nothing, and stand back when it comes to the smallest offset.
+        let mut tail = [c; LANES];
+        tail[..rest.len()].copy_from_slice(rest);
+        if !rest.is_empty() {
+            add(tail);
+        }
+        let mut least = least.into_iter().fold(f64::INFINITY, f64::min);
+        if least == 0.0 {
+            let offsets = values.iter().map(|x| (x - c).abs()).filter(|a| *a > 0.0);
+            least = offsets.fold(f64::INFINITY, f64::min);
+        }
+        Parts {
+            sum: (high.iter().sum(), low.iter().sum()),
+            squares: (square_high.iter().sum(), square_low.iter().sum()),
+            least,
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,23 +276,47 @@ mod tests {
 
     proptest! {
         #[test]
-        fn integers_equal_their_naive_twin(values in prop::collection::vec(prop_oneof![any::<i64>(), -1000..1000i64], 0..600)) {
-            let (mut fast, mut slow) = (Moments::default(), Moments::default());
-            fast.update_i64(&values);
-            for v in &values {
-                slow.add_integer(*v < 0, v.unsigned_abs(), 1);
+        fn integers_equal_their_naive_twin(
+            values in prop::collection::vec(prop_oneof![any::<i64>(), -1000..1000i64], 0..600),
+            near in prop::collection::vec(0..1i64 << 33, 0..600),
+            at in prop_oneof![any::<i64>(), Just(i64::MIN), Just(i64::MAX - (1 << 33))],
+        ) {
+            let near: Vec<i64> = near.iter().map(|v| v.saturating_add(at)).collect();
+            for values in [values, near] {
+                let (mut fast, mut slow) = (Moments::default(), Moments::default());
+                for block in values.chunks(BLOCK) {
+                    let low = block.iter().copied().min().unwrap();
+                    fast.update_i64(block, (low, block.iter().copied().max().unwrap()));
+                }
+                for v in &values {
+                    slow.add_integer(*v < 0, v.unsigned_abs(), 1);
+                }
+                prop_assert_eq!(&fast, &slow);
+                prop_assert_eq!(fast.integer_sum(), Some(values.iter().map(|v| i128::from(*v)).sum()));
             }
-            prop_assert_eq!(&fast, &slow);
-            prop_assert_eq!(fast.integer_sum(), Some(values.iter().map(|v| i128::from(*v)).sum()));
         }
 
         #[test]
-        fn floats_equal_their_naive_twin(values in prop::collection::vec(-1e3..1e3f64, 0..512), c in -5.0..5.0f64) {
-            for center in [Center::None, Center::At(c)] {
-                let (mut fast, mut slow) = (Moments::default(), Moments::default());
-                fast.update_f64(&values, center);
-                values.iter().for_each(|x| slow.add_f64(*x, 1, center));
-                prop_assert_eq!(fast, slow);
+        fn floats_equal_their_naive_twin(
+            near in prop::collection::vec(-1e3..1e3f64, 0..=BLOCK),
+            wide in prop::collection::vec(prop_oneof![any::<f64>(), -2.0..2.0f64].prop_filter_map("finite", |x: f64| x.is_finite().then_some(x)), 0..60),
+            c in prop_oneof![-5.0..5.0f64, Just(0.0), Just(1.0)],
+            scale in prop_oneof![Just(1.0), Just(1e-18), Just(1e-150), Just(1e120)],
+        ) {
+            // Offsets of every size, exact zeros, and a few tiny ones among large ones.
+            let mut mixed = near.clone();
+            mixed.iter_mut().step_by(7).for_each(|x| *x = c);
+            mixed.iter_mut().step_by(31).for_each(|x| *x = c + *x * scale);
+            for values in [near, wide, mixed] {
+                let range = values.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| (a.min(*x), b.max(*x)));
+                for center in [Center::None, Center::At(c)] {
+                    let (mut fast, mut slow) = (Moments::default(), Moments::default());
+                    if !values.is_empty() {
+                        fast.update_f64(&values, range, center);
+                    }
+                    values.iter().for_each(|x| slow.add_f64(*x, 1, center));
+                    prop_assert_eq!(fast, slow);
+                }
             }
         }
     }

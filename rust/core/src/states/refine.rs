@@ -306,11 +306,10 @@ mod tests {
             let grid = grid_of(&segments, Domain::F64, 0.0, attempt);
             let mut counts = GridCounts::new(Frame::new(grid.clone()));
             for block in values.chunks(512) {
-                let k: Vec<u64> = block
-                    .iter()
-                    .map(|x| grid.domain.of_base(key::of_f64(*x)))
-                    .collect();
-                counts.update(&k, block);
+                let bases: Vec<u64> = block.iter().map(|x| key::of_f64(*x)).collect();
+                let low = block.iter().copied().fold(f64::INFINITY, f64::min);
+                let high = block.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+                counts.update_floats(&bases, block, (low, high));
             }
             let mut slow = GridCounts::new(Frame::new(grid.clone()));
             values
