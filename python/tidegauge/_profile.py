@@ -390,7 +390,7 @@ def make_options(
 
 def scan(data: Any, options: Options, *, like: Profile | None = None, progress: Progress | None = None) -> Profile:
     """Profile `data`; what :func:`profile`, :func:`tidegauge.drift` and the command line share."""
-    from tidegauge.sources import Selection, resolve
+    from tidegauge.sources import Selection, resolve, small_chunks
 
     cuts = [name for cut in options.by for name in _names(cut)]
     needed = [*options.roles, *cuts, *([options.model_version] if options.model_version else [])]
@@ -418,7 +418,8 @@ def scan(data: Any, options: Options, *, like: Profile | None = None, progress: 
     if source.paths is not None:
         core = _core.profile_paths(source.paths, chosen, reference, progress)
     elif source.open is not None:
-        core = _core.profile_stream(source.open, chosen, reference, progress)
+        with small_chunks():
+            core = _core.profile_stream(source.open, chosen, reference, progress)
     else:
         core = _core.profile_batches(source.table, chosen, reference, progress)
     return Profile(core, inputs=source.names, options=options)

@@ -16,9 +16,9 @@ use crate::source::{PageSink, Source, SourceColumn, Stream};
 use crate::{Error, Result};
 
 /// A part of a stream is scanned when it has this many rows.
-const PART_ROWS: usize = 1 << 19;
+const PART_ROWS: usize = 1 << 18;
 /// Or this many bytes.
-const PART_BYTES: usize = 64 << 20;
+const PART_BYTES: usize = 32 << 20;
 
 /// Batches of one schema, in turn.
 pub type Reader = Box<dyn RecordBatchReader + Send>;
