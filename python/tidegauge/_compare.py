@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tidegauge._profile import Profile
+    from tidegauge.results import Row
 
 BASELINES = ("reference", "previous")
 
@@ -120,5 +121,35 @@ def decide(
         "run_id": context.identify(reference, current, options, name),
     }
     answer = json.loads(_core.compare(reference._core, current._core, json.dumps({**options, **told})))
-    rows = parse_rows(answer["rows"])
+    rows = parse_rows([*answer["rows"], *_coverage(reference, current, told)])
     return Report(rows, reference, current, lambda report: build(report, options, context))
+
+
+def _coverage(reference: Profile, current: Profile, told: Mapping[str, Any]) -> list[Row]:
+    """One row a side of which something could not be read: what is missing, counted as far as it is known."""
+    rows = []
+    for side, profile in (("reference", reference), ("current", current)):
+        lost = [problem for problem in profile.info["problems"] if problem["kind"] == "unit"]
+        if not lost:
+            continue
+        known = sum(problem["rows"] or 0 for problem in lost)
+        unknown = sum(problem["rows"] is None for problem in lost)
+        units = f"{len(lost)} unit{'s' * (len(lost) > 1)} of the {side} data could not be read"
+        message = f"{units}: {_rows_missing(known, unknown)}; nothing is claimed of what is missing"
+        share = known / (known + profile.rows) if known else None
+        rows.append({
+            **told, "baseline": "reference", "feature": "*", "kind": "table", "statistic": "coverage",
+            "definition": "coverage/v1", "decides": True, "value": None if unknown else share, "unit": "share of rows",
+            "bound_low": share or 0.0, "bound_high": 1.0 if unknown else share, "exactness": "certified" if unknown
+            else "exact", "n_reference": reference.rows, "n_current": current.rows, "verdict": "inconclusive",
+            "message": message,
+        })  # fmt: skip
+    return rows
+
+
+def _rows_missing(known: int, unknown: int) -> str:
+    if not unknown:
+        return f"{known:,} rows are not counted"
+    units = "one unit" if unknown == 1 else f"{unknown} units"
+    told = f"{known:,} rows are not counted, and those of {units}" if known else f"the rows of {units}"
+    return f"{told} are unknown in number"

@@ -15,7 +15,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tidegauge import _core
-from tidegauge.results import overall_verdict, plain_row
+from tidegauge.errors import FormatError
+from tidegauge.results import ROW_FIELDS, overall_verdict, plain_row
 
 if TYPE_CHECKING:
     from tidegauge._profile import Profile
@@ -67,6 +68,45 @@ def digest(value: Any) -> str:
     return hashed if hashed.startswith("b3:") else f"b3:{hashed}"
 
 
+def pack_rows(rows: list[Row]) -> dict[str, Any]:
+    """Rows as a record keeps them: by column, each in the shortest of three forms.
+
+    ``{"value": v}`` is one value for all rows, ``{"values": [...]}`` one a row, and
+    ``{"distinct": [...], "index": [...]}`` the values in order of first appearance and the position
+    of each row's. A function of the rows alone, so that equal rows have equal digests.
+    """
+    return {"count": len(rows), "columns": {name: _pack([row[name] for row in rows]) for name in ROW_FIELDS}}
+
+
+def unpack_rows(packed: dict[str, Any] | list[Row]) -> list[Row]:
+    """Undo :func:`pack_rows`; a list of rows is returned as it is.
+
+    Raises
+    ------
+    FormatError
+        If a column has another length than the rows, or an index lies outside its distinct values.
+    """
+    from tidegauge.report._rows import unpack_rows as unpack
+
+    try:
+        return unpack(packed)
+    except ValueError as error:
+        raise FormatError(str(error)) from None
+
+
+def _pack(values: list[Any]) -> dict[str, Any]:
+    # 1, 1.0 and True are equal as keys and differ as JSON.
+    texts = [json.dumps(value) for value in values]
+    at: dict[str, int] = {}
+    index = [at.setdefault(text, len(at)) for text in texts]
+    if len(at) == 1:
+        return {"value": values[0]}
+    coded = sum(map(len, at)) + sum(len(str(i)) for i in index)
+    if coded >= sum(map(len, texts)):
+        return {"values": values}
+    return {"distinct": [json.loads(text) for text in at], "index": index}
+
+
 def build(report: Report, options: dict[str, Any], context: Context) -> dict[str, Any]:
     """Build the record of a report.
 
@@ -100,9 +140,9 @@ def build(report: Report, options: dict[str, Any], context: Context) -> dict[str
             "grids": {c["name"]: c["grid_id"] for c in reference_info["columns"] if c.get("grid_id")},
         },
         "configuration": configuration,
-        "rows": [plain_row(row) for row in report.rows],
+        "rows": pack_rows([plain_row(row) for row in report.rows]),
         "histograms": drawn["features"],
-        "limitations": _limitations(report, configuration, current_info),
+        "limitations": _limitations(report, configuration),
     }
     inputs = {
         "reference": _inputs(reference, reference_info),
@@ -169,7 +209,7 @@ def _inputs(profile: Profile, info: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _limitations(report: Report, configuration: dict[str, Any], info: dict[str, Any]) -> list[str]:
+def _limitations(report: Report, configuration: dict[str, Any]) -> list[str]:
     rows, notes = report.rows, []
     if any(row["variance"] == "iid" for row in rows):
         asked = configuration.get("block")
@@ -189,11 +229,6 @@ def _limitations(report: Report, configuration: dict[str, Any], info: dict[str, 
     unread = [str(row["feature"]) for row in report.errors]
     if unread:
         notes.append(f"Not evaluated because of an error: {', '.join(sorted(set(unread)))}.")
-    unread_units = [problem for problem in info["problems"] if problem["kind"] == "unit"]
-    if unread_units:
-        lost = sum(problem["rows"] or 0 for problem in unread_units)
-        notes.append(
-            f"{len(unread_units)} units of the current data could not be read; their {lost} rows are not counted."
-        )
+    notes.extend(f"{str(row['message'])[0].upper()}{str(row['message'])[1:]}." for row in report.incomplete)
     notes.append("No labels are joined, and no importance is measured; a shift says nothing of its cost to the model.")
     return notes

@@ -100,6 +100,11 @@ class Report:
         """What could not be evaluated: one row a statistic, with the reason as message."""
         return [row for row in self.rows if row["verdict"] == "error" and row["statistic"] != "verdict"]
 
+    @property
+    def incomplete(self) -> list[Row]:
+        """One row a side of which units were set aside as unreadable; such a report never passes a gate."""
+        return [row for row in self.rows if _unread(row)]
+
     def summary(self) -> dict[str, Any]:
         """Verdict, rows counted, number of each verdict, and the worst features in plain words.
 
@@ -112,7 +117,8 @@ class Report:
         counts = dict.fromkeys(reversed(SEVERITY), 0) | {"not_evaluated": 0}
         for row in self.verdicts:
             counts[row["verdict"]] = counts.get(row["verdict"], 0) + 1
-        findings = [_finding(row) for row in self.verdicts if row["verdict"] not in ("ok", "not_evaluated")]
+        worst = [row for row in self.verdicts if row["verdict"] not in ("ok", "not_evaluated")]
+        findings = [_finding(row) for row in [*self.incomplete, *worst]]
         return {
             "verdict": self.verdict,
             "rows_reference": self.reference.rows,
@@ -123,6 +129,8 @@ class Report:
 
     def exit_code(self, fail_on: FailOn = "fail") -> int:
         """What the command line exits with: 0 passed, 1 failed, 4 error rows, 5 nothing evaluated.
+
+        A report on data that was not read whole does not pass: 1, unless `fail_on` is ``"never"``.
 
         Parameters
         ----------
@@ -140,9 +148,11 @@ class Report:
         decided = _deciding(self.rows)
         if any(row["verdict"] in gated.get(fail_on, set()) for row in decided):
             return 1
+        if fail_on != "never" and self.incomplete:
+            return 1
         if any(row["verdict"] == "error" for row in self.rows):
             return 4
-        if all(row["verdict"] in (None, "not_evaluated") for row in decided):
+        if all(row["verdict"] in (None, "not_evaluated") or _unread(row) for row in decided):
             return 5
         return 0
 
@@ -159,7 +169,9 @@ class Report:
             return
         if code == 5:
             raise GateError("nothing was evaluated; no feature, prediction, score or label is in both tables", 5)
-        found = self.errors if code == 4 else [r for r in self.verdicts if r["verdict"] not in ("ok", "not_evaluated")]
+        found = self.errors
+        if code != 4:
+            found = [*self.incomplete, *(r for r in self.verdicts if r["verdict"] not in ("ok", "not_evaluated"))]
         more = f" and {len(found) - 5} more" if len(found) > 5 else ""
         told = "; ".join(map(_finding, found[:5]))
         raise GateError(f"{self.verdict}: {told}{more}", code)
@@ -205,7 +217,9 @@ class Report:
         """
         match suffix:
             case ".json":
-                return (json.dumps(self.record, ensure_ascii=False, allow_nan=False) + "\n").encode()
+                return (
+                    json.dumps(self.record, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
+                ).encode()
             case ".ndjson":
                 return "".join(f"{dump_row(row)}\n" for row in self.rows).encode()
             case ".parquet":
@@ -296,13 +310,20 @@ def _deciding(rows: Sequence[Row]) -> list[Row]:
 
     The previous window is context: a step up and a step down would otherwise both fail.
     """
-    found = [row for row in rows if row["statistic"] == "verdict" or row["verdict"] == "error"]
+    found = [row for row in rows if row["statistic"] == "verdict" or row["verdict"] == "error" or _unread(row)]
     against_reference = [row for row in found if row["baseline"] in (None, "reference")]
     return against_reference or found
 
 
+def _unread(row: Row) -> bool:
+    """Whether a row says that units were set aside; a segment without a reference is not evaluated instead."""
+    return row["statistic"] == "coverage" and row["verdict"] == "inconclusive"
+
+
 def _finding(row: Row) -> str:
     """Feature, window and segment of a row, and what it says."""
+    if _unread(row):
+        return str(row["message"])
     where = [str(row["feature"])]
     if row["window_start"] is not None:
         where.append(f"from {row['window_start']}")

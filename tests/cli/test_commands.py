@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+from tidegauge.record import unpack_rows
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BIKE = EXAMPLES / "bike_2011"
@@ -119,7 +120,7 @@ def test_outputs(folder: Path, tmp_path: Path) -> None:
     assert record["schema"] == "tidegauge.report/1"
     assert record["result"]["verdict"] == "fail"
     rows = [json.loads(line) for line in (tmp_path / "r.ndjson").read_text().splitlines()]
-    assert rows == record["result"]["rows"]
+    assert rows == unpack_rows(record["result"]["rows"])
     assert pl.read_parquet(tmp_path / "r.parquet").height == len(rows)
     assert {path.stat().st_mode & 0o777 for path in tmp_path.iterdir()} == {0o666 & ~current_umask()}
     worst = min((r for r in rows if r["statistic"] == "verdict"), key=lambda r: r["rank"])
@@ -139,7 +140,7 @@ def test_profiles_give_the_numbers_of_the_data(folder: Path, tmp_path: Path) -> 
         assert "4,000 rows, 2 columns" in done.stdout
     data = tidegauge("drift", folder / "reference.parquet", folder / "same.parquet", "--format", "json")
     kept = tidegauge("compare", tmp_path / "reference.tgp", tmp_path / "same.tgp", "--format", "json")
-    values = [[row["value"] for row in json.loads(done.stdout)["result"]["rows"]] for done in (data, kept)]
+    values = [[row["value"] for row in unpack_rows(json.loads(done.stdout)["result"]["rows"])] for done in (data, kept)]
     assert values[0] == values[1]
     shown = json.loads(tidegauge("inspect", tmp_path / "same.tgp", "--format", "json").stdout)
     assert shown["rows"] == 4000
@@ -175,7 +176,7 @@ def test_run(tmp_path: Path) -> None:
         assert len(list(out.iterdir())) == 4
         record = json.loads((out / "report.json").read_text())
         assert record["inputs"]["configuration_as_written"].startswith("# Hourly bicycle rentals")
-        assert {row["feature"] for row in record["result"]["rows"]}.isdisjoint({"row_id", "ts", "casual"})
+        assert {row["feature"] for row in unpack_rows(record["result"]["rows"])}.isdisjoint({"row_id", "ts", "casual"})
         assert len(record["result"]["windows"]) > 20
         digests.add(record["result_digest"])
     assert len(digests) == 1

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ._rows import unpack_rows
 from ._text import mapping, objects, to_float, visible, window_label
 
 Row = Mapping[str, Any]
@@ -137,7 +138,7 @@ class View:
 def build(record: Mapping[str, Any]) -> View:
     """Work out the view of a record (the content of report.json)."""
     result = mapping(record.get("result"))
-    rows: list[Row] = objects(result.get("rows"))
+    rows: list[Row] = objects(unpack_rows(result.get("rows") or []))
     windows = _windows(result, rows)
     judgements = _judgements(rows, {window.key: window for window in windows})
     baselines = _baselines(judgements)

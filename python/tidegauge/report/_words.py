@@ -118,14 +118,19 @@ def tally(counts: dict[str, int]) -> str:
 
 
 def summary(view: View) -> list[Sentence]:
-    """The three sentences on the first screen."""
+    """The three sentences on the first screen, after what could not be read."""
     if not view.features:
         return [
             ["No column was judged, so nothing can be said about drift."],
             ["Nothing was found and nothing was ruled out."],
             ["See the limitations and the data section for what was read."],
         ]
-    return [_how_many(view), _which(view), _side_by_side(view)]
+    unread: list[Sentence] = [
+        [f"{row.get('message')}."]
+        for row in view.rows
+        if row.get("statistic") == "coverage" and row.get("verdict") == "inconclusive"
+    ]
+    return [*unread, _how_many(view), _which(view), _side_by_side(view)]
 
 
 def _how_many(view: View) -> Sentence:

@@ -15,7 +15,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tidegauge_core::column::{Kind, name_of, value_of};
 use tidegauge_core::compare::{self as comparison, CompareOptions, pair_of};
-use tidegauge_core::profile::Profile as CoreProfile;
+use tidegauge_core::profile::{Problem, Profile as CoreProfile};
 use tidegauge_core::states::categories::Categories;
 use tidegauge_core::statistics::{self, Context};
 use tidegauge_io::arrow::ArrowSource;
@@ -311,24 +311,52 @@ fn profile_paths(
         return Err(errors::InputError::new_err(first));
     }
     let mut inner = Caller::new(progress).scan(py, &source, &options, like)?;
-    inner.metadata.sources = source
-        .files()
-        .map(|f| json!({"path": f.display, "bytes": f.bytes}))
-        .collect();
+    inner.metadata.sources = files(&source, &inner.metadata.problems);
+    inner
+        .metadata
+        .sources
+        .extend(failures.iter().map(|(path, reason)| {
+            json!({"path": path, "bytes": null, "row_groups": null, "rows": null,
+            "rejected": [{"row_group": null, "rows": null, "reason": reason}]})
+        }));
     inner
         .metadata
         .problems
-        .extend(
-            failures
-                .into_iter()
-                .map(|(name, message)| tidegauge_core::profile::Problem {
-                    kind: "unit".into(),
-                    name,
-                    message,
-                    rows: None,
-                }),
-        );
+        .extend(failures.into_iter().map(|(name, message)| Problem {
+            kind: "unit".into(),
+            name,
+            message,
+            rows: None,
+        }));
     Ok(Profile { inner })
+}
+
+/// Files with rows and row groups as their footers say, and the row groups that were set aside.
+fn files(source: &ParquetSource, problems: &[Problem]) -> Vec<Value> {
+    let mut rows: Vec<(u64, u64, Vec<Value>)> = vec![Default::default(); source.files().count()];
+    let set_aside: BTreeMap<&str, &Problem> = problems
+        .iter()
+        .filter(|p| p.kind == "unit")
+        .map(|p| (p.name.as_str(), p))
+        .collect();
+    for unit in 0..source.units() {
+        let of = &mut rows[source.unit_file(unit)];
+        of.0 += 1;
+        of.1 += source.unit_rows(unit);
+        if let Some(p) = set_aside.get(source.unit_id(unit).as_str()) {
+            of.2.push(json!({"row_group": of.0 - 1, "rows": p.rows, "reason": p.message}));
+        }
+    }
+    let all = source.files().zip(rows);
+    all.map(|(f, (row_groups, rows, rejected))| {
+        let mut file =
+            json!({"path": f.display, "bytes": f.bytes, "row_groups": row_groups, "rows": rows});
+        if !rejected.is_empty() {
+            file["rejected"] = json!(rejected);
+        }
+        file
+    })
+    .collect()
 }
 
 /// Profiles a table in memory, or, with the option `once`, a stream that can be read once.
@@ -431,15 +459,12 @@ fn described(mut inner: CoreProfile, own: &BTreeMap<String, Value>) -> Profile {
     inner.metadata.sources = vec![json!({"stream": id, "rows": inner.rows()})];
     let errors = own.get("column_errors").and_then(Value::as_object);
     for (name, message) in errors.into_iter().flatten() {
-        inner
-            .metadata
-            .problems
-            .push(tidegauge_core::profile::Problem {
-                kind: "column".into(),
-                name: name.clone(),
-                message: message.as_str().unwrap_or_default().to_owned(),
-                rows: None,
-            });
+        inner.metadata.problems.push(Problem {
+            kind: "column".into(),
+            name: name.clone(),
+            message: message.as_str().unwrap_or_default().to_owned(),
+            rows: None,
+        });
     }
     Profile { inner }
 }

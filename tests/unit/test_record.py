@@ -1,0 +1,46 @@
+"""Rows as a record keeps them."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+import tidegauge as tg
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from tidegauge.errors import FormatError
+from tidegauge.record import canonical, digest, pack_rows, unpack_rows
+from tidegauge.results import ROW_FIELDS, plain_row
+
+VALUES = st.one_of(
+    st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(), st.just("NaN")
+)
+ROWS = st.lists(st.fixed_dictionaries(dict.fromkeys(ROW_FIELDS[:6], VALUES)), max_size=8)
+
+
+@settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@given(ROWS)
+def test_packing_loses_nothing(rows: list[dict[str, Any]]) -> None:
+    whole = [dict.fromkeys(ROW_FIELDS) | row for row in rows]
+    packed = json.loads(json.dumps(pack_rows(whole)))
+    # As text: True, 1 and 1.0 are equal to Python.
+    assert json.dumps(unpack_rows(packed)) == json.dumps(whole)
+
+
+def test_a_report_is_packed_and_unpacks() -> None:
+    rng = np.random.default_rng(3)
+    data = {f"x{i}": rng.normal(size=500) for i in range(20)}
+    report = tg.drift(data, data)
+    record = json.loads(report.render(".json"))
+    assert unpack_rows(record["result"]["rows"]) == [plain_row(row) for row in report.rows]
+    assert digest(record["result"]) == record["result_digest"]
+    as_list = canonical([plain_row(row) for row in report.rows])
+    assert len(canonical(record["result"]["rows"])) < len(as_list) / 4
+
+
+@pytest.mark.parametrize("column", [
+    {"values": [1]}, {"distinct": [1], "index": [0, 1]}, {"distinct": [1], "index": [0, -1]}, {"index": [0, 0]}, {}, 7,
+])  # fmt: skip
+def test_damaged_rows_are_refused(column: Any) -> None:
+    with pytest.raises(FormatError, match=r"rows: "):
+        unpack_rows({"count": 2, "columns": {"x": column}})
