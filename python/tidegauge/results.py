@@ -317,7 +317,7 @@ def _deciding(rows: Sequence[Row]) -> list[Row]:
 
 def _unread(row: Row) -> bool:
     """Whether a row says that units were set aside; a segment without a reference is not evaluated instead."""
-    return row["statistic"] == "coverage" and row["verdict"] == "inconclusive"
+    return bool(row["statistic"] == "coverage" and row["verdict"] == "inconclusive")
 
 
 def _finding(row: Row) -> str:
