@@ -31,7 +31,7 @@ _REMOTE = ("s3://", "s3a://", "gs://", "gcs://", "az://", "azure://", "abfs://",
 # Rows of text that are looked at for types; `schema=` is for what comes later.
 _INFERRED = 10_000
 # Rows of a batch of Polars; several are in flight at once.
-_BATCH = 1 << 16
+_BATCH = 1 << 14
 # Bytes of text that Polars parses at once.
 _CHUNK = "1000000"
 # Types with an Arrow capsule that hold their rows; anything else may be a stream that comes once.
