@@ -2,6 +2,7 @@
 
 python/tidegauge/stats.py       one function per statistic of the registry (tools/functions.py)
 docs/statistics.md              the registry of statistics
+docs/metrics.md                 the registry of metrics
 docs/cli.md                     the help of every command
 docs/configuration.schema.json  the JSON Schema of tidegauge.toml
 """
@@ -58,6 +59,34 @@ def statistics() -> str:
     )
 
 
+def metrics() -> str:
+    from tidegauge import _core
+
+    columns = {
+        "metric": lambda m: f"`{m['name']}`",
+        "definition": lambda m: f"`{m['definition']}`",
+        "what it is": lambda m: cell(m["summary"]),
+        "labels": lambda m: cell(m["tasks"]),
+        "range": lambda m: "{} to {}".format(*map(cell, m["range"])),
+        "unit": lambda m: cell(m["unit"]),
+        "interval": lambda m: cell(m["interval"]),
+        "source": lambda m: cell(m["reference"]),
+    }
+    rows = [" | ".join(columns), " | ".join("---" for _ in columns)]
+    rows += [" | ".join(text(m) for text in columns.values()) for m in json.loads(_core.metric_registry())]
+    return (
+        "# Metrics\n\n"
+        + NOTICE
+        + "\nEach definition has a version: a number can change only together with it; words in braces are "
+        + "parameters. Sums are exact and rounded once, so that no order or partition of rows changes a number. "
+        + "Rankings are exact where every score is kept, and certified by bounds where scores are counted in cells. "
+        + "Intervals take rows as independent draws, times a design effect; "
+        + "[calibration](calibration/metrics.md) says how often they cover.\n\n"
+        + "\n".join(f"| {row} |" for row in rows)
+        + "\n"
+    )
+
+
 def command(*arguments: str) -> str:
     """Standard output of the command line, 100 columns wide."""
     environment = os.environ | {"COLUMNS": "100", "NO_COLOR": "1", "TERM": "dumb"}
@@ -85,6 +114,7 @@ def configuration_schema() -> str:
 FILES: dict[str, Callable[[], str]] = {
     "python/tidegauge/stats.py": functions.source,
     "docs/statistics.md": statistics,
+    "docs/metrics.md": metrics,
     "docs/cli.md": cli,
     "docs/configuration.schema.json": configuration_schema,
 }

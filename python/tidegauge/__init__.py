@@ -28,7 +28,7 @@ _HOME = {
     "profile": "_profile",
     "run": "_run",
 }
-_MODULES = ("config", "errors", "stats")
+_MODULES = ("config", "errors", "metrics", "stats")
 
 __all__ = [
     "Profile",
@@ -41,13 +41,14 @@ __all__ = [
     "errors",
     "load",
     "merge",
+    "metrics",
     "profile",
     "run",
     "stats",
 ]
 
 if TYPE_CHECKING:
-    from tidegauge import config, errors, stats
+    from tidegauge import config, errors, metrics, stats
     from tidegauge._compare import compare
     from tidegauge._core import __version__
     from tidegauge._drift import drift

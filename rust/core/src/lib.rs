@@ -6,6 +6,7 @@ pub mod compare;
 pub mod decide;
 pub mod error;
 pub mod kernels;
+pub mod metrics;
 pub mod pair;
 pub mod profile;
 pub mod row;

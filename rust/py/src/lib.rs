@@ -2,6 +2,7 @@
 //! around all work.
 
 mod errors;
+mod metrics;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -689,6 +690,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(histograms, m)?)?;
     m.add_function(wrap_pyfunction!(statistic, m)?)?;
     m.add_function(wrap_pyfunction!(registry, m)?)?;
+    metrics::register(m)?;
     m.add_function(wrap_pyfunction!(plan_paths, m)?)?;
     m.add_function(wrap_pyfunction!(hash_bytes, m)?)?;
     Ok(())
