@@ -124,24 +124,23 @@ fn numeric_pair(
     let (cells, out_of_range) = if keys_a.is_exact() && keys_b.is_exact() {
         let round = |k: u64| {
             if single_precision {
-                key::of_f64(f64::from(key::to_f64(k) as f32))
+                // A finite value stays one.
+                let x = (key::to_f64(k) as f32).clamp(f32::MIN, f32::MAX);
+                key::of_f64(f64::from(x))
             } else {
                 k
             }
         };
         exact_cells(logical, grid, &keys_a.cells, &keys_b.cells, round)
     } else {
+        if single_precision && grid.is_some_and(|g| g.domain == Domain::F64) {
+            note = Some(
+                "current values are single precision, too coarse for the reference's grid: read the value with that in mind"
+                    .to_owned(),
+            );
+        }
         grid_cells(logical, reference, current, single_precision)?
     };
-    if let Some(g) = grid
-        && g.domain == Domain::F64
-        && single_precision
-    {
-        note = Some(
-            "current values are single precision, too coarse for the reference's grid: read the value with that in mind"
-                .to_owned(),
-        );
-    }
     let quantile = |q: f64| {
         let target = (q * a.finite as f64).ceil().max(1.0) as u64;
         let mut rows = 0;

@@ -40,6 +40,12 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
             p.max(q)
         })
         .fold(value, f64::max);
+    // New values are one cell; those that share a hash cell with known ones belong to it too.
+    let new = match pair {
+        Pair::Categorical(p) if p.new_rows.1 > p.new_rows.0 => p.new_rows.1.min(m),
+        _ => 0,
+    };
+    let high = high.max(share(u128::from(new) * u128::from(n), n, m));
     let mut outcome = Outcome::bounded(value, value, high, STATISTIC.range, (n, m));
     let at = (difference > 0).then(|| format!("largest at {label}"));
     outcome.message = join([at, table.pooled_note()]);

@@ -1,7 +1,7 @@
 //! Difference of means.
 
 use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, Steps};
-use crate::pair::Pair;
+use crate::pair::{Pair, Side};
 use crate::row::Exactness;
 use crate::special::student_two_sided;
 
@@ -33,8 +33,14 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
         return Err(NotApplicable("the means are not finite numbers".into()));
     }
     let mut outcome = Outcome::exact(value, (steps.n, steps.m));
-    // Each mean is rounded once; their difference may cancel.
-    let rounding = f64::EPSILON * (r.mean.abs() + c.mean.abs());
+    // A mean is that of offsets from the reference's centre, each rounded once, as the centre added
+    // to it is; their difference may cancel.
+    let spread = |side: &Side| {
+        let width = 2.0 * (0.5 * side.max - 0.5 * side.min);
+        libm::sqrt(side.variance).min(width).max(0.0)
+    };
+    let rounding =
+        f64::EPSILON * (r.mean.abs() + c.mean.abs() + value.abs() + spread(r) + spread(c));
     if rounding > 0.0 {
         outcome.exactness = Exactness::Certified;
         outcome.bound_low = value - rounding;

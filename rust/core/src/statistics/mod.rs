@@ -36,6 +36,7 @@ pub(crate) use interval::fold;
 
 use crate::pair::{NumericPair, Pair};
 use crate::row::Exactness;
+use crate::value::Logical;
 
 /// Every statistic, by name.
 const REGISTRY: &[&Statistic] = &[
@@ -370,6 +371,22 @@ impl<'a> Steps<'a> {
                 right: *at,
             })
         })
+    }
+
+    /// Bound on the error that a difference of two values has because values are floats: none for
+    /// floats themselves, one rounding each for integers beyond 2^53, times and decimals.
+    fn rounding(&self) -> f64 {
+        let ends = [self.pair.cells.first(), self.pair.cells.last()];
+        let largest = ends
+            .iter()
+            .flatten()
+            .fold(0.0, |m: f64, c| m.max(c.low.abs()).max(c.high.abs()));
+        match self.pair.logical {
+            Logical::Float => 0.0,
+            Logical::Decimal { .. } => 2.0 * f64::EPSILON * largest,
+            _ if largest < (1_u64 << 53) as f64 => 0.0,
+            _ => f64::EPSILON * largest,
+        }
     }
 
     /// Says how many infinite values a statistic of finite values left out.

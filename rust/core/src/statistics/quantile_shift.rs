@@ -116,6 +116,8 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
             current.standard_error(q),
         ));
     }
+    let rounding = steps.rounding();
+    (low, high) = ((low - rounding).max(0.0), high + rounding);
     let mut outcome = if low == high {
         Outcome::exact(high, (steps.n, steps.m))
     } else {

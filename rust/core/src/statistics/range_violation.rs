@@ -1,7 +1,8 @@
 //! Share of current values outside the range of the reference.
 
 use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, total};
-use crate::pair::Pair;
+use crate::pair::{Cell, Pair};
+use crate::value::Logical;
 
 /// Current values below the smallest or above the largest reference value, over the ordered current
 /// values (null and NaN left out), with Wilson's interval.
@@ -30,12 +31,35 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     let m = total(side(&p.current), "current sample", "ordered value")?;
     let (below, above) = p.out_of_range;
     let outside = below.saturating_add(above).min(m);
-    let mut outcome = Outcome::exact(outside as f64 / m as f64, (n, m));
+    // Current values between the end of the reference and the end of its last cell look inside.
+    let side = |passes: bool, end: Option<&Cell>| match end {
+        Some(cell) if passes && !cell.single => cell.current,
+        _ => 0,
+    };
+    // Beyond 2^53 different integers are one float.
+    let tied = |x: f64, end: f64| {
+        x == end && p.logical != Logical::Float && x.abs() >= (1_u64 << 53) as f64
+    };
+    let (least, largest) = (p.current.min, p.current.max);
+    let (low, high) = p.reference_range;
+    let held = |c: &&Cell| c.reference > 0;
+    let hidden =
+        side(least < low || tied(least, low), p.cells.iter().find(held)).saturating_add(side(
+            largest > high || tied(largest, high),
+            p.cells.iter().rfind(held),
+        ));
+    let most = outside.saturating_add(hidden).min(m);
+    let of_current = |x: u64| x as f64 / m as f64;
+    let value = of_current(outside);
+    let mut outcome = Outcome::bounded(value, value, of_current(most), STATISTIC.range, (n, m));
+    if most > outside {
+        outcome.bound_low = super::outward(value, -1.0);
+    }
     outcome.value_if_no_change = Some(2.0 / (n as f64 + 1.0));
     outcome.message = (outside > 0).then(|| format!("{below} values below, {above} above"));
     Ok(outcome.with_interval(
         Interval::Share {
-            successes: (outside, outside),
+            successes: (outside, most),
             rows: m,
             expected: None,
         },

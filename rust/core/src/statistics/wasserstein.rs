@@ -95,18 +95,19 @@ pub(super) fn distance(
             high.push(across(most.abs().max(least.abs())));
         }
     }
+    let rounding = steps.rounding();
     let value = sum(low) / scale;
     let mut outcome = Outcome::exact(value, (steps.n, steps.m));
-    if !exact {
+    if !exact || rounding > 0.0 {
         let range = STATISTIC.range;
         outcome = Outcome::bounded(
             value,
-            value,
-            (sum(high) / scale).max(value),
+            (value - rounding / scale).max(0.0),
+            (sum(high) / scale).max(value) + rounding / scale,
             range,
             (steps.n, steps.m),
         );
-        outcome.bound_low = super::outward(value, -1.0).max(0.0);
+        outcome.bound_low = super::outward(value - rounding / scale, -1.0).max(0.0);
         outcome.exactness = Exactness::Certified;
         if outcome.bound_high == value {
             outcome.bound_high = super::outward(value, 1.0);
