@@ -1,7 +1,9 @@
 """What a scan tells while it runs, and how it stops."""
 
 import contextlib
+import datetime as dt
 import itertools
+import json
 import os
 import pty
 import signal
@@ -11,6 +13,7 @@ import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -167,3 +170,37 @@ def test_profile_is_interrupted_in_process(long: Path) -> None:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, previous)
     assert tg.profile(long / "000.parquet").rows == 500_000
+
+
+@pytest.mark.parametrize("options", [
+    [], ["--columns", "x"], ["--exclude", "x", "--by", "city"], ["--by", "city", "--by", "city,x"],
+    ["--time", "ts", "--window", "1d"], ["--time", "ts", "--window", "1d", "--by", "city", "--model-version", "city"],
+])  # fmt: skip
+def test_a_plan_is_what_is_read(tmp_path: Path, options: list[str]) -> None:
+    """Few distinct values, so that no column needs another look."""
+    frame = pl.DataFrame({"x": [float(i % 50) for i in range(3000)], "city": ["a", "b", "c"] * 1000})
+    start = dt.datetime(2024, 1, 1)
+    path = tmp_path / "x.parquet"
+    frame.with_columns(ts=pl.Series([start + dt.timedelta(minutes=i) for i in range(3000)])).write_parquet(path)
+    given: dict[str, Any] = {
+        "columns": None,
+        "exclude": [],
+        "by": [],
+        "time": None,
+        "window": None,
+        "model_version": None,
+    }
+    for flag, value in zip(options[::2], options[1::2], strict=True):
+        name = flag.removeprefix("--").replace("-", "_")
+        cut = tuple(value.split(",")) if "," in value else value
+        given[name] = [*given[name], cut] if name == "by" else [value] if name in ("columns", "exclude") else value
+    chosen = make_options(**given)
+    reference = scan(path, chosen)
+    for like in (None, reference):
+        seen: list[tuple[int, int]] = []
+        scan(path, chosen, like=like, progress=lambda *n: seen.append(n))  # noqa: B023
+        command = [*PROFILE[:-1], "plan", str(path), *options, "--format", "json", *(["--like"] if like else [])]
+        planned = json.loads(subprocess.run(command, capture_output=True, check=True).stdout)
+        assert planned["bytes_to_read"] <= seen[-1][1]
+        if like is not None:
+            assert planned["bytes_to_read"] == seen[-1][1]

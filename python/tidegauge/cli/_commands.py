@@ -199,12 +199,14 @@ def inspect(path: str, form: str) -> int:
 
 @cli.command()
 @click.argument("data", nargs=-1, required=True)
+@click.option("--like", is_flag=True, help="Plan a scan against a reference, which reads once.")
 @_all_scan
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def plan(data: tuple[str, ...], form: str, **options: Any) -> int:
+def plan(data: tuple[str, ...], like: bool, form: str, **options: Any) -> int:
     """Tell what a scan would read.
 
-    For tables, or for both sides of a configuration; no row is read.
+    For tables, or for both sides of a configuration; no row is read. A reference is read at least twice,
+    for its keys and for its counts, and columns with heavy cells once more.
     """
     if len(data) == 1 and Path(data[0]).suffix.lower() in {".toml", ".yaml", ".yml"}:
         from tidegauge import _run, config
@@ -215,10 +217,11 @@ def plan(data: tuple[str, ...], form: str, **options: Any) -> int:
         found = {}
         for label, (path, chosen) in zip(("reference", "current"), sides, strict=True):
             where = _run.paths(settings, path)
-            found[label] = _plan([where] if isinstance(where, str) else where, chosen.semantic())
+            against = label == "current"
+            found[label] = _plan([where] if isinstance(where, str) else where, chosen.semantic(), against=against)
         _show_plan(found, form)
     else:
-        _show_plan({"data": _plan(list(data), _scan_options(**options).semantic())}, form)
+        _show_plan({"data": _plan(list(data), _scan_options(**options).semantic(), against=like)}, form)
     return 0
 
 
@@ -348,12 +351,29 @@ def _check_profile_path(output: str | None) -> None:
         raise click.UsageError(f"output {output!r}; accepted is a name that ends in .tgp")
 
 
-def _plan(paths: list[str], options: dict[str, Any]) -> dict[str, Any]:
+def _plan(paths: list[str], options: dict[str, Any], *, against: bool = False) -> dict[str, Any]:
+    """Add roles, passes and bytes to what the footers say."""
     from tidegauge import _core
 
     for name in ("where", "since", "until", "schema", "block"):
         options.pop(name, None)
     found: dict[str, Any] = json.loads(_core.plan_paths(paths, json.dumps(options)))
+    chosen, left_out, roles = options.get("columns"), options.get("exclude", ()), options.get("roles", {})
+    for column in found["columns"]:
+        wanted = (chosen is None or column["name"] in chosen) and column["name"] not in left_out
+        column["role"] = roles.get(column["name"])
+        column["scanned"] = wanted and column["logical"] is not None
+    # A segment's column is read once for each cut it is in, and by a reference to find the largest segments.
+    cuts = [[cut] if isinstance(cut, str) else cut for cut in options.get("by", ())]
+    keys = [name for cut in cuts for name in cut]
+    once = [options["model_version"]] if options.get("model_version") else []
+    if options.get("window"):
+        once += [name for name, role in roles.items() if role == "time"]
+    size = {column["name"]: column["bytes"] for column in found["columns"]}
+    scanned = sum(column["bytes"] for column in found["columns"] if column["scanned"])
+    found["passes"] = 1 if against else 2
+    read = found["passes"] * (scanned + sum(size.get(name, 0) for name in keys))
+    found["bytes_to_read"] = read + sum(size.get(name, 0) for name in once)
     return found
 
 
@@ -367,7 +387,9 @@ def _show_plan(found: dict[str, dict[str, Any]], form: str) -> None:
         size = sum(file["bytes"] for file in files)
         rows = f"{plan_['row_groups']} row groups, {plan_['rows']:,} rows, {size:,} bytes"
         lines.append(f"{label}: {len(files)} files, {rows}")
-        lines += _table(plan_["columns"], ("name", "logical", "physical", "bytes", "not_profiled"))
+        passes = "1 pass" if plan_["passes"] == 1 else f"at least {plan_['passes']} passes"
+        lines.append(f"  {passes}, {plan_['bytes_to_read']:,} bytes to read")
+        lines += _table(plan_["columns"], ("name", "logical", "physical", "role", "scanned", "bytes", "not_profiled"))
     _echo("\n".join(lines))
 
 
