@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 # Where each public name lives. Modules whose name a function shares are private, because importing
 # `tidegauge.profile` would put the module in the function's place.
 _HOME = {
+    "ImportanceResult": "importance",
     "Profile": "_profile",
     "Report": "results",
     "TestResult": "stats",
@@ -25,12 +26,14 @@ _HOME = {
     "drift": "_drift",
     "load": "_profile",
     "merge": "_profile",
+    "permutation_importance": "importance",
     "profile": "_profile",
     "run": "_run",
 }
 _MODULES = ("config", "errors", "metrics", "stats")
 
 __all__ = [
+    "ImportanceResult",
     "Profile",
     "Report",
     "TestResult",
@@ -42,6 +45,7 @@ __all__ = [
     "load",
     "merge",
     "metrics",
+    "permutation_importance",
     "profile",
     "run",
     "stats",
@@ -54,6 +58,7 @@ if TYPE_CHECKING:
     from tidegauge._drift import drift
     from tidegauge._profile import Profile, load, merge, profile
     from tidegauge._run import run
+    from tidegauge.importance import ImportanceResult, permutation_importance
     from tidegauge.results import Report
     from tidegauge.stats import TestResult
 

@@ -5,6 +5,7 @@ pub mod column;
 pub mod compare;
 pub mod decide;
 pub mod error;
+pub mod importance;
 pub mod kernels;
 pub mod metrics;
 pub mod pair;

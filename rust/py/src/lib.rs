@@ -2,6 +2,7 @@
 //! around all work.
 
 mod errors;
+mod importance;
 mod metrics;
 
 use std::collections::BTreeMap;
@@ -682,6 +683,7 @@ fn hash_bytes(py: Python<'_>, data: &[u8]) -> String {
 fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     errors::register(m)?;
+    importance::register(m)?;
     m.add_class::<Profile>()?;
     m.add_function(wrap_pyfunction!(profile_paths, m)?)?;
     m.add_function(wrap_pyfunction!(profile_batches, m)?)?;

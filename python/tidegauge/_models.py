@@ -1,0 +1,564 @@
+"""Models of other libraries as tree ensembles of the core, and tables as their columns.
+
+What a library holds in memory becomes plain arrays here; everything is checked again in the core,
+and the result is compared with the library's own predictions before it is used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tidegauge import _core
+from tidegauge.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+
+    Floats = npt.NDArray[np.float64]
+    Arrays = dict[str, Any]
+
+#: Rows on which a model as read is compared with its library.
+CHECKED = 4096
+
+
+class MismatchError(UsageError):
+    """A model as read does not predict what its library does."""
+
+
+class Table:
+    """Rows in the caller's own container, which is never written to."""
+
+    def __init__(self, data: Any) -> None:
+        import numpy as np
+
+        self.data = data
+        self.module = type(data).__module__.partition(".")[0]
+        if isinstance(data, dict):
+            self.data = {str(k): np.asarray(v) for k, v in data.items()}
+            self.names: list[Any] = list(self.data)
+            lengths = {len(v) for v in self.data.values()}
+            if len(lengths) > 1:
+                raise UsageError(f"columns of {' and '.join(map(str, sorted(lengths)))} rows")
+            self.rows = lengths.pop() if lengths else 0
+            return
+        if self.module == "pyarrow":
+            self.names, self.rows = list(data.column_names), int(data.num_rows)
+        elif self.module in ("pandas", "polars"):
+            if not hasattr(data, "columns") or (self.module == "polars" and not hasattr(data, "height")):
+                raise UsageError(f"X is a {type(data).__qualname__}; accepted are frames (collect lazy ones)")
+            self.names, self.rows = list(data.columns), len(data)
+        else:
+            self.data = np.asarray(data)
+            if self.data.ndim != 2:
+                raise UsageError(f"X has shape {self.data.shape}; accepted is (rows, features)")
+            self.rows = self.data.shape[0]
+            self.names = [f"column_{j}" for j in range(self.data.shape[1])]
+
+    @property
+    def named(self) -> bool:
+        """Whether the columns carry names of their own."""
+        return isinstance(self.data, dict) or self.module in ("pandas", "polars", "pyarrow")
+
+    def column(self, j: int) -> Any:
+        """Column `j` as the container holds it."""
+        if isinstance(self.data, dict):
+            return self.data[self.names[j]]
+        match self.module:
+            case "pandas":
+                return self.data.iloc[:, j]
+            case "polars":
+                return self.data.to_series(j)
+            case "pyarrow":
+                return self.data.column(j)
+        return self.data[:, j]
+
+    def take(self, rows: npt.NDArray[np.intp]) -> Table:
+        """The table of these rows."""
+        if isinstance(self.data, dict):
+            return Table({k: v[rows] for k, v in self.data.items()})
+        match self.module:
+            case "pandas":
+                return Table(self.data.iloc[rows])
+            case "pyarrow":
+                return Table(self.data.take(rows))
+        return Table(self.data[rows])
+
+    def floats(self, j: int, categories: list[Any] | None) -> Floats:
+        """Column `j` as contiguous float64; categories as their positions, missing values as NaN.
+
+        Raises
+        ------
+        UsageError
+            If the column holds no numbers, or integers that float64 does not hold.
+        """
+        import numpy as np
+
+        column, name = self.column(j), self.names[j]
+        if self.module == "pandas":
+            import pandas as pd
+
+            if isinstance(column.dtype, pd.CategoricalDtype):
+                if categories is not None:
+                    column = column.cat.set_categories(categories)
+                codes = column.cat.codes.to_numpy()
+                return np.where(codes < 0, np.nan, codes).astype(np.float64)
+            if column.dtype.kind not in "biuf":
+                raise UsageError(f"column {name!r} is {column.dtype}; the model takes numbers")
+            return np.ascontiguousarray(column.to_numpy(dtype=np.float64, na_value=np.nan))
+        if self.module == "polars":
+            if not (column.dtype.is_numeric() or str(column.dtype) == "Boolean"):
+                raise UsageError(f"column {name!r} is {column.dtype}; the model takes numbers")
+            import polars as pl
+
+            return np.ascontiguousarray(column.cast(pl.Float64).fill_null(float("nan")).to_numpy())
+        values = np.asarray(column.to_pandas() if self.module == "pyarrow" else column)
+        if values.dtype.kind not in "biuf":
+            raise UsageError(f"column {name!r} is {values.dtype}; the model takes numbers")
+        return np.ascontiguousarray(values, dtype=np.float64)
+
+
+def take(values: Any, rows: npt.NDArray[np.intp]) -> Any:
+    """These entries of a one-dimensional array or Series."""
+    if hasattr(values, "iloc"):
+        return values.iloc[rows]
+    if hasattr(values, "to_numpy"):
+        return values.to_numpy()[rows]
+    import numpy as np
+
+    return np.asarray(values)[rows]
+
+
+@dataclass(kw_only=True)
+class ReadModel:
+    """A tree ensemble of the core and how its library would predict."""
+
+    trees: _core.TreeModel
+    #: Predictions of a table and of its columns: shape (n,) or (n, n_classes).
+    predict: Callable[[Table, list[Floats]], Any] | None
+    source: str
+    #: Largest difference of predictions, relative to the largest prediction.
+    tolerance: float = 1e-12
+    #: Labels of the classes, in the order of the outputs; None for numbers from 0.
+    classes: Any = None
+    #: Whether the model's own feature names say which column is which.
+    named: bool = True
+    #: Levels of the categorical columns, in the order of the columns.
+    categories: list[list[Any]] = field(default_factory=list)
+    #: Turns a table into the columns of the trees where that is more than a choice of columns.
+    encode: Callable[[Table], list[Floats]] | None = None
+    #: For each feature of the trees, which column of the table it is; set by `columns`.
+    positions: list[int] = field(default_factory=list)
+
+    def columns(self, table: Table) -> list[Floats]:
+        """The columns that the trees split, in their order; sets `positions`.
+
+        Raises
+        ------
+        UsageError
+            If a feature of the model is no column of the table.
+        """
+        wanted = self.trees.features
+        positions = list(range(len(table.names)))
+        if self.encode is not None:
+            self.positions = positions
+            return self.encode(table)
+        if table.named and self.named:
+            have = {str(n).replace(" ", "_"): j for j, n in enumerate(table.names)}
+            missing = [n for n in wanted if n.replace(" ", "_") not in have]
+            if missing:
+                raise UsageError(f"X has no column {missing[0]!r}, which the model was trained on")
+            positions = [have[n.replace(" ", "_")] for n in wanted]
+        elif len(positions) != len(wanted):
+            raise UsageError(f"X has {len(positions)} columns, the model {len(wanted)} features")
+        self.positions = positions
+        levels = iter(self.categories)
+        return [table.floats(j, next(levels, None) if _is_categorical(table, j) else None) for j in positions]
+
+    def labels(self, y: Any, *, classes: bool) -> Floats:
+        """Labels as float64: class indices where `classes`.
+
+        Raises
+        ------
+        UsageError
+            If a label is no class of the model, or no finite number.
+        """
+        import numpy as np
+
+        values = np.asarray(y)
+        if values.ndim != 1:
+            raise UsageError(f"y has shape {values.shape}; accepted is one dimension")
+        if classes and self.classes is not None:
+            known = np.asarray(self.classes)
+            order = np.argsort(known)
+            at = np.minimum(np.searchsorted(known[order], values), len(known) - 1)
+            found = order[at]
+            if len(wrong := np.flatnonzero(known[found] != values)):
+                raise UsageError(f"label {values[wrong[0]]!r} in row {wrong[0]}; classes are {list(known)}")
+            return found.astype(np.float64)
+        if values.dtype.kind not in "biuf":
+            raise UsageError(f"y is {values.dtype}; accepted are numbers, or classes the model knows")
+        return np.ascontiguousarray(values, dtype=np.float64)
+
+    def check(self, table: Table, columns: list[Floats]) -> dict[str, Any]:
+        """Compare predictions with the library's on at most 4,096 rows.
+
+        Raises
+        ------
+        MismatchError
+            If one differs by more than the tolerance; it names the row.
+        """
+        import numpy as np
+
+        if self.predict is None:
+            return {"rows": 0, "reason": "the library of the model is not installed"}
+        rows = np.unique(np.linspace(0, max(table.rows - 1, 0), min(CHECKED, table.rows)).astype(np.intp))
+        part = [np.ascontiguousarray(c[rows]) for c in columns]
+        ours = np.frombuffer(self.trees.predict(part, link=True), dtype=np.float64)
+        theirs = np.asarray(self.predict(table.take(rows), part), dtype=np.float64)
+        ours = ours.reshape(theirs.shape)
+        scale = max(1.0, float(np.max(np.abs(theirs), initial=0.0)))
+        gap = np.abs(ours - theirs).reshape(len(rows), -1).max(axis=1, initial=0.0)
+        if len(wrong := np.flatnonzero(~(gap <= self.tolerance * scale))):
+            i = wrong[0]
+            raise MismatchError(
+                f"{self.source} as read predicts {ours[i]} for row {rows[i]}, its library {theirs[i]}; "
+                f"{len(wrong)} of {len(rows)} rows differ; use method='permutation'"
+            )
+        return {
+            "rows": len(rows),
+            "largest_difference": float(gap.max(initial=0.0)),
+            "tolerance": self.tolerance * scale,
+        }
+
+
+def _is_categorical(table: Table, j: int) -> bool:
+    return table.module == "pandas" and type(table.column(j).dtype).__name__ == "CategoricalDtype"
+
+
+def load(model: Any, *, allow_pickle: bool) -> Any:
+    """The model in a file; anything that is no path is returned as it is.
+
+    Raises
+    ------
+    UsageError
+        If the extension is none that is read, or unpickling was not allowed.
+    """
+    if not isinstance(model, (str, Path)):
+        return model
+    path = Path(model)
+    match path.suffix.lower():
+        case ".txt" | ".json" | ".ubj":
+            return ModelFile(path)
+        case ".joblib" | ".pkl" | ".pickle":
+            if not allow_pickle:
+                raise UsageError(
+                    f"{path.name} is a pickle, which runs what it says; pass allow_pickle=True to trust it"
+                )
+            if path.suffix.lower() == ".joblib":
+                import joblib  # type: ignore[import-untyped]
+
+                return joblib.load(path)
+            import pickle
+
+            with path.open("rb") as file:
+                return pickle.load(file)
+    raise UsageError(f"model file {path.name!r}; accepted are .txt .json .ubj .joblib .pkl")
+
+
+@dataclass(frozen=True)
+class ModelFile:
+    """A model file that the core reads itself."""
+
+    path: Path
+
+    def predict(self, X: Any) -> Any:
+        """Predictions of the library that wrote the file."""
+        return _library_of(self).predict(X)
+
+
+def _library_of(file: ModelFile) -> Any:
+    """The file as the Booster of its library."""
+    if file.path.suffix.lower() == ".txt":
+        import lightgbm
+
+        return lightgbm.Booster(model_file=str(file.path))
+    import xgboost
+
+    return xgboost.Booster(model_file=str(file.path))
+
+
+def read(model: Any) -> ReadModel:
+    """A model as a tree ensemble.
+
+    Raises
+    ------
+    UsageError
+        If the model is no tree ensemble that is read here; FormatError if a file is damaged.
+    """
+    if isinstance(model, ModelFile):
+        try:
+            library = _library_of(model)
+        except ImportError:
+            library = None
+        if model.path.suffix.lower() == ".txt":
+            return _lightgbm(model.path.read_text(), library, None)
+        return _xgboost(model.path.read_bytes(), library, None)
+    kinds = [f"{c.__module__.partition('.')[0]}.{c.__name__}" for c in type(model).__mro__]
+    for kind in kinds:
+        match kind:
+            case "lightgbm.Booster":
+                return _lightgbm(model.model_to_string(), model, None)
+            case "lightgbm.LGBMModel":
+                return _lightgbm(model.booster_.model_to_string(), model.booster_, getattr(model, "classes_", None))
+            case "xgboost.Booster":
+                return _xgboost(bytes(model.save_raw("ubj")), model, None)
+            case "xgboost.XGBModel":
+                booster = model.get_booster()
+                best = getattr(model, "best_iteration", None) if _stopped_early(booster) else None
+                booster = booster if best is None else booster[: best + 1]
+                classes = getattr(model, "classes_", None)
+                return _xgboost(bytes(booster.save_raw("ubj")), booster, classes, missing=model.missing)
+            case "sklearn.BaseHistGradientBoosting":
+                return _hist_gradient_boosting(model)
+            case "sklearn.BaseGradientBoosting":
+                return _gradient_boosting(model)
+            case "sklearn.BaseForest":
+                return _forest(model, model.estimators_, model)
+            case "sklearn.BaseDecisionTree":
+                return _forest(model, [model], model)
+    raise UsageError(
+        f"{type(model).__name__} is no model with an exact form here; those are LightGBM, XGBoost and "
+        "scikit-learn's trees, forests and gradient boosting"
+    )
+
+
+def _stopped_early(booster: Any) -> bool:
+    return booster.attr("best_iteration") is not None
+
+
+def _lightgbm(text: str, booster: Any, classes: Any) -> ReadModel:
+    trees = _core.TreeModel.from_lightgbm(text)
+
+    def predict(table: Table, columns: list[Floats]) -> Any:
+        import numpy as np
+
+        data = table.data if table.module == "pandas" else np.column_stack(columns)
+        return booster.predict(data, num_threads=1)
+
+    invented = all(name == f"Column_{j}" for j, name in enumerate(trees.features))
+    categories = getattr(booster, "pandas_categorical", None) or []
+    return ReadModel(
+        trees=trees,
+        predict=None if booster is None else predict,
+        source="LightGBM model",
+        classes=classes,
+        named=not invented,
+        categories=categories,
+    )
+
+
+def _xgboost(data: bytes, booster: Any, classes: Any, missing: float = float("nan")) -> ReadModel:
+    import math
+
+    if not math.isnan(missing):
+        raise UsageError(f"XGBoost with missing={missing}; encode missing values as NaN for the exact form")
+    trees = _core.TreeModel.from_xgboost(data)
+    names = None if booster is None else booster.feature_names
+
+    def predict(table: Table, columns: list[Floats]) -> Any:
+        import numpy as np
+        import xgboost
+
+        matrix = xgboost.DMatrix(
+            np.column_stack(columns), feature_names=names, feature_types=booster.feature_types, nthread=1
+        )
+        # `multi:softmax` predicts classes; margins are compared there.
+        if '"multi:softmax"' in booster.save_config():
+            margins = booster.predict(matrix, output_margin=True)
+            shifted = np.exp(margins - margins.max(axis=1, keepdims=True))
+            return shifted / shifted.sum(axis=1, keepdims=True)
+        return booster.predict(matrix)
+
+    return ReadModel(
+        trees=trees,
+        predict=None if booster is None else predict,
+        source="XGBoost model",
+        # Leaves are added up in single precision there.
+        tolerance=2e-5,
+        classes=classes,
+        named=names is not None,
+    )
+
+
+def _names(model: Any) -> tuple[list[str], bool]:
+    """Names of the features and whether the estimator has seen them."""
+    found = getattr(model, "feature_names_in_", None)
+    if found is not None:
+        return [str(n) for n in found], True
+    return [f"column_{j}" for j in range(model.n_features_in_)], False
+
+
+def _arrays(*, output: int, scale: float, left: Any, value: Any, **given: Any) -> Arrays:
+    """Node arrays in the types of the core."""
+    import numpy as np
+
+    n = len(left)
+    none = np.empty(0, dtype=np.int64)
+    kinds = {"threshold": np.float64, "nan_left": np.uint8}
+    arrays = {k: np.ascontiguousarray(v, dtype=kinds.get(k, np.int64)) for k, v in given.items()}
+    return {
+        "output": output,
+        "scale": scale,
+        "left": np.ascontiguousarray(left, dtype=np.int64),
+        "value": np.ascontiguousarray(value, dtype=np.float64),
+        "nan_left": np.zeros(n, dtype=np.uint8),
+        "category": none,
+        "left_sets": none,
+        "known_sets": none,
+    } | arrays
+
+
+def _tree(tree: Any, output: int, scale: float, value: Any) -> Arrays:
+    """Arrays of a fitted `Tree` of scikit-learn."""
+    nan_left = getattr(tree, "missing_go_to_left", None)
+    return _arrays(
+        output=output,
+        scale=scale,
+        feature=tree.feature,
+        threshold=tree.threshold,
+        left=tree.children_left,
+        right=tree.children_right,
+        value=value,
+        **({} if nan_left is None else {"nan_left": nan_left}),
+    )
+
+
+def _proba(model: Any) -> Callable[[Table, list[Floats]], Any]:
+    """Predictions of an estimator: of the second of two classes, of each of more, or numbers."""
+
+    def predict(table: Table, columns: list[Floats]) -> Any:
+        if not hasattr(model, "classes_"):
+            return model.predict(table.data)
+        found = model.predict_proba(table.data)
+        return found[:, 1] if found.shape[1] == 2 else found
+
+    return predict
+
+
+def _forest(model: Any, estimators: Sequence[Any], owner: Any) -> ReadModel:
+    import numpy as np
+
+    if getattr(model, "n_outputs_", 1) != 1:
+        raise UsageError(f"{type(model).__name__} with {model.n_outputs_} outputs has no exact form here")
+    names, named = _names(model)
+    classes = getattr(model, "classes_", None)
+    scale = 1.0 / len(estimators)
+    if classes is not None and len(classes) < 2:
+        raise UsageError("a classifier of one class")
+    # One output for two classes, the second; else one for each class.
+    wanted = [0] if classes is None else [1] if len(classes) == 2 else list(range(len(classes)))
+    trees = []
+    for estimator in estimators:
+        values = estimator.tree_.value[:, 0, :]
+        if classes is not None:
+            # Fractions since scikit-learn 1.3, counts before.
+            values = values / np.sum(values, axis=1, keepdims=True)
+        trees += [_tree(estimator.tree_, k, scale, values[:, c]) for k, c in enumerate(wanted)]
+    link = "identity" if classes is None else "probability"
+    return ReadModel(
+        trees=_core.TreeModel.from_arrays(names, [0.0] * len(wanted), link, True, trees),
+        predict=_proba(owner),
+        source=f"scikit-learn {type(model).__name__}",
+        classes=classes,
+        named=named,
+    )
+
+
+def _gradient_boosting(model: Any) -> ReadModel:
+    import numpy as np
+
+    names, named = _names(model)
+    classes = getattr(model, "classes_", None)
+    if type(model.init_).__name__ not in ("DummyClassifier", "DummyRegressor") and model.init != "zero":
+        raise UsageError(f"{type(model).__name__} that starts from {type(model.init_).__name__} has no exact form here")
+    outputs = model.estimators_.shape[1]
+    start = model._raw_predict_init(np.zeros((1, model.n_features_in_), dtype=np.float32))
+    trees = [
+        _tree(estimator.tree_, k, model.learning_rate, estimator.tree_.value[:, 0, 0])
+        for stage in model.estimators_
+        for k, estimator in enumerate(stage)
+    ]
+    link = "identity"
+    if classes is not None:
+        link = "softmax" if outputs > 1 else "logistic2" if model.loss == "exponential" else "logistic"
+    return ReadModel(
+        trees=_core.TreeModel.from_arrays(names, [float(b) for b in np.ravel(start)], link, True, trees),
+        predict=_proba(model),
+        source=f"scikit-learn {type(model).__name__}",
+        classes=classes,
+        named=named,
+    )
+
+
+def _hist_gradient_boosting(model: Any) -> ReadModel:
+    import numpy as np
+
+    names, named = _names(model)
+    classes = getattr(model, "classes_", None)
+    known, row_of = model._bin_mapper.make_known_categories_bitsets()
+    categorical = np.asarray(model._bin_mapper.is_categorical_, dtype=bool)
+    # The estimator's encoder puts categorical features first; the trees number features as it does.
+    order = np.arange(len(names))
+    preprocessed = getattr(model, "_preprocessor", None) is not None
+    if preprocessed:
+        given = np.asarray(model.is_categorical_, dtype=bool)
+        order = np.concatenate([np.flatnonzero(given), np.flatnonzero(~given)])
+    # The core has a row of known categories for each feature.
+    known_sets = np.zeros((len(names), 8), dtype=np.int64)
+    for j in np.flatnonzero(categorical):
+        known_sets[order[j]] = known[row_of[j]]
+    trees = []
+    for stage in model._predictors:
+        for k, predictor in enumerate(stage):
+            nodes = predictor.nodes
+            leaf = nodes["is_leaf"].astype(bool)
+            is_category = nodes["is_categorical"].astype(bool) & ~leaf
+            trees.append(
+                _arrays(
+                    output=k,
+                    scale=1.0,
+                    feature=order[np.where(leaf, 0, nodes["feature_idx"])],
+                    threshold=np.where(leaf, 0.0, nodes["num_threshold"]),
+                    left=np.where(leaf, -1, nodes["left"].astype(np.int64)),
+                    right=np.where(leaf, -1, nodes["right"].astype(np.int64)),
+                    value=np.where(leaf, nodes["value"], 0.0),
+                    nan_left=nodes["missing_go_to_left"],
+                    category=np.where(is_category, nodes["bitset_idx"].astype(np.int64), -1),
+                    left_sets=np.ravel(predictor.raw_left_cat_bitsets),
+                    known_sets=np.ravel(known_sets),
+                )
+            )
+    link = "identity"
+    if classes is not None:
+        link = "softmax" if model.n_trees_per_iteration_ > 1 else "logistic"
+    elif model.loss in ("poisson", "gamma"):
+        link = "exp"
+    base = [float(b) for b in np.ravel(model._baseline_prediction)]
+
+    def encode(table: Table) -> list[Floats]:
+        encoded = np.asarray(model._preprocess_X(table.data, reset=False), dtype=np.float64)
+        return [np.ascontiguousarray(encoded[:, j]) for j in np.argsort(order)]
+
+    return ReadModel(
+        trees=_core.TreeModel.from_arrays(names, base, link, False, trees),
+        predict=_proba(model),
+        source=f"scikit-learn {type(model).__name__}",
+        classes=classes,
+        named=named,
+        encode=encode if preprocessed else None,
+    )

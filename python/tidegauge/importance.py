@@ -1,0 +1,332 @@
+"""Permutation importance: exact for tree ensembles, by permutation for any other model.
+
+The importance of a feature is the mean loss when each row takes the feature from another row, less
+the loss with every value in place: positive where the model relies on the feature. With
+``method="exact"`` every pair of rows is counted, so the answer has no random part; the interval says
+how far another sample of rows would differ.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal
+
+from tidegauge import _core
+from tidegauge.errors import UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import numpy as np
+    import numpy.typing as npt
+    import pandas as pd
+    import polars as pl
+
+    from tidegauge._models import ReadModel
+
+    Floats = npt.NDArray[np.float64]
+
+Method = Literal["auto", "exact", "permutation"]
+Generator = Literal["keyed", "scikit-learn"]
+
+EXACT = "permutation_importance/all-pairs/v1"
+PERMUTATION = "permutation_importance/permutation/v1"
+
+#: scikit-learn's names of scorings that are means over rows, and their losses.
+LOSSES = {
+    "accuracy": "zero_one",
+    "neg_brier_score": "brier",
+    "neg_log_loss": "log_loss",
+    "neg_mean_absolute_error": "absolute",
+    "neg_mean_gamma_deviance": "gamma_deviance",
+    "neg_mean_pinball_loss": "pinball",
+    "neg_mean_poisson_deviance": "poisson_deviance",
+    "neg_mean_squared_error": "squared",
+    "r2": "squared",
+}
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class ImportanceResult:
+    """Importances of all features, in the order of the columns.
+
+    Attributes
+    ----------
+    features : list of str
+        Names of the features, or of the groups.
+    importances_mean : numpy.ndarray, shape (n_features,)
+        Loss with the feature taken from another row, less the loss as it is. Of ``method="exact"``
+        the mean over all pairs of different rows; 0 exactly where the model does not use the feature.
+    importances_std : numpy.ndarray, shape (n_features,)
+        Standard deviation over repeats; 0 of ``method="exact"``, which has none.
+    importances : numpy.ndarray, shape (n_features, n_repeats), or None
+        The repeats; None of ``method="exact"``.
+    standard_error : numpy.ndarray, shape (n_features,)
+        Of the U-statistic: what another sample of rows, as donors too, would change. NaN where the
+        scoring is no mean over rows.
+    interval : numpy.ndarray, shape (n_features, 2)
+        Two-sided normal interval of level ``1 - alpha``.
+    pvalue, qvalue : numpy.ndarray, shape (n_features,)
+        Against an importance of at most 0; Benjamini-Hochberg over the features. NaN for features
+        that the model does not use.
+    baseline : float
+        The mean loss as it is of ``method="exact"``, else the score.
+    scoring, definition, method : str
+        What was measured: the scoring, the versioned id of its definition, and ``exact`` or
+        ``permutation``.
+    n_rows : int
+        Rows that were used, as rows and as donors.
+    notes : list of str
+        Why a method was chosen, and what was left out.
+    provenance : dict
+        Seed and generator, digest of the sums, and the comparison with the library's predictions.
+    """
+
+    features: list[str]
+    importances_mean: Floats
+    importances_std: Floats
+    importances: Floats | None
+    standard_error: Floats
+    interval: Floats
+    pvalue: Floats
+    qvalue: Floats
+    baseline: float
+    scoring: str
+    definition: str
+    method: str
+    n_rows: int
+    alpha: float
+    notes: list[str] = field(default_factory=list)
+    provenance: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def expected_permutation(self) -> Floats:
+        """What the mean over all permutations of the rows is: a row may draw itself there."""
+        if self.method == "permutation":
+            return self.importances_mean
+        return self.importances_mean * (1.0 - 1.0 / self.n_rows)
+
+    def to_polars(self) -> pl.DataFrame:
+        """One row a feature, the most important first."""
+        import numpy as np
+        import polars as pl
+
+        order = np.argsort(-self.importances_mean, kind="stable")
+        return pl.DataFrame(
+            {
+                "feature": [self.features[i] for i in order],
+                "importance": self.importances_mean[order],
+                "standard_error": self.standard_error[order],
+                "ci_low": self.interval[order, 0],
+                "ci_high": self.interval[order, 1],
+                "pvalue": self.pvalue[order],
+                "qvalue": self.qvalue[order],
+                "scoring": [self.scoring] * len(order),
+                "definition": [self.definition] * len(order),
+            }
+        )
+
+    def to_pandas(self) -> pd.DataFrame:
+        """The same as a pandas frame; needs the extra ``pandas``."""
+        try:
+            import pandas as pd
+        except ImportError:
+            raise UsageError("to_pandas needs pandas; install tidegauge[pandas]") from None
+        return pd.DataFrame(self.to_polars().to_dict(as_series=False))
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """The rows of :meth:`to_polars` as an Arrow stream."""
+        return self.to_polars().__arrow_c_stream__(requested_schema)
+
+    def __repr__(self) -> str:
+        lines = [f"{self.method} permutation importance, {self.scoring}, {self.n_rows:,} rows"]
+        for row in self.to_polars().head(12).iter_rows(named=True):
+            lines.append(f"  {row['importance']: .6g}  [{row['ci_low']: .4g}, {row['ci_high']: .4g}]  {row['feature']}")
+        if len(self.features) > 12:
+            lines.append(f"  and {len(self.features) - 12} more features; .to_polars() has all")
+        return "\n".join(lines)
+
+
+def permutation_importance(
+    model: Any,
+    X: Any,
+    y: Any,
+    *,
+    method: Method = "auto",
+    scoring: str | Callable[..., float] | None = None,
+    n_repeats: int = 5,
+    random_state: Any = None,
+    generator: Generator = "keyed",
+    sample_weight: Any = None,
+    max_rows: int | None = None,
+    groups: Mapping[str, Sequence[str | int]] | None = None,
+    alpha: float = 0.05,
+    n_threads: int = 0,
+    allow_pickle: bool = False,
+) -> ImportanceResult:
+    """How much worse a model scores when a feature is taken from other rows.
+
+    Parameters
+    ----------
+    model : estimator, Booster, callable or path
+        scikit-learn, LightGBM or XGBoost estimators and Boosters; any object with ``predict``; a
+        function from `X` to predictions; a file ``.txt`` (LightGBM), ``.json`` or ``.ubj`` (XGBoost),
+        ``.joblib`` or ``.pkl`` (with `allow_pickle`).
+    X : pandas or Polars frame, Arrow table, numpy array, or dictionary of columns; shape (n, n_features)
+        What the model predicts from; it is not changed.
+    y : array-like, shape (n,)
+        Labels.
+    method : {"auto", "exact", "permutation"}
+        ``"exact"`` counts every pair of rows and takes tree ensembles; ``"permutation"`` takes anything;
+        ``"auto"`` is exact where that is possible, and ``notes`` says why where it is not.
+    scoring : str or callable, optional
+        A name of scikit-learn, a scorer ``(model, X, y) -> float``, or, for a function as model,
+        ``(y, predictions) -> float``. By default accuracy for classifiers, else R². Exact are
+        accuracy, neg_brier_score, neg_log_loss, neg_mean_absolute_error, neg_mean_gamma_deviance,
+        neg_mean_pinball_loss, neg_mean_poisson_deviance, neg_mean_squared_error and r2.
+    n_repeats : int
+        Permutations of each feature; not used by ``"exact"``.
+    random_state : int, numpy.random.RandomState or Generator, optional
+        Seed; a generator is copied, not advanced. 0 by default.
+    generator : {"keyed", "scikit-learn"}
+        Permutations keyed by seed, feature name and repeat, or those that scikit-learn would draw.
+    sample_weight : array-like, shape (n,), optional
+        Handed to the scorer.
+    max_rows : int, optional
+        Use this many rows, chosen by `random_state`; the same ones with and without permutation.
+    groups : mapping of name to features, optional
+        Features that are permuted together, by name or position; they replace single features.
+    alpha : float
+        One minus the level of the intervals.
+    n_threads : int
+        Threads of ``"exact"``, 0 for one a processor; the answer does not depend on it.
+    allow_pickle : bool
+        Whether a path may be unpickled, which runs what the file says.
+
+    Returns
+    -------
+    ImportanceResult
+
+    Raises
+    ------
+    UsageError
+        If an argument is out of range, a column is missing, `method` is ``"exact"`` and the model or
+        scoring has no exact form, or the model as read does not predict what its library does.
+
+    References
+    ----------
+    .. [1] Fisher, Rudin, Dominici (2019), "All models are wrong, but many are useful", JMLR 20:177
+
+    Examples
+    --------
+    >>> import tidegauge as tg
+    >>> rows = {"a": [1.0, 2.0, 3.0, 4.0], "b": [0.0, 1.0, 0.0, 1.0]}
+    >>> found = tg.permutation_importance(lambda x: 2 * x["a"], rows, [2.0, 4.0, 6.0, 8.0],
+    ...                                   scoring="neg_mean_squared_error")
+    >>> found.importances_mean[1]
+    0.0
+    """
+    from tidegauge import _models, _permutation
+
+    if method not in ("auto", "exact", "permutation"):
+        raise UsageError(f"method {method!r}; accepted are auto, exact, permutation")
+    if not 0.0 < alpha < 1.0:
+        raise UsageError(f"alpha {alpha!r}; accepted is between 0 and 1")
+    model = _models.load(model, allow_pickle=allow_pickle)
+    table = _models.Table(X)
+    if max_rows is not None:
+        if max_rows < 2:
+            raise UsageError(f"max_rows {max_rows!r}; at least 2 is accepted")
+        if max_rows < table.rows:
+            kept = _permutation.sample(table.rows, max_rows, _permutation.seed_of(random_state))
+            table = table.take(kept)
+            y = _models.take(y, kept)
+            sample_weight = None if sample_weight is None else _models.take(sample_weight, kept)
+
+    notes = []
+    if method != "permutation":
+        try:
+            if sample_weight is not None or groups is not None:
+                raise UsageError("sample_weight and groups have no exact form")
+            if callable(scoring):
+                raise UsageError("a function as scoring has no exact form")
+            return _exact(_models.read(model), table, y, scoring, alpha, n_threads)
+        except UsageError as error:
+            if method == "exact" or isinstance(error, _models.MismatchError):
+                raise
+            notes.append(f"by permutation: {error}")
+    return _permutation.run(
+        model,
+        table,
+        y,
+        scoring=scoring,
+        n_repeats=n_repeats,
+        random_state=random_state,
+        generator=generator,
+        sample_weight=sample_weight,
+        groups=groups,
+        alpha=alpha,
+        notes=notes,
+    )
+
+
+def _exact(read: ReadModel, table: Any, y: Any, scoring: str | None, alpha: float, n_threads: int) -> ImportanceResult:
+    import numpy as np
+
+    if scoring is None:
+        scoring = "accuracy" if read.trees.classifies else "r2"
+    if scoring not in LOSSES:
+        raise UsageError(f"scoring {scoring!r} is no mean over rows; exact are {', '.join(sorted(LOSSES))}")
+    columns = read.columns(table)
+    labels = read.labels(y, classes=LOSSES[scoring] in ("zero_one", "brier", "log_loss"))
+    if len(labels) != table.rows:
+        raise UsageError(f"y has {len(labels)} rows, X {table.rows}")
+    checked = read.check(table, columns)
+    donors = _core.Donors(read.trees, LOSSES[scoring], 0.5)
+    donors.update(columns, labels)
+    sums = _core.ImportanceSums(donors)
+    sums.update(columns, labels, n_threads)
+    found = json.loads(sums.finish(alpha))
+    # R² is one minus the squared error over the variance of the labels, which no permutation changes.
+    spread = float(np.mean((labels - labels.mean()) ** 2)) if scoring == "r2" else 1.0
+    if spread == 0.0:
+        raise UsageError("r2 of labels that are all equal; choose neg_mean_squared_error")
+    # In the order of the columns of X; null is NaN.
+    order = np.argsort(read.positions)
+    floats = {
+        key: np.array(found[key], dtype=np.float64)[order]
+        for key in ("importance", "standard_error", "low", "high", "pvalue")
+    }
+    means = floats["importance"] / spread
+    pvalue = floats["pvalue"]
+    return ImportanceResult(
+        features=[str(table.names[read.positions[i]]) for i in order],
+        importances_mean=means,
+        importances_std=np.zeros_like(means),
+        importances=None,
+        standard_error=floats["standard_error"] / spread,
+        interval=np.column_stack([floats["low"], floats["high"]]) / spread,
+        pvalue=pvalue,
+        qvalue=benjamini_hochberg(pvalue),
+        baseline=found["baseline"],
+        scoring=scoring,
+        definition=EXACT,
+        method="exact",
+        n_rows=found["rows"],
+        alpha=alpha,
+        provenance={"sums": found["digest"], "trees": read.trees.size, "check": checked, "source": read.source},
+    )
+
+
+def benjamini_hochberg(pvalue: Floats) -> Floats:
+    """Smallest false-discovery rate at which each hypothesis falls; NaN takes no part."""
+    import numpy as np
+
+    qvalue = np.full_like(pvalue, np.nan)
+    tested = np.flatnonzero(~np.isnan(pvalue))
+    if len(tested):
+        order = tested[np.argsort(pvalue[tested], kind="stable")]
+        scaled = pvalue[order] * len(order) / np.arange(1, len(order) + 1)
+        qvalue[order] = np.minimum(np.minimum.accumulate(scaled[::-1])[::-1], 1.0)
+    return qvalue

@@ -1,0 +1,1260 @@
+//! Exact permutation importance: the loss of every row with every other row's value, in one pass.
+//!
+//! Write `f_i(b)` for the prediction of row i with its value of feature j moved to cell b, and
+//! `D_i(b)` for the change of its loss. The importance over all pairs of different rows,
+//! `e_switch - e_orig`, is `sum_b n_b sum_i D_i(b) / (n (n-1))` where `n_b` counts the rows (donors)
+//! in cell b: a row's own cell changes nothing. `f_i` is a step function of b with a step only where a
+//! leaf becomes reachable by moving x_j alone, so a row costs a few steps a tree and not one
+//! prediction a donor.
+//!
+//! # How the steps are found
+//! Rows are taken 64 at a time. A word `W[j][b]` holds which of them have feature j in a cell below b;
+//! then the rows that meet all conditions of a leaf on feature j are two loads and an AND-NOT, the rows
+//! that reach a leaf the AND over its features, and the rows that would reach it by moving x_j alone
+//! the AND over the others without the first: about five word operations a leaf and feature for 64
+//! rows (the idea of bit-vector tree traversal, Lucchese et al. 2015, turned from leaves to rows).
+//!
+//! # Canonical sums
+//! Leaf values are integers of one scale, so margins are exact; losses are rounded to integers of
+//! another. All sums are integers: the state does not depend on the order or partition of the rows.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::cells::{Cells, Runs, intersect};
+use super::losses::{Loss, Objective, softplus_table, softplus_with};
+use super::trees::{Ensemble, Node};
+use super::u_statistic::{Estimate, Square};
+use crate::codec::Writer;
+use crate::importance::losses::Link;
+use crate::{Error, Result};
+
+/// Bits of a margin in fixed point.
+const MARGIN_BITS: i32 = 60;
+/// Bits of a loss in fixed point: with 2^34 rows, sums over pairs stay below 2^127.
+const LOSS_BITS: i32 = 58;
+/// Most rows a state may hold.
+const MAX_ROWS: u64 = 1 << 34;
+/// Rows of a block, the bits of a word.
+const BLOCK: usize = 64;
+/// Losses beyond this multiple of the observed range are refused, when the model's own bound is farther.
+const HEADROOM: f64 = 1024.0;
+
+/// Features by column and labels of the same rows.
+#[derive(Debug, Clone, Copy)]
+pub struct Rows<'a> {
+    columns: &'a [&'a [f64]],
+    labels: &'a [f64],
+}
+
+impl<'a> Rows<'a> {
+    /// Columns in the order of the model's features; labels as numbers or class indices.
+    ///
+    /// # Errors
+    /// When lengths differ.
+    pub fn new(model: &Ensemble, columns: &'a [&'a [f64]], labels: &'a [f64]) -> Result<Self> {
+        if columns.len() != model.features.len() {
+            return Err(Error::invalid(format!(
+                "{} columns; the model has {} features",
+                columns.len(),
+                model.features.len()
+            )));
+        }
+        if let Some(j) = columns.iter().position(|c| c.len() != labels.len()) {
+            return Err(Error::invalid(format!(
+                "column {:?} has {} rows, the labels {}",
+                model.features[j],
+                columns[j].len(),
+                labels.len()
+            )));
+        }
+        Ok(Self { columns, labels })
+    }
+
+    fn len(&self) -> usize {
+        self.labels.len()
+    }
+}
+
+/// What the first pass counts: donors per cell, and the ranges that fix the scale of the loss.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Donors {
+    rows: u64,
+    counts: Vec<Vec<u64>>,
+    labels: Option<(f64, f64)>,
+    margins: Option<(f64, f64)>,
+}
+
+impl Donors {
+    /// No rows yet.
+    pub fn new(cells: &[Cells]) -> Self {
+        Self {
+            rows: 0,
+            counts: cells.iter().map(|c| vec![0; c.count()]).collect(),
+            labels: None,
+            margins: None,
+        }
+    }
+
+    /// Counts rows.
+    ///
+    /// # Errors
+    /// When a label is not accepted by the objective.
+    pub fn update(&mut self, model: &Model, objective: &Objective, rows: &Rows<'_>) -> Result<()> {
+        objective.check_labels(rows.labels, model.outputs())?;
+        self.rows += rows.len() as u64;
+        for f in &model.used {
+            let j = f.feature;
+            for x in rows.columns[j] {
+                self.counts[j][model.cells[j].cell(*x) as usize] += 1;
+            }
+        }
+        for y in rows.labels {
+            widen(&mut self.labels, (*y, *y));
+        }
+        // The bound from the leaves is useless behind an exponential; the margins themselves are seen.
+        if objective.link == Link::Exp {
+            let mut block = Block::new(model);
+            for start in (0..rows.len()).step_by(BLOCK) {
+                block.predict(model, rows, start);
+                for m in &block.margins[..block.rows] {
+                    let m = *m as f64 * model.quantum;
+                    widen(&mut self.margins, (m, m));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Adds the rows of another part.
+    ///
+    /// # Errors
+    /// When the cells differ.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        let shape = |d: &Self| d.counts.iter().map(Vec::len).collect::<Vec<_>>();
+        if shape(self) != shape(other) {
+            return Err(Error::incompatible(
+                "donors counted on the cells of another model",
+            ));
+        }
+        self.rows += other.rows;
+        for (a, b) in self
+            .counts
+            .iter_mut()
+            .flatten()
+            .zip(other.counts.iter().flatten())
+        {
+            *a += b;
+        }
+        if let Some(range) = other.labels {
+            widen(&mut self.labels, range);
+        }
+        if let Some(range) = other.margins {
+            widen(&mut self.margins, range);
+        }
+        Ok(())
+    }
+
+    /// Rows counted.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    fn encode(&self, w: &mut Writer) {
+        w.varint(self.rows);
+        for counts in &self.counts {
+            w.varint(counts.len() as u64);
+            counts.iter().for_each(|n| w.varint(*n));
+        }
+        for range in [self.labels, self.margins] {
+            let (low, high) = range.unwrap_or((f64::NAN, f64::NAN));
+            w.f64(low);
+            w.f64(high);
+        }
+    }
+}
+
+fn widen(range: &mut Option<(f64, f64)>, (low, high): (f64, f64)) {
+    *range = Some(range.map_or((low, high), |r| (r.0.min(low), r.1.max(high))));
+}
+
+/// A model compiled for the pass over rows.
+#[derive(Debug)]
+pub struct Model {
+    ensemble: Ensemble,
+    cells: Vec<Cells>,
+    used: Vec<Used>,
+    /// Words of `W`, all features.
+    words: usize,
+    leaves: Vec<Leaf>,
+    conditions: Vec<Condition>,
+    runs: Vec<(u32, u32)>,
+    slots: Vec<Slot>,
+    slot_runs: Vec<(u32, u32)>,
+    base: Vec<i64>,
+    /// What one unit of a fixed-point margin is worth.
+    quantum: f64,
+    /// Margins lie in this range, whatever the row.
+    reach: (f64, f64),
+}
+
+/// A feature that some split uses.
+#[derive(Debug)]
+struct Used {
+    feature: usize,
+    /// Where its words begin in `W`.
+    offset: usize,
+    cells: usize,
+    /// Its conditions, over all trees, in `slots`.
+    slots: std::ops::Range<usize>,
+}
+
+#[derive(Debug)]
+struct Leaf {
+    tree: u32,
+    output: u32,
+    value: i64,
+    /// Its conditions in `conditions`.
+    end: u32,
+}
+
+/// A leaf's condition on one feature, in the order of leaves.
+#[derive(Debug)]
+struct Condition {
+    slot: u32,
+    /// Its runs, as indices into `W`, in `runs`.
+    end: u32,
+}
+
+/// The same conditions by feature.
+#[derive(Debug)]
+struct Slot {
+    tree: u32,
+    output: u32,
+    value: i64,
+    /// Its runs, as cells, in `slot_runs`.
+    end: u32,
+}
+
+impl Model {
+    /// Compiles an ensemble.
+    ///
+    /// # Errors
+    /// When the model is too large to be indexed.
+    pub fn new(ensemble: Ensemble) -> Result<Self> {
+        let cells = Cells::of(&ensemble)?;
+        let mut words = 0;
+        let mut used = Vec::new();
+        let mut local = vec![usize::MAX; cells.len()];
+        for (feature, c) in cells.iter().enumerate().filter(|(_, c)| c.is_used()) {
+            local[feature] = used.len();
+            used.push(Used {
+                feature,
+                offset: words,
+                cells: c.count(),
+                slots: 0..0,
+            });
+            words += c.count() + 1;
+        }
+
+        let (quantum, base) = fixed_point(&ensemble)?;
+        let reach = reach(&ensemble);
+        let mut paths = Vec::new();
+        for (t, tree) in ensemble.trees.iter().enumerate() {
+            leaves_of(&tree.nodes, &cells, &mut |value, conditions| {
+                paths.push((
+                    t as u32,
+                    tree.output,
+                    (value / quantum).round() as i64,
+                    conditions,
+                ));
+            });
+        }
+
+        // Slots in the order of features, and within one of trees and leaves.
+        let mut counts = vec![0usize; used.len()];
+        for (_, _, _, conditions) in &paths {
+            for (feature, _) in conditions {
+                counts[local[*feature as usize]] += 1;
+            }
+        }
+        let mut next = 0;
+        for (u, n) in used.iter_mut().zip(&counts) {
+            u.slots = next..next + n;
+            next += n;
+        }
+        let too_large = |_| Error::invalid("a model with more than 2^32 conditions on its leaves");
+        u32::try_from(next).map_err(too_large)?;
+        let mut place: Vec<usize> = used.iter().map(|u| u.slots.start).collect();
+        let mut by_slot: Vec<Option<(u32, u32, i64, Runs)>> = vec![None; next];
+        let (mut leaves, mut conditions, mut runs) = (Vec::new(), Vec::new(), Vec::new());
+        for (tree, output, value, path) in paths {
+            for (feature, set) in path {
+                let f = local[feature as usize];
+                let offset = used[f].offset as u32;
+                runs.extend(set.iter().map(|(low, high)| (offset + low, offset + high)));
+                conditions.push(Condition {
+                    slot: place[f] as u32,
+                    end: u32::try_from(runs.len()).map_err(too_large)?,
+                });
+                by_slot[place[f]] = Some((tree, output, value, set));
+                place[f] += 1;
+            }
+            leaves.push(Leaf {
+                tree,
+                output,
+                value,
+                end: conditions.len() as u32,
+            });
+        }
+        let (mut slots, mut slot_runs) = (Vec::with_capacity(next), Vec::new());
+        for (tree, output, value, set) in by_slot.into_iter().flatten() {
+            slot_runs.extend(set);
+            slots.push(Slot {
+                tree,
+                output,
+                value,
+                end: slot_runs.len() as u32,
+            });
+        }
+        Ok(Self {
+            ensemble,
+            cells,
+            used,
+            words,
+            leaves,
+            conditions,
+            runs,
+            slots,
+            slot_runs,
+            base,
+            quantum,
+            reach,
+        })
+    }
+
+    /// The model as it was read.
+    pub fn ensemble(&self) -> &Ensemble {
+        &self.ensemble
+    }
+
+    /// Cells of every feature.
+    pub fn cells(&self) -> &[Cells] {
+        &self.cells
+    }
+
+    /// Number of outputs.
+    pub fn outputs(&self) -> usize {
+        self.base.len()
+    }
+
+    /// Number of leaves.
+    pub fn leaves(&self) -> usize {
+        self.leaves.len()
+    }
+
+    /// Margins, row by row.
+    pub fn margins(&self, rows: &Rows<'_>) -> Vec<f64> {
+        let mut out = Vec::with_capacity(rows.len() * self.outputs());
+        let mut block = Block::new(self);
+        for start in (0..rows.len()).step_by(BLOCK) {
+            block.predict(self, rows, start);
+            for r in 0..block.rows {
+                out.extend(
+                    (0..self.outputs()).map(|k| block.margins[k * BLOCK + r] as f64 * self.quantum),
+                );
+            }
+        }
+        out
+    }
+
+    /// The hash that ties states to the model.
+    fn encode(&self, w: &mut Writer) {
+        w.u8(u8::from(self.ensemble.single_precision));
+        w.bytes(format!("{:?}", self.ensemble.link).as_bytes());
+        w.f64(self.quantum);
+        for name in &self.ensemble.features {
+            w.bytes(name.as_bytes());
+        }
+        for b in &self.base {
+            w.u64(*b as u64);
+        }
+        for c in &self.cells {
+            w.varint(c.cuts().len() as u64);
+            c.cuts().iter().for_each(|x| w.f64(*x));
+        }
+        for s in &self.slots {
+            w.u64(u64::from(s.tree) << 32 | u64::from(s.output));
+            w.u64(s.value as u64);
+            w.varint(u64::from(s.end));
+        }
+        for (low, high) in &self.slot_runs {
+            w.varint(u64::from(*low));
+            w.varint(u64::from(*high));
+        }
+    }
+}
+
+/// Calls `visit` with the value of each leaf and its conditions, one a feature, by depth first.
+fn leaves_of(nodes: &[Node], cells: &[Cells], visit: &mut impl FnMut(f64, Vec<(u32, Runs)>)) {
+    let mut stack = vec![(0u32, Vec::<(u32, Runs)>::new())];
+    while let Some((at, path)) = stack.pop() {
+        match &nodes[at as usize] {
+            Node::Leaf(value) => visit(*value, path),
+            node @ Node::Split {
+                feature,
+                left,
+                right,
+                ..
+            } => {
+                let c = &cells[*feature as usize];
+                let goes_left = c.left(node);
+                let goes_right = c.others(&goes_left);
+                for (child, set) in [(*right, goes_right), (*left, goes_left)] {
+                    let mut path = path.clone();
+                    match path.iter_mut().find(|(f, _)| f == feature) {
+                        Some((_, s)) => *s = intersect(s, &set),
+                        None => path.push((*feature, set)),
+                    }
+                    // A branch that no value can take is not part of the model.
+                    if path.iter().all(|(_, s)| !s.is_empty()) {
+                        stack.push((child, path));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The least and largest margin that leaves allow.
+fn reach(model: &Ensemble) -> (f64, f64) {
+    let (mut low, mut high) = (model.base.clone(), model.base.clone());
+    for tree in &model.trees {
+        let values = tree.nodes.iter().filter_map(|n| match n {
+            Node::Leaf(v) => Some(*v),
+            Node::Split { .. } => None,
+        });
+        let (a, b) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), v| {
+            (a.min(v), b.max(v))
+        });
+        low[tree.output as usize] += a;
+        high[tree.output as usize] += b;
+    }
+    let fold = |v: &[f64], start: f64, f: fn(f64, f64) -> f64| v.iter().copied().fold(start, f);
+    (
+        fold(&low, f64::INFINITY, f64::min),
+        fold(&high, f64::NEG_INFINITY, f64::max),
+    )
+}
+
+/// The unit of margins, a power of two, and the constants in it.
+fn fixed_point(model: &Ensemble) -> Result<(f64, Vec<i64>)> {
+    let mut size: Vec<f64> = model.base.iter().map(|b| b.abs()).collect();
+    for tree in &model.trees {
+        let largest = tree.nodes.iter().fold(0.0f64, |a, n| match n {
+            Node::Leaf(v) => a.max(v.abs()),
+            Node::Split { .. } => a,
+        });
+        size[tree.output as usize] += largest;
+    }
+    let size = size.into_iter().fold(0.0, f64::max);
+    if !size.is_finite() {
+        return Err(Error::invalid(
+            "leaf values whose sum leaves the range of f64",
+        ));
+    }
+    let quantum = libm::ldexp(1.0, exponent_above(size) - MARGIN_BITS);
+    let base = model
+        .base
+        .iter()
+        .map(|b| (b / quantum).round() as i64)
+        .collect();
+    Ok((quantum, base))
+}
+
+/// The least e with `x < 2^e`, at least -900 so that units stay normal numbers.
+fn exponent_above(x: f64) -> i32 {
+    libm::frexp(x).1.max(-900)
+}
+
+/// Everything that is frozen before the second pass: model, objective, donors and scale.
+#[derive(Debug)]
+pub struct Plan {
+    model: Arc<Model>,
+    objective: Objective,
+    donors: Arc<Donors>,
+    /// Donors in cells from b on, by used feature.
+    above: Vec<Vec<i64>>,
+    /// Whether no donor of a used feature is NaN, whose cell then takes no part.
+    whole: Vec<bool>,
+    /// Losses are multiples of this.
+    quantum: f64,
+    digest: [u8; 32],
+}
+
+impl Plan {
+    /// Freezes donors and the scale of the loss.
+    ///
+    /// # Errors
+    /// When there are fewer than 2 or more than 2^34 donors, or no finite bound of the loss.
+    pub fn new(model: Arc<Model>, objective: Objective, donors: Arc<Donors>) -> Result<Self> {
+        if !(2..=MAX_ROWS).contains(&donors.rows) {
+            return Err(Error::invalid(format!(
+                "{} rows; exact importance takes 2 to 2^34",
+                donors.rows
+            )));
+        }
+        let labels = donors.labels.unwrap_or((0.0, 0.0));
+        let outputs = model.outputs();
+        let mut bound = objective.bound(labels, model.reach, outputs);
+        if let Some(seen) = donors.margins {
+            bound = bound.min(HEADROOM * objective.bound(labels, seen, outputs));
+        }
+        if !bound.is_finite() {
+            return Err(Error::invalid(format!(
+                "labels in [{}, {}] and margins in [{}, {}] let {:?} grow beyond f64",
+                labels.0, labels.1, model.reach.0, model.reach.1, objective.loss
+            )));
+        }
+        let quantum = libm::ldexp(1.0, exponent_above(bound) - LOSS_BITS);
+        let above = model
+            .used
+            .iter()
+            .map(|u| {
+                let mut rest = donors.rows as i64;
+                let step = |n: &u64| {
+                    let v = rest;
+                    rest -= *n as i64;
+                    v
+                };
+                donors.counts[u.feature].iter().map(step).collect()
+            })
+            .collect();
+        let whole = model
+            .used
+            .iter()
+            .map(|u| donors.counts[u.feature].last() == Some(&0))
+            .collect();
+        let mut w = Writer::new();
+        model.encode(&mut w);
+        w.bytes(format!("{objective:?}").as_bytes());
+        w.f64(quantum);
+        donors.encode(&mut w);
+        Ok(Self {
+            model,
+            objective,
+            donors,
+            above,
+            whole,
+            quantum,
+            digest: *blake3::hash(&w.into_bytes()).as_bytes(),
+        })
+    }
+
+    /// Adds rows to `sums`, on `threads` threads.
+    ///
+    /// # Errors
+    /// When a loss is not defined or beyond the bound of the plan.
+    pub fn update(&self, sums: &mut Sums, rows: &Rows<'_>, threads: usize) -> Result<()> {
+        sums.check(self)?;
+        self.objective
+            .check_labels(rows.labels, self.model.outputs())?;
+        // The two losses that most models are trained on get loops of their own.
+        match (self.objective.loss, self.objective.link) {
+            (Loss::LogLoss, Link::Logistic(s)) => {
+                let table = softplus_table();
+                self.run(sums, rows, threads, &move |y: f64, m: &mut [f64]| {
+                    softplus_with(table, if y > 0.5 { -s * m[0] } else { s * m[0] })
+                })
+            }
+            (Loss::Squared, Link::Identity) => {
+                self.run(sums, rows, threads, &|y: f64, m: &mut [f64]| {
+                    (y - m[0]) * (y - m[0])
+                })
+            }
+            _ if self.model.outputs() == 1 => {
+                self.run(sums, rows, threads, &|y: f64, m: &mut [f64]| {
+                    self.objective.of_one(y, m[0])
+                })
+            }
+            _ => self.run(sums, rows, threads, &|y: f64, m: &mut [f64]| {
+                self.objective.of_many(y, m)
+            }),
+        }
+    }
+
+    fn run<F>(&self, sums: &mut Sums, rows: &Rows<'_>, threads: usize, loss: &F) -> Result<()>
+    where
+        F: Fn(f64, &mut [f64]) -> f64 + Sync,
+    {
+        let blocks = rows.len().div_ceil(BLOCK);
+        let next = AtomicUsize::new(0);
+        let work = || {
+            let mut part = Sums::new(self);
+            let mut block = Block::new(&self.model);
+            loop {
+                let i = next.fetch_add(1, Ordering::Relaxed);
+                if i >= blocks {
+                    return Ok(part);
+                }
+                block.score(self, rows, i * BLOCK, loss, &mut part)?;
+            }
+        };
+        let parts: Vec<Result<Sums>> = std::thread::scope(|scope| {
+            let others: Vec<_> = (1..threads.clamp(1, blocks.max(1)))
+                .map(|_| scope.spawn(work))
+                .collect();
+            let mut parts = vec![work()];
+            parts.extend(others.into_iter().map(|t| {
+                t.join()
+                    .unwrap_or_else(|_| Err(Error::invalid("a worker stopped; please report this")))
+            }));
+            parts
+        });
+        for part in parts {
+            sums.merge(&part?)?;
+        }
+        Ok(())
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Rounds a loss to the scale of the plan.
+    #[inline]
+    fn fix(&self, inverse: f64, loss: f64) -> Result<i64> {
+        let units = loss * inverse;
+        // One comparison that NaN fails too.
+        if units <= (1u64 << LOSS_BITS) as f64 {
+            Ok((units + 0.5) as i64)
+        } else {
+            Err(self.refuse(loss))
+        }
+    }
+
+    #[cold]
+    fn refuse(&self, loss: f64) -> Error {
+        if loss.is_nan() {
+            Error::invalid(format!(
+                "{:?} is not defined for a prediction with a permuted value",
+                self.objective.loss
+            ))
+        } else {
+            Error::invalid(format!(
+                "a permuted value makes {:?} {loss}, over {HEADROOM} times what labels and predictions span",
+                self.objective.loss
+            ))
+        }
+    }
+
+    /// Importances and their standard errors, by feature of the model.
+    ///
+    /// # Errors
+    /// When the rows that were scored are not the donors.
+    pub fn finish(&self, sums: &Sums) -> Result<Vec<Estimate>> {
+        sums.check(self)?;
+        if sums.rows != self.donors.rows {
+            return Err(Error::incompatible(format!(
+                "{} rows were scored, {} are donors",
+                sums.rows, self.donors.rows
+            )));
+        }
+        let mut out = vec![Estimate::UNUSED; self.model.ensemble.features.len()];
+        for (u, f) in self.model.used.iter().zip(&sums.features) {
+            if f.counts != self.donors.counts[u.feature] {
+                return Err(Error::incompatible(format!(
+                    "the rows that were scored differ from the donors in {:?}",
+                    self.model.ensemble.features[u.feature]
+                )));
+            }
+            let mut step = 0i128;
+            let columns: Vec<i128> = f
+                .steps
+                .iter()
+                .map(|s| {
+                    step += s;
+                    step
+                })
+                .collect();
+            out[u.feature] = Estimate::new(
+                sums.rows,
+                &f.counts,
+                &columns,
+                &f.rows,
+                &f.square,
+                self.quantum,
+            );
+        }
+        Ok(out)
+    }
+
+    /// The mean loss with every value in place.
+    pub fn baseline(&self, sums: &Sums) -> f64 {
+        sums.loss as f64 * self.quantum / sums.rows as f64
+    }
+}
+
+/// What the second pass adds up: integers only.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sums {
+    plan: [u8; 32],
+    rows: u64,
+    loss: i128,
+    features: Vec<FeatureSums>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+struct FeatureSums {
+    /// Rows by own cell.
+    counts: Vec<u64>,
+    /// Sum over rows of the change of loss in cell b, as difference from cell b - 1.
+    steps: Vec<i128>,
+    /// Sum over rows in cell b of their change of loss, summed over donors.
+    rows: Vec<i128>,
+    /// Sum over rows of the square of their mean change of loss.
+    square: Square,
+}
+
+impl Sums {
+    /// No rows yet.
+    pub fn new(plan: &Plan) -> Self {
+        let features = plan
+            .model
+            .used
+            .iter()
+            .map(|u| FeatureSums {
+                counts: vec![0; u.cells],
+                steps: vec![0; u.cells],
+                rows: vec![0; u.cells],
+                square: Square::default(),
+            })
+            .collect();
+        Self {
+            plan: plan.digest,
+            rows: 0,
+            loss: 0,
+            features,
+        }
+    }
+
+    fn check(&self, plan: &Plan) -> Result<()> {
+        if self.plan == plan.digest {
+            Ok(())
+        } else {
+            Err(Error::incompatible("sums of another model, loss or donors"))
+        }
+    }
+
+    /// Adds the rows of another part.
+    ///
+    /// # Errors
+    /// When its plan is another one.
+    pub fn merge(&mut self, other: &Self) -> Result<()> {
+        if self.plan != other.plan {
+            return Err(Error::incompatible("sums of another model, loss or donors"));
+        }
+        self.rows += other.rows;
+        self.loss += other.loss;
+        for (a, b) in self.features.iter_mut().zip(&other.features) {
+            a.counts
+                .iter_mut()
+                .zip(&b.counts)
+                .for_each(|(a, b)| *a += b);
+            a.steps.iter_mut().zip(&b.steps).for_each(|(a, b)| *a += b);
+            a.rows.iter_mut().zip(&b.rows).for_each(|(a, b)| *a += b);
+            a.square.merge(&b.square);
+        }
+        Ok(())
+    }
+
+    /// Rows added.
+    pub fn rows(&self) -> u64 {
+        self.rows
+    }
+
+    /// Hash of the content: equal rows in any order and partition, equal digest.
+    pub fn digest(&self) -> String {
+        let mut hash = blake3::Hasher::new();
+        hash.update(&self.plan);
+        hash.update(&self.rows.to_le_bytes());
+        hash.update(&self.loss.to_le_bytes());
+        for f in &self.features {
+            f.counts.iter().for_each(|n| {
+                hash.update(&n.to_le_bytes());
+            });
+            for v in f.steps.iter().chain(&f.rows) {
+                hash.update(&v.to_le_bytes());
+            }
+            hash.update(&f.square.to_le_bytes());
+        }
+        format!("b3:{}", hash.finalize().to_hex())
+    }
+}
+
+/// Buffers for 64 rows.
+struct Block {
+    rows: usize,
+    /// Rows of the block, as bits.
+    all: u64,
+    cells: Vec<[u32; BLOCK]>,
+    /// `W`: which rows have a used feature in a cell below b.
+    below: Vec<u64>,
+    /// Rows that reach the leaf of a slot by moving its feature alone.
+    moved: Vec<u64>,
+    prefix: Vec<u64>,
+    /// What each tree gives each row.
+    own: Vec<[i64; BLOCK]>,
+    /// Margins, by output and row.
+    margins: Vec<i64>,
+    /// Changes of the margin at the start of a cell, by cell, output and row.
+    steps: Vec<[i64; BLOCK]>,
+    /// Rows with a change at the start of a cell.
+    touched: Vec<u64>,
+}
+
+impl Block {
+    fn new(model: &Model) -> Self {
+        let widest = model.used.iter().map(|u| u.cells).max().unwrap_or(0);
+        Self {
+            rows: 0,
+            all: 0,
+            cells: vec![[0; BLOCK]; model.used.len()],
+            below: vec![0; model.words],
+            moved: vec![0; model.slots.len()],
+            prefix: Vec::new(),
+            own: vec![[0; BLOCK]; model.ensemble.trees.len()],
+            margins: vec![0; model.outputs() * BLOCK],
+            steps: vec![[0; BLOCK]; (widest + 1) * model.outputs()],
+            touched: vec![0; widest + 1],
+        }
+    }
+
+    /// Cells, reachable leaves and margins of the rows from `start` on.
+    fn predict(&mut self, model: &Model, rows: &Rows<'_>, start: usize) {
+        self.rows = BLOCK.min(rows.len() - start);
+        self.all = u64::MAX >> (BLOCK - self.rows);
+        self.below.fill(0);
+        for (u, cells) in model.used.iter().zip(&mut self.cells) {
+            let column = &rows.columns[u.feature][start..start + self.rows];
+            let words = &mut self.below[u.offset..=u.offset + u.cells];
+            for (r, (x, cell)) in column.iter().zip(cells).enumerate() {
+                *cell = model.cells[u.feature].cell(*x);
+                words[*cell as usize + 1] |= 1 << r;
+            }
+            let mut any = 0;
+            for w in words {
+                any |= *w;
+                *w = any;
+            }
+        }
+        for (k, base) in model.base.iter().enumerate() {
+            self.margins[k * BLOCK..(k + 1) * BLOCK].fill(*base);
+        }
+        let (mut condition, mut run) = (0, 0);
+        for leaf in &model.leaves {
+            let conditions = &model.conditions[condition..leaf.end as usize];
+            condition = leaf.end as usize;
+            self.prefix.clear();
+            let mut reached = self.all;
+            for c in conditions {
+                self.prefix.push(reached);
+                let mut holds = 0;
+                for (low, high) in &model.runs[run..c.end as usize] {
+                    holds |= self.below[*high as usize] & !self.below[*low as usize];
+                }
+                run = c.end as usize;
+                // Kept for the way back, where the word of the slot replaces it.
+                self.moved[c.slot as usize] = holds;
+                reached &= holds;
+            }
+            let mut suffix = u64::MAX;
+            for (c, prefix) in conditions.iter().zip(&self.prefix).rev() {
+                let slot = &mut self.moved[c.slot as usize];
+                let holds = *slot;
+                *slot = prefix & suffix & !holds;
+                suffix &= holds;
+            }
+            let own = &mut self.own[leaf.tree as usize];
+            let margins = &mut self.margins[leaf.output as usize * BLOCK..];
+            let mut bits = reached;
+            while bits != 0 {
+                let r = bits.trailing_zeros() as usize;
+                bits &= bits - 1;
+                own[r] = leaf.value;
+                margins[r] += leaf.value;
+            }
+        }
+    }
+
+    /// Adds the rows from `start` on to the sums.
+    fn score<F>(
+        &mut self,
+        plan: &Plan,
+        rows: &Rows<'_>,
+        start: usize,
+        loss: &F,
+        sums: &mut Sums,
+    ) -> Result<()>
+    where
+        F: Fn(f64, &mut [f64]) -> f64,
+    {
+        let model = &plan.model;
+        self.predict(model, rows, start);
+        let labels = &rows.labels[start..start + self.rows];
+        let outputs = model.outputs();
+        let inverse = 1.0 / plan.quantum;
+        let mut scratch = vec![0.0; outputs];
+        let mut orig = [0i64; BLOCK];
+        for (r, y) in labels.iter().enumerate() {
+            for (k, m) in scratch.iter_mut().enumerate() {
+                *m = self.margins[k * BLOCK + r] as f64 * model.quantum;
+            }
+            orig[r] = plan.fix(inverse, loss(*y, &mut scratch))?;
+            sums.loss += i128::from(orig[r]);
+        }
+        sums.rows += self.rows as u64;
+
+        let mut margins = self.margins.clone();
+        for (f, u) in model.used.iter().enumerate() {
+            self.collect(model, u, plan.whole[f]);
+            let total = &mut sums.features[f];
+            margins.copy_from_slice(&self.margins);
+            let mut last = orig;
+            let mut change = [0i128; BLOCK];
+            for b in 0..u.cells {
+                let mut bits = std::mem::take(&mut self.touched[b]);
+                let donors = i128::from(plan.above[f][b]);
+                let mut step = 0i128;
+                while bits != 0 {
+                    let r = bits.trailing_zeros() as usize;
+                    bits &= bits - 1;
+                    for (k, m) in scratch.iter_mut().enumerate() {
+                        let now = &mut margins[k * BLOCK + r];
+                        *now += std::mem::take(&mut self.steps[b * outputs + k][r]);
+                        *m = *now as f64 * model.quantum;
+                    }
+                    let new = plan.fix(inverse, loss(labels[r], &mut scratch))?;
+                    let d = i128::from(new - last[r]);
+                    last[r] = new;
+                    step += d;
+                    change[r] += donors * d;
+                }
+                total.steps[b] += step;
+            }
+            for (r, c) in self.cells[f][..self.rows].iter().enumerate() {
+                total.counts[*c as usize] += 1;
+                total.rows[*c as usize] += change[r];
+                total.square.add(change[r], plan.donors.rows - 1);
+            }
+        }
+        Ok(())
+    }
+
+    /// Writes the steps of the margin along one feature.
+    fn collect(&mut self, model: &Model, u: &Used, whole: bool) {
+        let outputs = model.outputs();
+        let nan = u.cells as u32 - 1;
+        let mut run = match u.slots.start {
+            0 => 0,
+            s => model.slots[s - 1].end as usize,
+        };
+        for (slot, moved) in model.slots[u.slots.clone()]
+            .iter()
+            .zip(&self.moved[u.slots.clone()])
+        {
+            let runs = &model.slot_runs[run..slot.end as usize];
+            run = slot.end as usize;
+            if *moved == 0 {
+                continue;
+            }
+            let own = &self.own[slot.tree as usize];
+            for (low, high) in runs {
+                // No donor is there, so what happens at NaN is of no consequence.
+                if whole && *low == nan {
+                    continue;
+                }
+                self.touched[*low as usize] |= moved;
+                self.touched[*high as usize] |= moved;
+                let (a, b) = (*low as usize * outputs, *high as usize * outputs);
+                let mut bits = *moved;
+                while bits != 0 {
+                    let r = bits.trailing_zeros() as usize;
+                    bits &= bits - 1;
+                    let d = slot.value - own[r];
+                    self.steps[a + slot.output as usize][r] += d;
+                    self.steps[b + slot.output as usize][r] -= d;
+                }
+            }
+        }
+        // What ends behind the last cell ends nowhere.
+        if std::mem::take(&mut self.touched[u.cells]) != 0 {
+            for row in &mut self.steps[u.cells * outputs..(u.cells + 1) * outputs] {
+                row.fill(0);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::importance::trees::{Missing, Rule, Tree};
+    use proptest::prelude::*;
+
+    /// A tree of random shape over `features` features: thresholds, categories and all missing rules.
+    fn tree(features: u32, outputs: u32) -> impl Strategy<Value = Tree> {
+        let rule = prop_oneof![
+            (-3i32..3).prop_map(|t| Rule::AtMost(f64::from(t) / 2.0)),
+            (prop::collection::btree_set(0u32..4, 0..3), any::<bool>()).prop_map(|(s, left)| {
+                Rule::Among {
+                    listed: s.into_iter().collect(),
+                    left,
+                    truncates: left,
+                }
+            }),
+        ];
+        let missing = prop_oneof![
+            any::<bool>().prop_map(Missing::Nan),
+            Just(Missing::NanIsZero),
+            any::<bool>().prop_map(Missing::NanAndZero),
+        ];
+        let split = (0..features, rule, missing, any::<prop::sample::Index>());
+        let leaf = -2.0..2.0f64;
+        (
+            0..outputs,
+            prop::collection::vec((split, leaf.clone(), leaf.clone()), 0..9),
+            leaf,
+        )
+            .prop_map(|(output, splits, first)| {
+                let mut nodes = vec![Node::Leaf(first)];
+                let mut leaves = vec![0];
+                for ((feature, rule, missing, at), a, b) in splits {
+                    let grown = leaves.swap_remove(at.index(leaves.len()));
+                    let left = nodes.len();
+                    nodes[grown] = Node::Split {
+                        feature,
+                        rule,
+                        missing,
+                        left: left as u32,
+                        right: left as u32 + 1,
+                    };
+                    nodes.extend([Node::Leaf(a), Node::Leaf(b)]);
+                    leaves.extend([left, left + 1]);
+                }
+                Tree::new(output, 0, nodes).unwrap()
+            })
+    }
+
+    fn value() -> impl Strategy<Value = f64> {
+        prop_oneof![
+            4 => -3.0..3.0f64,
+            3 => (-2i32..5).prop_map(f64::from),
+            1 => Just(f64::NAN),
+            1 => Just(-0.0),
+        ]
+    }
+
+    fn brute_force(
+        model: &Ensemble,
+        objective: &Objective,
+        columns: &[Vec<f64>],
+        labels: &[f64],
+    ) -> Vec<(f64, f64)> {
+        let n = labels.len();
+        let loss = |i: usize, j: usize, k: usize| {
+            let mut row: Vec<f64> = columns.iter().map(|c| c[i]).collect();
+            row[j] = columns[j][k];
+            let mut m = model.margins(&row);
+            if m.len() == 1 {
+                objective.of_one(labels[i], m[0])
+            } else {
+                objective.of_many(labels[i], &mut m)
+            }
+        };
+        (0..columns.len())
+            .map(|j| {
+                let d: Vec<Vec<f64>> = (0..n)
+                    .map(|i| (0..n).map(|k| loss(i, j, k) - loss(i, j, i)).collect())
+                    .collect();
+                let total: f64 = d.iter().flatten().sum();
+                // The jackknife as it is defined: the statistic without each row in turn.
+                let left_out: Vec<f64> = (0..n)
+                    .map(|i| {
+                        let own: f64 =
+                            d[i].iter().sum::<f64>() + d.iter().map(|r| r[i]).sum::<f64>();
+                        (total - own) / ((n - 1) * (n - 2)) as f64
+                    })
+                    .collect();
+                let mean = left_out.iter().sum::<f64>() / n as f64;
+                let spread: f64 = left_out.iter().map(|u| (u - mean) * (u - mean)).sum();
+                let variance = (n - 1) as f64 / n as f64 * spread;
+                (total / (n * (n - 1)) as f64, variance.sqrt())
+            })
+            .collect()
+    }
+
+    fn exact(
+        model: &Arc<Model>,
+        objective: Objective,
+        columns: &[Vec<f64>],
+        labels: &[f64],
+        parts: usize,
+        threads: usize,
+    ) -> (Vec<Estimate>, String) {
+        let n = labels.len();
+        let size = n.div_ceil(parts);
+        let slices: Vec<(Vec<&[f64]>, &[f64])> = (0..n)
+            .step_by(size)
+            .map(|s| {
+                let e = (s + size).min(n);
+                (columns.iter().map(|c| &c[s..e]).collect(), &labels[s..e])
+            })
+            .collect();
+        let rows: Vec<Rows<'_>> = slices
+            .iter()
+            .map(|(c, l)| Rows::new(model.ensemble(), c, l).unwrap())
+            .collect();
+        // Parts are merged from the last to the first.
+        let mut donors = Donors::new(model.cells());
+        for r in rows.iter().rev() {
+            let mut part = Donors::new(model.cells());
+            part.update(model, &objective, r).unwrap();
+            donors.merge(&part).unwrap();
+        }
+        let plan = Plan::new(Arc::clone(model), objective, Arc::new(donors)).unwrap();
+        let mut sums = Sums::new(&plan);
+        for r in rows.iter().rev() {
+            let mut part = Sums::new(&plan);
+            plan.update(&mut part, r, threads).unwrap();
+            sums.merge(&part).unwrap();
+        }
+        (plan.finish(&sums).unwrap(), sums.digest())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(150))]
+        #[test]
+        fn equals_all_pairs(
+            trees in prop::collection::vec(tree(3, 1), 1..6),
+            rows in prop::collection::vec((value(), value(), value(), 0.1..3.0f64), 3..90),
+            single_precision in any::<bool>(),
+            which in 0usize..9,
+        ) {
+            let (loss, link) = [
+                (Loss::LogLoss, Link::Logistic(1.5)), (Loss::Brier, Link::Logistic(1.0)), (Loss::ZeroOne, Link::Logistic(1.0)),
+                (Loss::Squared, Link::Identity), (Loss::Absolute, Link::SignedSquare), (Loss::Pinball(0.9), Link::Identity),
+                (Loss::PoissonDeviance, Link::Exp), (Loss::GammaDeviance, Link::Exp), (Loss::LogLoss, Link::Probability),
+            ][which];
+            check(trees, rows, single_precision, loss, link, 1)?;
+        }
+
+        #[test]
+        fn equals_all_pairs_for_classes(
+            trees in prop::collection::vec(tree(3, 3), 1..9),
+            rows in prop::collection::vec((value(), value(), value(), 0.0..3.0f64), 3..70),
+            which in 0usize..5,
+        ) {
+            let (loss, link) = [
+                (Loss::LogLoss, Link::Softmax), (Loss::Brier, Link::Softmax), (Loss::ZeroOne, Link::Softmax),
+                (Loss::LogLoss, Link::OneVersusAll(0.5)), (Loss::Brier, Link::Probability),
+            ][which];
+            check(trees, rows, false, loss, link, 3)?;
+        }
+    }
+
+    fn check(
+        trees: Vec<Tree>,
+        rows: Vec<(f64, f64, f64, f64)>,
+        single_precision: bool,
+        loss: Loss,
+        link: Link,
+        outputs: usize,
+    ) -> std::result::Result<(), TestCaseError> {
+        let ensemble = Ensemble {
+            features: vec!["a".into(), "b".into(), "c".into(), "unused".into()],
+            base: vec![0.25; outputs],
+            trees,
+            link,
+            single_precision,
+        }
+        .validate()
+        .unwrap();
+        let objective = Objective::new(loss, link, outputs).unwrap();
+        let columns: Vec<Vec<f64>> = vec![
+            rows.iter().map(|r| r.0).collect(),
+            rows.iter().map(|r| r.1).collect(),
+            rows.iter().map(|r| r.2).collect(),
+            rows.iter().map(|r| r.0).collect(),
+        ];
+        let classes = outputs.max(2) as f64;
+        let label = |y: f64| {
+            if loss.classifies() {
+                (y * classes / 3.0).floor().min(classes - 1.0)
+            } else {
+                y
+            }
+        };
+        let labels: Vec<f64> = rows.iter().map(|r| label(r.3)).collect();
+        let expected = brute_force(&ensemble, &objective, &columns, &labels);
+        let model = Arc::new(Model::new(ensemble).unwrap());
+        let (found, digest) = exact(&model, objective, &columns, &labels, 1, 1);
+        for (j, ((value, error), e)) in expected.iter().zip(&found).enumerate() {
+            let scale = 1.0f64.max(value.abs()).max(*error);
+            prop_assert!(
+                (e.value - value).abs() < 1e-10 * scale,
+                "feature {j}: {} {value}",
+                e.value
+            );
+            prop_assert!(
+                (e.standard_error - error).abs() < 1e-7 * scale,
+                "feature {j}: {} {error}",
+                e.standard_error
+            );
+        }
+        prop_assert_eq!(found[3].value, 0.0);
+        prop_assert!(!found[3].used);
+        let (again, other) = exact(&model, objective, &columns, &labels, 7, 3);
+        prop_assert_eq!(again, found);
+        prop_assert_eq!(other, digest);
+        Ok(())
+    }
+
+    #[test]
+    fn rows_that_are_not_the_donors_are_refused() {
+        let split = Node::at_most(0, 0.0, Missing::Nan(true), 1, 2);
+        let ensemble = Ensemble {
+            features: vec!["x".into()],
+            base: vec![0.0],
+            trees: vec![Tree::new(0, 0, vec![split, Node::Leaf(-1.0), Node::Leaf(1.0)]).unwrap()],
+            link: Link::Identity,
+            single_precision: false,
+        };
+        let model = Arc::new(Model::new(ensemble).unwrap());
+        let objective = Objective::new(Loss::Squared, Link::Identity, 1).unwrap();
+        let score = |x: &[f64]| {
+            let (columns, labels) = ([x], [0.0, 1.0, 2.0]);
+            let rows = Rows::new(model.ensemble(), &columns, &labels).unwrap();
+            let mut donors = Donors::new(model.cells());
+            donors.update(&model, &objective, &rows).unwrap();
+            let plan = Plan::new(Arc::clone(&model), objective, Arc::new(donors)).unwrap();
+            let (columns, labels) = ([&[-1.0, 1.0, 2.0][..]], [0.0, 1.0, 2.0]);
+            let mut sums = Sums::new(&plan);
+            plan.update(
+                &mut sums,
+                &Rows::new(model.ensemble(), &columns, &labels).unwrap(),
+                1,
+            )
+            .unwrap();
+            plan.finish(&sums)
+        };
+        assert!(score(&[-1.0, 3.0, 4.0]).is_ok());
+        assert!(
+            score(&[-1.0, -3.0, 4.0])
+                .unwrap_err()
+                .to_string()
+                .contains("\"x\"")
+        );
+    }
+}

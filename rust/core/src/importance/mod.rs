@@ -1,0 +1,9 @@
+//! Exact permutation importance of tree ensembles: every pair of row and donor, in one pass.
+
+pub mod cells;
+pub mod exact;
+pub mod losses;
+pub mod permutation;
+pub mod readers;
+pub mod trees;
+pub mod u_statistic;

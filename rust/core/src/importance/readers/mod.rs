@@ -1,0 +1,6 @@
+//! Models of other libraries as [`super::trees::Ensemble`]; nothing in a file is trusted.
+
+pub mod arrays;
+pub mod lightgbm;
+pub mod ubjson;
+pub mod xgboost;

@@ -1,0 +1,407 @@
+//! Exact importance: models, and the states of its two passes. Columns arrive as buffers of float64.
+
+use std::sync::Arc;
+
+use pyo3::buffer::PyBuffer;
+use pyo3::prelude::*;
+use pyo3::types::PyBytes;
+use serde_json::json;
+use tidegauge_core::importance::exact::{
+    Donors as CoreDonors, Model, Plan, Rows, Sums as CoreSums,
+};
+use tidegauge_core::importance::losses::{Link, Loss, Objective};
+use tidegauge_core::importance::permutation::keyed;
+use tidegauge_core::importance::readers::arrays::Arrays;
+use tidegauge_core::importance::readers::{lightgbm, xgboost};
+use tidegauge_core::importance::trees::Ensemble;
+
+use crate::errors::{from_core, usage_error};
+
+/// Rows handed over at a time; signals are looked at in between.
+const CHUNK: usize = 1 << 17;
+
+type Columns<'py> = Vec<PyBuffer<f64>>;
+
+/// A range of rows, copied: the buffers belong to Python.
+struct Chunk {
+    columns: Vec<Vec<f64>>,
+    labels: Vec<f64>,
+}
+
+fn copy(py: Python<'_>, buffer: &PyBuffer<f64>, start: usize, end: usize) -> PyResult<Vec<f64>> {
+    buffer
+        .as_slice(py)
+        .and_then(|s| s.get(start..end))
+        .map(|s| s.iter().map(|c| c.get()).collect())
+        .ok_or_else(|| {
+            usage_error(
+                py,
+                "columns must be contiguous float64 arrays of equal length".into(),
+            )
+        })
+}
+
+/// Calls `work` on chunk after chunk, without the GIL.
+fn chunks(
+    py: Python<'_>,
+    model: &Model,
+    columns: &Columns<'_>,
+    labels: Option<&PyBuffer<f64>>,
+    mut work: impl FnMut(&Rows<'_>) -> tidegauge_core::Result<()> + Send,
+) -> PyResult<()> {
+    let n = columns.first().map_or(0, |b| b.item_count());
+    let lengths = columns.iter().chain(labels).map(|b| b.item_count());
+    if let Some(other) = lengths.into_iter().find(|l| *l != n) {
+        return Err(usage_error(py, format!("columns of {n} and {other} rows")));
+    }
+    for start in (0..n).step_by(CHUNK) {
+        py.check_signals()?;
+        let end = (start + CHUNK).min(n);
+        let chunk = Chunk {
+            columns: columns
+                .iter()
+                .map(|c| copy(py, c, start, end))
+                .collect::<PyResult<_>>()?,
+            labels: match labels {
+                Some(y) => copy(py, y, start, end)?,
+                None => vec![0.0; end - start],
+            },
+        };
+        py.detach(|| {
+            let slices: Vec<&[f64]> = chunk.columns.iter().map(Vec::as_slice).collect();
+            work(&Rows::new(model.ensemble(), &slices, &chunk.labels)?)
+        })
+        .map_err(|e| from_core(py, e))?;
+    }
+    Ok(())
+}
+
+/// Arrays of one tree, its output and the factor of its leaves.
+#[derive(FromPyObject)]
+struct TreeArrays {
+    #[pyo3(item)]
+    output: u32,
+    #[pyo3(item)]
+    scale: f64,
+    #[pyo3(item)]
+    feature: PyBuffer<i64>,
+    #[pyo3(item)]
+    threshold: PyBuffer<f64>,
+    #[pyo3(item)]
+    left: PyBuffer<i64>,
+    #[pyo3(item)]
+    right: PyBuffer<i64>,
+    #[pyo3(item)]
+    value: PyBuffer<f64>,
+    #[pyo3(item)]
+    nan_left: PyBuffer<u8>,
+    #[pyo3(item)]
+    category: PyBuffer<i64>,
+    #[pyo3(item)]
+    left_sets: PyBuffer<i64>,
+    #[pyo3(item)]
+    known_sets: PyBuffer<i64>,
+}
+
+/// A tree ensemble in one form, whatever library grew it.
+#[pyclass(frozen, module = "tidegauge._core")]
+pub struct TreeModel {
+    inner: Arc<Model>,
+}
+
+impl TreeModel {
+    fn compile(
+        py: Python<'_>,
+        read: impl FnOnce() -> tidegauge_core::Result<Ensemble> + Send,
+    ) -> PyResult<Self> {
+        py.detach(|| Model::new(read()?))
+            .map(|m| Self { inner: Arc::new(m) })
+            .map_err(|e| from_core(py, e))
+    }
+}
+
+#[pymethods]
+impl TreeModel {
+    /// Reads a LightGBM text model.
+    #[staticmethod]
+    fn from_lightgbm(py: Python<'_>, text: &str) -> PyResult<Self> {
+        let text = text.to_owned();
+        Self::compile(py, move || lightgbm::read(&text))
+    }
+
+    /// Reads an XGBoost model in JSON or UBJSON.
+    #[staticmethod]
+    fn from_xgboost(py: Python<'_>, data: &[u8]) -> PyResult<Self> {
+        let data = data.to_vec();
+        Self::compile(py, move || xgboost::read(&data))
+    }
+
+    /// Builds a model from the arrays of its trees.
+    #[staticmethod]
+    fn from_arrays(
+        py: Python<'_>,
+        features: Vec<String>,
+        base: Vec<f64>,
+        link: &str,
+        single_precision: bool,
+        trees: Vec<TreeArrays>,
+    ) -> PyResult<Self> {
+        let link = match link {
+            "identity" => Link::Identity,
+            "logistic" => Link::Logistic(1.0),
+            "logistic2" => Link::Logistic(2.0),
+            "softmax" => Link::Softmax,
+            "probability" => Link::Probability,
+            "exp" => Link::Exp,
+            other => return Err(usage_error(py, format!("link {other:?}"))),
+        };
+        let trees = trees
+            .iter()
+            .map(|t| {
+                Arrays {
+                    feature: &t.feature.to_vec(py)?,
+                    threshold: &t.threshold.to_vec(py)?,
+                    left: &t.left.to_vec(py)?,
+                    right: &t.right.to_vec(py)?,
+                    value: &t.value.to_vec(py)?,
+                    nan_left: &t.nan_left.to_vec(py)?,
+                    category: &t.category.to_vec(py)?,
+                    left_sets: &t.left_sets.to_vec(py)?,
+                    known_sets: &t.known_sets.to_vec(py)?,
+                }
+                .tree(t.output, t.scale)
+                .map_err(|e| from_core(py, e))
+            })
+            .collect::<PyResult<_>>()?;
+        let ensemble = Ensemble {
+            features,
+            base,
+            trees,
+            link,
+            single_precision,
+        };
+        Self::compile(py, move || ensemble.validate())
+    }
+
+    /// Names of the features, in the order of the columns.
+    #[getter]
+    fn features(&self) -> Vec<String> {
+        self.inner.ensemble().features.clone()
+    }
+
+    /// Which features some split uses.
+    #[getter]
+    fn used(&self) -> Vec<bool> {
+        self.inner.cells().iter().map(|c| c.is_used()).collect()
+    }
+
+    /// Number of outputs.
+    #[getter]
+    fn outputs(&self) -> usize {
+        self.inner.outputs()
+    }
+
+    /// Whether predictions are probabilities of classes.
+    #[getter]
+    fn classifies(&self) -> bool {
+        self.inner.ensemble().link.classifies()
+    }
+
+    /// Number of trees and of leaves.
+    #[getter]
+    fn size(&self) -> (usize, usize) {
+        (self.inner.ensemble().trees.len(), self.inner.leaves())
+    }
+
+    /// Predictions, row by row, as bytes of float64; margins unless `link`.
+    fn predict<'py>(
+        &self,
+        py: Python<'py>,
+        columns: Columns<'py>,
+        link: bool,
+    ) -> PyResult<Bound<'py, PyBytes>> {
+        let mut out = Vec::new();
+        let outputs = self.inner.outputs();
+        chunks(py, &self.inner, &columns, None, |rows| {
+            let mut margins = self.inner.margins(rows);
+            if link {
+                for row in margins.chunks_exact_mut(outputs) {
+                    self.inner.ensemble().link.apply(row);
+                }
+            }
+            out.extend(margins.iter().flat_map(|m| m.to_le_bytes()));
+            Ok(())
+        })?;
+        Ok(PyBytes::new(py, &out))
+    }
+}
+
+/// First pass: how many rows lie in each cell of each feature.
+#[pyclass(module = "tidegauge._core")]
+pub struct Donors {
+    model: Arc<Model>,
+    objective: Objective,
+    inner: CoreDonors,
+}
+
+#[pymethods]
+impl Donors {
+    #[new]
+    fn new(py: Python<'_>, model: &TreeModel, loss: &str, level: f64) -> PyResult<Self> {
+        let model = Arc::clone(&model.inner);
+        let objective = Loss::named(loss, level)
+            .and_then(|l| Objective::new(l, model.ensemble().link, model.outputs()))
+            .map_err(|e| from_core(py, e))?;
+        let inner = CoreDonors::new(model.cells());
+        Ok(Self {
+            model,
+            objective,
+            inner,
+        })
+    }
+
+    /// Counts rows.
+    fn update(
+        &mut self,
+        py: Python<'_>,
+        columns: Columns<'_>,
+        labels: PyBuffer<f64>,
+    ) -> PyResult<()> {
+        let Self {
+            model,
+            objective,
+            inner,
+        } = self;
+        chunks(py, model, &columns, Some(&labels), |rows| {
+            inner.update(model, objective, rows)
+        })
+    }
+
+    /// Adds the rows of another part.
+    fn merge(&mut self, py: Python<'_>, other: &Self) -> PyResult<()> {
+        self.inner.merge(&other.inner).map_err(|e| from_core(py, e))
+    }
+
+    /// Rows counted.
+    #[getter]
+    fn rows(&self) -> u64 {
+        self.inner.rows()
+    }
+}
+
+/// Second pass: sums over rows that the importances are read off.
+#[pyclass(module = "tidegauge._core")]
+pub struct ImportanceSums {
+    plan: Arc<Plan>,
+    inner: CoreSums,
+}
+
+#[pymethods]
+impl ImportanceSums {
+    #[new]
+    fn new(py: Python<'_>, donors: &Donors) -> PyResult<Self> {
+        let plan = Plan::new(
+            Arc::clone(&donors.model),
+            donors.objective,
+            Arc::new(donors.inner.clone()),
+        )
+        .map_err(|e| from_core(py, e))?;
+        Ok(Self {
+            inner: CoreSums::new(&plan),
+            plan: Arc::new(plan),
+        })
+    }
+
+    /// Sums of the same plan without rows.
+    fn empty(&self) -> Self {
+        Self {
+            plan: Arc::clone(&self.plan),
+            inner: CoreSums::new(&self.plan),
+        }
+    }
+
+    /// Scores rows on this number of threads, 0 for one a processor.
+    fn update(
+        &mut self,
+        py: Python<'_>,
+        columns: Columns<'_>,
+        labels: PyBuffer<f64>,
+        threads: usize,
+    ) -> PyResult<()> {
+        let threads = match threads {
+            0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
+            n => n,
+        };
+        let Self { plan, inner } = self;
+        chunks(py, plan.model(), &columns, Some(&labels), |rows| {
+            plan.update(inner, rows, threads)
+        })
+    }
+
+    /// Adds the rows of another part.
+    fn merge(&mut self, py: Python<'_>, other: &Self) -> PyResult<()> {
+        self.inner.merge(&other.inner).map_err(|e| from_core(py, e))
+    }
+
+    /// Hash of the sums: equal rows, equal digest.
+    #[getter]
+    fn digest(&self) -> String {
+        self.inner.digest()
+    }
+
+    /// Rows scored.
+    #[getter]
+    fn rows(&self) -> u64 {
+        self.inner.rows()
+    }
+
+    /// Importances, standard errors, intervals and p-values as JSON.
+    fn finish(&self, py: Python<'_>, alpha: f64) -> PyResult<String> {
+        let found = self
+            .plan
+            .finish(&self.inner)
+            .map_err(|e| from_core(py, e))?;
+        let column = |f: &dyn Fn(
+            &tidegauge_core::importance::u_statistic::Estimate,
+        ) -> serde_json::Value| { found.iter().map(f).collect::<Vec<_>>() };
+        Ok(json!({
+            "importance": column(&|e| json!(e.value)),
+            "standard_error": column(&|e| json!(e.standard_error)),
+            "low": column(&|e| json!(e.interval(alpha).0)),
+            "high": column(&|e| json!(e.interval(alpha).1)),
+            "pvalue": column(&|e| json!(e.pvalue())),
+            "used": column(&|e| json!(e.used)),
+            "baseline": self.plan.baseline(&self.inner),
+            "rows": self.inner.rows(),
+            "digest": self.inner.digest(),
+        })
+        .to_string())
+    }
+}
+
+/// The permutation of `0..n` that belongs to a seed, a name and a repeat, as bytes of uint64.
+#[pyfunction]
+fn permutation<'py>(
+    py: Python<'py>,
+    n: u64,
+    seed: u64,
+    name: &str,
+    repeat: u64,
+) -> Bound<'py, PyBytes> {
+    let name = name.to_owned();
+    let order = py.detach(|| {
+        keyed(n, seed, &name, repeat)
+            .into_iter()
+            .flat_map(u64::to_le_bytes)
+            .collect::<Vec<u8>>()
+    });
+    PyBytes::new(py, &order)
+}
+
+/// Adds the classes to the module.
+pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_function(wrap_pyfunction!(permutation, m)?)?;
+    m.add_class::<TreeModel>()?;
+    m.add_class::<Donors>()?;
+    m.add_class::<ImportanceSums>()
+}

@@ -1,0 +1,110 @@
+"""Damaged model files are refused by name, never by a panic."""
+
+import json
+import random
+
+import numpy as np
+import pytest
+from tidegauge import _core
+from tidegauge.errors import FormatError, UsageError
+from zoo import case
+
+MUTATIONS = 400
+
+
+def attempt(read, data) -> bool:  # type: ignore[no-untyped-def]
+    """Whether the model could be read; predictions of a readable one end too."""
+    try:
+        model = read(data)
+    except (FormatError, UsageError):
+        return False
+    model.predict([np.zeros(3)] * len(model.features), link=True)
+    return True
+
+
+@pytest.mark.parametrize("name", ["lightgbm-categorical", "lightgbm-multiclass"])
+def test_lightgbm_text(name: str) -> None:
+    text = case(name).model.model_to_string()
+    body = text[: text.index("end of trees")]
+    assert attempt(_core.TreeModel.from_lightgbm, text)
+    for end in range(0, len(body), max(1, len(body) // 300)):
+        assert not attempt(_core.TreeModel.from_lightgbm, text[:end])
+    rng = random.Random(0)
+    for _ in range(MUTATIONS):
+        at = rng.randrange(len(body))
+        mutated = text[:at] + rng.choice(["9", "-", "=", " ", "\n", "e", "nan", "99999999999", ""]) + text[at + 1 :]
+        attempt(_core.TreeModel.from_lightgbm, mutated)
+    for was, now in (
+        ("num_leaves=", "num_leaves=9"),
+        ("split_feature=", "split_feature=77 "),
+        ("left_child=", "left_child=0 "),
+    ):
+        assert not attempt(_core.TreeModel.from_lightgbm, text.replace(was, now, 1))
+
+
+@pytest.mark.parametrize("name", ["xgboost-categorical", "xgboost-dart"])
+@pytest.mark.parametrize("form", ["json", "ubj"])
+def test_xgboost_bytes(name: str, form: str) -> None:
+    data = bytes(case(name).model.save_raw(form))
+    assert attempt(_core.TreeModel.from_xgboost, data)
+    for end in range(0, len(data), max(1, len(data) // 300)):
+        assert not attempt(_core.TreeModel.from_xgboost, data[:end])
+    rng = random.Random(0)
+    for _ in range(MUTATIONS):
+        mutated = bytearray(data)
+        for _ in range(rng.randint(1, 4)):
+            mutated[rng.randrange(len(data))] = rng.choice(b"[]{}$#iUlLdDSHN0\xff\x7f9-\x00")
+        attempt(_core.TreeModel.from_xgboost, bytes(mutated))
+
+
+def test_xgboost_structure() -> None:
+    document = json.loads(case("xgboost-number").model.save_raw("json"))
+    model = document["learner"]["gradient_booster"]["model"]
+    first = model["trees"][0]
+
+    def refused(change) -> str:  # type: ignore[no-untyped-def]
+        altered = json.loads(json.dumps(document))
+        change(altered["learner"]["gradient_booster"]["model"]["trees"][0], altered["learner"])
+        with pytest.raises((FormatError, UsageError)) as caught:
+            _core.TreeModel.from_xgboost(json.dumps(altered).encode())
+        return str(caught.value)
+
+    last = len(first["left_children"])
+    assert str(last) in refused(lambda tree, _: tree["left_children"].__setitem__(0, last))
+    assert "reached twice" in refused(lambda tree, _: tree["left_children"].__setitem__(0, tree["right_children"][0]))
+    assert "reached twice" in refused(lambda tree, _: tree["left_children"].__setitem__(0, 0))
+    assert "feature" in refused(lambda tree, _: tree["split_indices"].__setitem__(0, 99))
+    assert "default_left" in refused(lambda tree, _: tree["default_left"].pop())
+    assert "base_score" in refused(lambda _, learner: learner["learner_model_param"].update(base_score="x"))
+    assert "survival:aft" in refused(lambda _, learner: learner["objective"].update(name="survival:aft"))
+    assert "gblinear" in refused(lambda _, learner: learner["gradient_booster"].update(name="gblinear"))
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"{",
+        b"{}",
+        b"[" * 500,
+        b"{i\x01a" * 300,
+        b"[$U#L\x7f\xff\xff\xff\xff\xff\xff\xff",
+        b"[$Z#L\x00\x00\x00\x01\x00\x00\x00\x00",
+        b"[#l\x7f\xff\xff\xff",
+        b"{U\xffa",
+        b"{i\xffa",
+        b'{"a": ' + b"[" * 1000,
+    ],
+)
+def test_hostile_bytes(data: bytes) -> None:
+    assert not attempt(_core.TreeModel.from_xgboost, data)
+
+
+def test_linear_leaves_are_refused() -> None:
+    lgb = pytest.importorskip("lightgbm")
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(200, 2))
+    parameters = {"linear_tree": True, "verbose": -1, "objective": "regression", "num_threads": 1}
+    booster = lgb.train(parameters, lgb.Dataset(x, x[:, 0], params={"linear_tree": True}), 3)
+    with pytest.raises(UsageError, match="linear leaves"):
+        _core.TreeModel.from_lightgbm(booster.model_to_string())
