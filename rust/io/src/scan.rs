@@ -5,11 +5,16 @@
 //! it, so that no half-read unit is ever counted; a column whose values do not fit its type becomes
 //! a problem of its own and leaves the others alone.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
-use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+mod cuts;
+mod grouped;
+mod owned;
+mod windows;
 
-use chrono::{DateTime, Datelike, Duration, NaiveDate, NaiveDateTime, NaiveTime, TimeZone, Utc};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tidegauge_core::column::{
     ColumnPlan, ColumnState, Frozen, Kind, base_domain, default_kind, refine,
@@ -17,11 +22,15 @@ use tidegauge_core::column::{
 use tidegauge_core::profile::{Column, GroupKey, Metadata, Problem, Profile, States, infer_role};
 use tidegauge_core::states::categories::Dictionary;
 use tidegauge_core::states::refine::{Refinement, Step, grid_of, start};
-use tidegauge_core::value::{Bytes, Logical, Slice};
+use tidegauge_core::value::{Logical, Slice};
 
 use crate::meter::{Meter, Metered, Progress};
 use crate::source::{PageData, PageSink, Source};
 use crate::{Error, Result};
+use cuts::{Cuts, Grouping, MAX_VALUES, Registry, labels, too_many_values};
+use grouped::{Grouped, Pool};
+use owned::Owned;
+use windows::parse_window;
 
 /// Most segments of one cut that keep states of their own; the rest is `(other)`.
 pub const MAX_SEGMENTS: usize = 512;
@@ -73,65 +82,6 @@ impl Cut {
         match self {
             Cut::One(c) => std::slice::from_ref(c),
             Cut::Crossed(c) => c,
-        }
-    }
-}
-
-/// Values owned by a sink.
-#[derive(Debug, Clone)]
-enum Owned {
-    Bool(Vec<bool>),
-    I64(Vec<i64>),
-    U64(Vec<u64>),
-    F32(Vec<f32>),
-    F64(Vec<f64>),
-    I128(Vec<i128>),
-    Bytes(Vec<u32>, Vec<u8>),
-}
-
-impl Owned {
-    fn gather(values: Slice<'_>, at: impl ExactSizeIterator<Item = usize>) -> Self {
-        match values {
-            Slice::Bool(v) => Owned::Bool(at.map(|i| v[i]).collect()),
-            Slice::I64(v) => Owned::I64(at.map(|i| v[i]).collect()),
-            Slice::U64(v) => Owned::U64(at.map(|i| v[i]).collect()),
-            Slice::F32(v) => Owned::F32(at.map(|i| v[i]).collect()),
-            Slice::F64(v) => Owned::F64(at.map(|i| v[i]).collect()),
-            Slice::I128(v) => Owned::I128(at.map(|i| v[i]).collect()),
-            Slice::Bytes(v) => {
-                let mut offsets = Vec::with_capacity(at.len() + 1);
-                let mut data = Vec::new();
-                offsets.push(0);
-                for i in at {
-                    data.extend_from_slice(v.get(i));
-                    offsets.push(data.len() as u32);
-                }
-                Owned::Bytes(offsets, data)
-            }
-        }
-    }
-
-    fn all(values: Slice<'_>) -> Self {
-        match values {
-            Slice::Bool(v) => Owned::Bool(v.to_vec()),
-            Slice::I64(v) => Owned::I64(v.to_vec()),
-            Slice::U64(v) => Owned::U64(v.to_vec()),
-            Slice::F32(v) => Owned::F32(v.to_vec()),
-            Slice::F64(v) => Owned::F64(v.to_vec()),
-            Slice::I128(v) => Owned::I128(v.to_vec()),
-            Slice::Bytes(_) => Self::gather(values, 0..values.len()),
-        }
-    }
-
-    fn slice(&self) -> Slice<'_> {
-        match self {
-            Owned::Bool(v) => Slice::Bool(v),
-            Owned::I64(v) => Slice::I64(v),
-            Owned::U64(v) => Slice::U64(v),
-            Owned::F32(v) => Slice::F32(v),
-            Owned::F64(v) => Slice::F64(v),
-            Owned::I128(v) => Slice::I128(v),
-            Owned::Bytes(offsets, data) => Slice::Bytes(Bytes { offsets, data }),
         }
     }
 }
@@ -229,373 +179,8 @@ impl<T: Target> PageSink for Whole<T> {
     }
 }
 
-/// Rows of one unit cut into groups: the id of each row's group and the keys of the ids.
-struct Grouping {
-    ids: Vec<u32>,
-    keys: Vec<GroupKey>,
-}
-
-/// States of the groups that a thread has met.
-type Groups = HashMap<GroupKey, Vec<Option<ColumnState>>>;
-
-/// Sends the rows of a page to the states of their groups.
-struct Grouped<'a> {
-    groupings: &'a [Grouping],
-    plans: [&'a ColumnPlan; 2],
-    /// States of this column by grouping and group id.
-    states: Vec<Vec<ColumnState>>,
-    dictionary: Option<Owned>,
-    row: usize,
-}
-
-impl PageSink for Grouped<'_> {
-    fn needs_validity(&self) -> bool {
-        true
-    }
-
-    fn dictionary(&mut self, values: Slice<'_>) -> Result<()> {
-        self.dictionary = Some(Owned::all(values));
-        Ok(())
-    }
-
-    fn page(&mut self, rows: usize, valid: Option<&[bool]>, data: PageData<'_>) -> Result<()> {
-        for (grouping, states) in self.groupings.iter().zip(&mut self.states) {
-            let ids = &grouping.ids[self.row..self.row + rows];
-            // Positions of the page's values by group.
-            let mut at: BTreeMap<u32, (Vec<u32>, u64)> = BTreeMap::new();
-            let mut dense = 0;
-            let mut last = (u32::MAX, 0usize, 0u64);
-            let mut runs: Vec<(u32, usize, usize, u64)> = Vec::new();
-            for (i, id) in ids.iter().enumerate() {
-                let ok = valid.is_none_or(|v| v[i]);
-                if *id != last.0 {
-                    if last.0 != u32::MAX {
-                        runs.push((last.0, last.1, dense, last.2));
-                    }
-                    last = (*id, dense, 0);
-                }
-                if ok { dense += 1 } else { last.2 += 1 }
-            }
-            if last.0 != u32::MAX {
-                runs.push((last.0, last.1, dense, last.2));
-            }
-            for (id, from, to, nulls) in runs {
-                let entry = at.entry(id).or_default();
-                entry.0.extend(from as u32..to as u32);
-                entry.1 += nulls;
-            }
-            for (id, (positions, nulls)) in at {
-                let state = &mut states[id as usize];
-                let plan = self.plans[usize::from(grouping.keys[id as usize].segment.is_some())];
-                state.update_nulls(nulls)?;
-                match data {
-                    PageData::Values(v) => {
-                        let own = Owned::gather(v, positions.iter().map(|p| *p as usize));
-                        state.update(plan, own.slice())?;
-                    }
-                    PageData::Indices(indices) => {
-                        let Some(dictionary) = &self.dictionary else {
-                            continue;
-                        };
-                        let mut used: Vec<u32> =
-                            positions.iter().map(|p| indices[*p as usize]).collect();
-                        used.sort_unstable();
-                        let counts: Vec<u64> = used
-                            .chunk_by(|a, b| a == b)
-                            .map(|c| c.len() as u64)
-                            .collect();
-                        used.dedup();
-                        let own =
-                            Owned::gather(dictionary.slice(), used.iter().map(|i| *i as usize));
-                        state.update_counted(plan, own.slice(), &counts)?;
-                    }
-                }
-            }
-        }
-        self.row += rows;
-        Ok(())
-    }
-}
-
-/// Collects a key column: an id per row and the text of each id.
-#[derive(Default)]
-struct Labels {
-    ids: Vec<u32>,
-    texts: Vec<String>,
-    known: HashMap<String, u32>,
-    dictionary: Vec<u32>,
-}
-
-impl Labels {
-    fn id(&mut self, text: String) -> u32 {
-        let next = self.texts.len() as u32;
-        let id = *self.known.entry(text.clone()).or_insert(next);
-        if id == next {
-            self.texts.push(text);
-        }
-        id
-    }
-
-    fn text(values: Slice<'_>, i: usize) -> String {
-        match values {
-            Slice::Bool(v) => v[i].to_string(),
-            Slice::I64(v) => v[i].to_string(),
-            Slice::U64(v) => v[i].to_string(),
-            Slice::F32(v) => v[i].to_string(),
-            Slice::F64(v) => v[i].to_string(),
-            Slice::I128(v) => v[i].to_string(),
-            Slice::Bytes(v) => String::from_utf8_lossy(v.get(i)).into_owned(),
-        }
-    }
-}
-
-impl PageSink for Labels {
-    fn needs_validity(&self) -> bool {
-        true
-    }
-    fn dictionary(&mut self, values: Slice<'_>) -> Result<()> {
-        self.dictionary = (0..values.len())
-            .map(|i| self.id(Self::text(values, i)))
-            .collect();
-        Ok(())
-    }
-    fn page(&mut self, rows: usize, valid: Option<&[bool]>, data: PageData<'_>) -> Result<()> {
-        let missing = self.id(MISSING.into());
-        let mut next = 0;
-        for i in 0..rows {
-            let id = if valid.is_none_or(|v| v[i]) {
-                next += 1;
-                match data {
-                    PageData::Values(v) => self.id(Self::text(v, next - 1)),
-                    PageData::Indices(at) => self
-                        .dictionary
-                        .get(at[next - 1] as usize)
-                        .copied()
-                        .unwrap_or(missing),
-                }
-            } else {
-                missing
-            };
-            self.ids.push(id);
-        }
-        Ok(())
-    }
-}
-
-/// Collects a time column.
-#[derive(Default)]
-struct Times {
-    values: Vec<Option<i64>>,
-    dictionary: Vec<i64>,
-}
-
-impl PageSink for Times {
-    fn needs_validity(&self) -> bool {
-        true
-    }
-    fn dictionary(&mut self, values: Slice<'_>) -> Result<()> {
-        if let Slice::I64(v) = values {
-            self.dictionary = v.to_vec();
-        }
-        Ok(())
-    }
-    fn page(&mut self, rows: usize, valid: Option<&[bool]>, data: PageData<'_>) -> Result<()> {
-        let mut next = 0;
-        for i in 0..rows {
-            self.values.push(if valid.is_none_or(|v| v[i]) {
-                next += 1;
-                match data {
-                    PageData::Values(Slice::I64(v)) => Some(v[next - 1]),
-                    PageData::Indices(at) => self.dictionary.get(at[next - 1] as usize).copied(),
-                    PageData::Values(_) => None,
-                }
-            } else {
-                None
-            });
-        }
-        Ok(())
-    }
-}
-
-/// A calendar window.
-#[derive(Debug, Clone, Copy)]
-enum Window {
-    Hours(i64),
-    Days(i64),
-    Months(i64),
-}
-
 fn invalid(message: String) -> Error {
     Error::Core(tidegauge_core::Error::InvalidArgument(message))
-}
-
-fn parse_window(text: &str) -> Result<Window> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let n: i64 = if number.is_empty() {
-        1
-    } else {
-        number.parse().unwrap_or(0)
-    };
-    match unit {
-        "h" if n > 0 && n <= 24 && 24 % n == 0 => Ok(Window::Hours(n)),
-        "d" if n > 0 && n <= 366 => Ok(Window::Days(n)),
-        "w" if n > 0 && n <= 52 => Ok(Window::Days(7 * n)),
-        "mo" if n > 0 && n <= 12 && 12 % n == 0 => Ok(Window::Months(n)),
-        _ => Err(invalid(format!(
-            "window {text:?}; a number and h, d, w or mo would be accepted (hours dividing a day, months dividing a year), such as \"1d\" or \"1mo\""
-        ))),
-    }
-}
-
-/// Start and end of the window that holds an instant.
-fn window_of(us: i64, window: Window, zone: chrono_tz::Tz) -> Option<(i64, i64)> {
-    let local = zone
-        .from_utc_datetime(&DateTime::<Utc>::from_timestamp_micros(us)?.naive_utc())
-        .naive_local();
-    let midnight = |d: NaiveDate| d.and_time(NaiveTime::MIN);
-    let (start, end): (NaiveDateTime, NaiveDateTime) = match window {
-        Window::Hours(n) => {
-            let day = midnight(local.date());
-            let at = (local - day).num_hours() / n * n;
-            (day + Duration::hours(at), day + Duration::hours(at + n))
-        }
-        Window::Days(n) => {
-            // Weeks begin on Monday; 1969-12-29 was one.
-            let epoch = NaiveDate::from_ymd_opt(1969, 12, 29)?;
-            let at = (local.date() - epoch).num_days().div_euclid(n) * n;
-            (
-                midnight(epoch + Duration::days(at)),
-                midnight(epoch + Duration::days(at + n)),
-            )
-        }
-        Window::Months(n) => {
-            let month = i64::from(local.year()) * 12 + i64::from(local.month0());
-            let first = |m: i64| {
-                NaiveDate::from_ymd_opt(
-                    i32::try_from(m.div_euclid(12)).ok()?,
-                    m.rem_euclid(12) as u32 + 1,
-                    1,
-                )
-            };
-            let at = month.div_euclid(n) * n;
-            (midnight(first(at)?), midnight(first(at + n)?))
-        }
-    };
-    let utc = |t: NaiveDateTime| {
-        let at = zone.from_local_datetime(&t).earliest().or_else(|| {
-            zone.from_local_datetime(&(t + Duration::hours(1)))
-                .earliest()
-        });
-        at.map(|t| t.timestamp_micros())
-    };
-    Some((utc(start)?, utc(end)?))
-}
-
-/// How rows are cut, resolved against a source.
-struct Cuts {
-    time: Option<(usize, i64)>,
-    date: bool,
-    window: Option<Window>,
-    zone: chrono_tz::Tz,
-    by: Vec<(String, Vec<usize>)>,
-    model_version: Option<usize>,
-    /// Segments with states of their own, by cut; all others are `(other)`.
-    kept: Vec<Option<BTreeSet<String>>>,
-}
-
-impl Cuts {
-    fn is_trivial(&self) -> bool {
-        self.window.is_none() && self.by.is_empty() && self.model_version.is_none()
-    }
-
-    /// Columns that are read to cut rows, once per use.
-    fn columns(&self) -> impl Iterator<Item = usize> {
-        let segments = self.by.iter().flat_map(|(_, columns)| columns);
-        let time = self.window.and(self.time).map(|(column, _)| column);
-        segments.copied().chain(time).chain(self.model_version)
-    }
-
-    fn groupings(&self, source: &dyn Source, unit: usize) -> Result<Vec<Grouping>> {
-        let rows = source.unit_rows(unit) as usize;
-        let mut windows: Vec<Option<(i64, i64)>> = vec![None; rows];
-        if let (Some(w), Some((column, per_second))) = (self.window, self.time) {
-            let mut times = Times::default();
-            source.read(unit, column, &mut times)?;
-            let mut last: Option<(i64, i64)> = None;
-            for (slot, t) in windows.iter_mut().zip(&times.values) {
-                let Some(t) = t else { continue };
-                let us = if self.date {
-                    t.saturating_mul(86_400_000_000)
-                } else if per_second > 1_000_000 {
-                    t.div_euclid(per_second / 1_000_000)
-                } else {
-                    t.saturating_mul(1_000_000 / per_second)
-                };
-                if last.is_none_or(|(a, b)| us < a || us >= b) {
-                    last = window_of(us, w, self.zone);
-                }
-                *slot = last;
-            }
-        }
-        let label = |column: usize| -> Result<Labels> {
-            let mut l = Labels::default();
-            source.read(unit, column, &mut l)?;
-            Ok(l)
-        };
-        let versions = self.model_version.map(&label).transpose()?;
-        let mut out = vec![self.number(rows, &windows, versions.as_ref(), None, |_| None)];
-        for ((by, columns), kept) in self.by.iter().zip(&self.kept) {
-            let labels: Vec<Labels> = columns.iter().map(|c| label(*c)).collect::<Result<_>>()?;
-            let segment = |i: usize| {
-                let parts: Vec<&str> = labels
-                    .iter()
-                    .map(|l| l.texts[l.ids[i] as usize].as_str())
-                    .collect();
-                Some(parts.join(", "))
-            };
-            let _ = by;
-            out.push(self.number(rows, &windows, versions.as_ref(), Some((by, kept)), segment));
-        }
-        Ok(out)
-    }
-
-    fn number(
-        &self,
-        rows: usize,
-        windows: &[Option<(i64, i64)>],
-        versions: Option<&Labels>,
-        by: Option<(&String, &Option<BTreeSet<String>>)>,
-        segment: impl Fn(usize) -> Option<String>,
-    ) -> Grouping {
-        let mut ids = Vec::with_capacity(rows);
-        let mut keys: Vec<GroupKey> = Vec::new();
-        let mut known: HashMap<GroupKey, u32> = HashMap::new();
-        for (i, window) in windows.iter().enumerate() {
-            let segment = by.and_then(|(name, kept)| {
-                let value = segment(i)?;
-                let value = match kept {
-                    Some(k) if !k.contains(&value) => OTHER.to_owned(),
-                    _ => value,
-                };
-                Some((name.clone(), value))
-            });
-            let key = GroupKey {
-                window: *window,
-                model_version: versions.map(|v| v.texts[v.ids[i] as usize].clone()),
-                segment,
-            };
-            let id = match keys.last().zip(ids.last()) {
-                Some((_, last)) if keys[*last as usize] == key => *last,
-                _ => *known.entry(key).or_insert_with_key(|k| {
-                    keys.push(k.clone());
-                    keys.len() as u32 - 1
-                }),
-            };
-            ids.push(id);
-        }
-        Grouping { ids, keys }
-    }
 }
 
 /// One column to be scanned.
@@ -808,84 +393,84 @@ impl Scan<'_> {
         compact: &[ColumnPlan],
         cuts: &Cuts,
     ) -> Result<BTreeMap<GroupKey, States>> {
-        let mut total = BTreeMap::new();
-        self.parts(&mut |scan| scan.grouped_part(tasks, compact, cuts, &mut total))?;
-        Ok(total)
+        let registry = Registry::default();
+        let mut pools: Vec<Pool> = Vec::new();
+        pools.resize_with(tasks.len(), Pool::default);
+        self.parts(&mut |scan| scan.grouped_part(tasks, compact, cuts, &registry, &pools))?;
+        let mut columns = Vec::with_capacity(tasks.len());
+        for pool in pools {
+            columns.push(pool.merged()?);
+        }
+        let states = |(key, group): (GroupKey, u32)| {
+            let segment = key.segment.is_some();
+            let states = columns
+                .iter_mut()
+                .zip(tasks)
+                .zip(compact)
+                .map(|((c, t), compact)| {
+                    let plan = if segment { compact } else { &t.plan };
+                    let found = c.get_mut(group as usize).and_then(Option::take);
+                    found.map_or_else(|| plan.empty(), |state| *state)
+                });
+            (key, states.collect())
+        };
+        Ok(registry.into_keys().map(states).collect())
     }
 
+    /// Threads share the order of a unit's rows and go on from column to column.
     fn grouped_part(
         &self,
         tasks: &[Task],
         compact: &[ColumnPlan],
         cuts: &Cuts,
-        total: &mut BTreeMap<GroupKey, States>,
+        registry: &Registry,
+        pools: &[Pool],
     ) -> Result<()> {
-        let found = run(
+        // By unit, until its last column is done: the order of its rows, and columns still to do.
+        let mut orders = Vec::with_capacity(self.units.len());
+        orders.resize_with(self.units.len(), || {
+            Mutex::new((None::<Arc<Vec<Grouping>>>, tasks.len()))
+        });
+        run(
             self.threads,
-            self.units.len(),
+            self.units.len() * tasks.len(),
             self.meter,
-            Groups::new,
-            |i, groups| {
-                let unit = self.units[i];
-                let groupings = self.spot(unit, cuts.groupings(self.source, unit))?;
-                for (t, task) in tasks.iter().enumerate() {
-                    if self.failed(t) {
-                        continue;
-                    }
-                    let plans = [&task.plan, &compact[t]];
-                    let states = groupings
-                        .iter()
-                        .map(|g| {
-                            g.keys
-                                .iter()
-                                .map(|k| {
-                                    let slots = groups
-                                        .entry(k.clone())
-                                        .or_insert_with(|| vec![None; tasks.len()]);
-                                    slots[t].take().unwrap_or_else(|| {
-                                        plans[usize::from(k.segment.is_some())].empty()
-                                    })
-                                })
-                                .collect()
-                        })
-                        .collect();
-                    let mut sink = Grouped {
-                        groupings: &groupings,
-                        plans,
-                        states,
-                        dictionary: None,
-                        row: 0,
-                    };
-                    let read = self.source.read(unit, task.at, &mut sink);
-                    for (g, states) in groupings.iter().zip(sink.states) {
-                        for (k, s) in g.keys.iter().zip(states) {
-                            if let Some(slots) = groups.get_mut(k) {
-                                slots[t] = Some(s);
-                            }
+            || (),
+            |i, ()| {
+                let (u, t) = (i / tasks.len(), i % tasks.len());
+                let unit = self.units[u];
+                let order = || orders[u].lock().unwrap_or_else(|p| p.into_inner());
+                let groupings = {
+                    let mut slot = order();
+                    match &slot.0 {
+                        Some(found) => Arc::clone(found),
+                        None => {
+                            let found = cuts.groupings(self.source, unit, registry);
+                            let found = Arc::new(self.spot(unit, found)?);
+                            slot.0 = Some(Arc::clone(&found));
+                            found
                         }
                     }
+                };
+                if !self.failed(t) {
+                    let mut states = pools[t].take();
+                    let plans = [&tasks[t].plan, &compact[t]];
+                    let mut sink = Grouped::new(&groupings, plans, &mut states);
+                    let read = self
+                        .source
+                        .read(unit, tasks[t].at, &mut sink)
+                        .and_then(|()| sink.flush());
+                    pools[t].give(states);
                     self.guard(t, unit, read)?;
+                }
+                let mut slot = order();
+                slot.1 -= 1;
+                if slot.1 == 0 {
+                    slot.0 = None;
                 }
                 Ok(())
             },
         )?;
-        for groups in found {
-            for (key, slots) in groups {
-                let segment = key.segment.is_some();
-                let states = total.entry(key).or_insert_with(|| {
-                    tasks
-                        .iter()
-                        .zip(compact)
-                        .map(|(t, c)| if segment { c.empty() } else { t.plan.empty() })
-                        .collect()
-                });
-                for (a, b) in states.iter_mut().zip(slots) {
-                    if let Some(b) = b {
-                        a.merge(&b)?;
-                    }
-                }
-            }
-        }
         Ok(())
     }
 
@@ -1109,6 +694,16 @@ fn resolve_cuts(
     like: Option<&Profile>,
 ) -> Result<Cuts> {
     let position = |name: &str| source.columns().iter().position(|c| c.name == name);
+    let readable = |at: usize| {
+        let column = &source.columns()[at];
+        let why = column.logical.as_ref().err();
+        why.map_or(Ok(()), |why| {
+            let name = &column.name;
+            Err(invalid(format!(
+                "column {name:?} cannot cut the rows: {why}"
+            )))
+        })
+    };
     let window = options.window.as_deref().map(parse_window).transpose()?;
     let zone = match &options.time_zone {
         None => chrono_tz::UTC,
@@ -1156,18 +751,23 @@ fn resolve_cuts(
     let mut kept = Vec::new();
     for cut in &options.by {
         let columns: Vec<usize> = cut.columns().iter().filter_map(|c| position(c)).collect();
+        if columns.is_empty() {
+            return Err(invalid("a cut without a column; name at least one".into()));
+        }
+        columns.iter().try_for_each(|c| readable(*c))?;
         let name = cut.columns().join(", ");
-        kept.push(like.map(|p| {
-            p.groups
-                .keys()
-                .filter_map(|k| k.segment.as_ref())
+        let groups = like.iter().flat_map(|p| p.groups.keys());
+        let segments = groups.filter_map(|k| k.segment.as_ref());
+        kept.push(
+            segments
                 .filter(|s| s.0 == name)
                 .map(|s| s.1.clone())
-                .collect()
-        }));
+                .collect(),
+        );
         by.push((name, columns));
     }
     let model_version = options.model_version.as_deref().and_then(position);
+    model_version.iter().try_for_each(|c| readable(*c))?;
     Ok(Cuts {
         time,
         date,
@@ -1182,52 +782,46 @@ fn resolve_cuts(
 /// The largest segments of each cut, ties by name: a pass over the key columns alone.
 fn largest_segments(scan: &Scan<'_>, cuts: &mut Cuts) -> Result<()> {
     for i in 0..cuts.by.len() {
-        let (name, columns) = cuts.by[i].clone();
-        let alone = Cuts {
-            time: None,
-            date: false,
-            window: None,
-            zone: cuts.zone,
-            by: vec![(name, columns)],
-            model_version: None,
-            kept: vec![None],
-        };
-        let mut total: BTreeMap<String, u64> = BTreeMap::new();
-        scan.expect(alone.columns());
+        let columns = &cuts.by[i].1;
+        let mut total: HashMap<String, u64> = HashMap::new();
+        scan.expect(columns.iter().copied());
         scan.parts(&mut |scan| {
             let found = run(
                 scan.threads,
                 scan.units.len(),
                 scan.meter,
-                BTreeMap::<String, u64>::new,
+                HashMap::<String, u64>::new,
                 |u, counts| {
                     let unit = scan.units[u];
-                    let groupings = scan.spot(unit, alone.groupings(scan.source, unit))?;
-                    let g = &groupings[1];
-                    for id in &g.ids {
-                        if let Some((_, value)) = &g.keys[*id as usize].segment {
-                            match counts.get_mut(value) {
-                                Some(c) => *c += 1,
-                                None => {
-                                    counts.insert(value.clone(), 1);
-                                }
-                            }
-                        }
-                    }
-                    Ok(())
+                    let labels = scan.spot(unit, labels(scan.source, unit, columns))?;
+                    let mut rows = vec![0u64; labels.texts.len()];
+                    labels.ids.iter().for_each(|id| rows[*id as usize] += 1);
+                    // A text that no row has, of a dictionary or of (missing), is no segment.
+                    let texts = labels.texts.into_iter().zip(rows).filter(|(_, n)| *n > 0);
+                    add_counts(counts, texts)
                 },
             )?;
-            for counts in found {
-                for (k, n) in counts {
-                    *total.entry(k).or_default() += n;
-                }
-            }
-            Ok(())
+            found
+                .into_iter()
+                .try_for_each(|counts| add_counts(&mut total, counts))
         })?;
         let mut sorted: Vec<(String, u64)> = total.into_iter().collect();
         sorted.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0)));
         sorted.truncate(MAX_SEGMENTS);
-        cuts.kept[i] = Some(sorted.into_iter().map(|s| s.0).collect());
+        cuts.kept[i] = sorted.into_iter().map(|s| s.0).collect();
+    }
+    Ok(())
+}
+
+fn add_counts(
+    total: &mut HashMap<String, u64>,
+    counts: impl IntoIterator<Item = (String, u64)>,
+) -> Result<()> {
+    for (text, n) in counts {
+        *total.entry(text).or_default() += n;
+        if total.len() > MAX_VALUES {
+            return Err(too_many_values());
+        }
     }
     Ok(())
 }

@@ -144,3 +144,124 @@ fn windows_add_up_to_the_whole() {
             && r.verdict == Some(Verdict::Fail)));
     }
 }
+
+/// The shipped log with another number of rows in the footer of its only row group.
+fn forged(folder: &Path, rows: i64) -> String {
+    use parquet::file::metadata::{
+        ParquetMetaDataBuilder, ParquetMetaDataReader, ParquetMetaDataWriter,
+    };
+    let bytes = std::fs::read(example("current.parquet")).unwrap();
+    let file = std::fs::File::open(example("current.parquet")).unwrap();
+    let metadata = ParquetMetaDataReader::new()
+        .parse_and_finish(&file)
+        .unwrap();
+    let groups: Vec<_> = metadata
+        .row_groups()
+        .iter()
+        .map(|g| g.clone().into_builder().set_num_rows(rows).build().unwrap())
+        .collect();
+    let metadata = ParquetMetaDataBuilder::new(metadata.file_metadata().clone())
+        .set_row_groups(groups)
+        .build();
+    let (head, tail) = bytes.split_at(bytes.len() - 8);
+    let footer = u32::from_le_bytes(tail[..4].try_into().unwrap()) as usize;
+    let mut out = head[..head.len() - footer].to_vec();
+    ParquetMetaDataWriter::new(&mut out, &metadata)
+        .finish()
+        .unwrap();
+    let path = folder.join(format!("{rows}.parquet"));
+    std::fs::write(&path, out).unwrap();
+    path.to_string_lossy().into_owned()
+}
+
+#[test]
+fn rows_that_only_the_footer_claims_are_not_allocated() {
+    let folder = tempfile::tempdir().unwrap();
+    let base = ScanOptions::default();
+    let cuts = [
+        ScanOptions {
+            by: vec![Cut::One("carrier".into())],
+            ..base.clone()
+        },
+        ScanOptions {
+            by: vec![Cut::Crossed(vec!["carrier".into(), "origin".into()])],
+            ..base.clone()
+        },
+        ScanOptions {
+            window: Some("1d".into()),
+            ..base.clone()
+        },
+        ScanOptions {
+            model_version: Some("carrier".into()),
+            ..base.clone()
+        },
+        base.clone(),
+    ];
+    // Absurd, more than cuts take, no more than they take, and too few.
+    for rows in [1 << 40, 1 << 58, 1 << 28, 1 << 26, 100] {
+        let path = forged(folder.path(), rows);
+        let files = resolve(&[path]).unwrap();
+        let source = ParquetSource::open(&files, ParquetOptions::default()).unwrap();
+        for options in &cuts {
+            let error = profile(&source, options, None, &|_, _| true).unwrap_err();
+            assert!(
+                matches!(error, tidegauge_io::Error::Corrupt { .. }),
+                "{rows} {error}"
+            );
+            let options = ScanOptions {
+                max_bad_units: 100,
+                ..options.clone()
+            };
+            let found = profile(&source, &options, None, &|_, _| true).unwrap();
+            assert_eq!(found.rows(), 0);
+            assert!(
+                found
+                    .metadata
+                    .problems
+                    .iter()
+                    .all(|p| p.kind == "unit" && p.rows == Some(rows as u64))
+            );
+        }
+    }
+}
+
+#[test]
+fn hostile_footers_are_refused_before_anything_is_allocated() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("x.parquet");
+    let varint = |mut n: u64| {
+        let mut out = Vec::new();
+        while n >= 0x80 {
+            out.push(n as u8 | 0x80);
+            n >>= 7;
+        }
+        out.push(n as u8);
+        out
+    };
+    let list = |count: u64| [vec![0xfc], varint(count)].concat();
+    // A group named "g" of so many fields: name is field 4, their number field 5.
+    let group = |children: u64| [vec![0x48, 1, b'g', 0x15], varint(children * 2), vec![0]].concat();
+    let open = |footer: &[u8]| {
+        let mut bytes = b"PAR1".to_vec();
+        bytes.extend_from_slice(footer);
+        bytes.extend_from_slice(&(footer.len() as u32).to_le_bytes());
+        bytes.extend_from_slice(b"PAR1");
+        std::fs::write(&path, bytes).unwrap();
+        let files = resolve(&[path.to_string_lossy().into_owned()]).unwrap();
+        match ParquetSource::open(&files, ParquetOptions::default()) {
+            Ok(_) => panic!("opened"),
+            Err(error) => error.to_string(),
+        }
+    };
+    // Version, then the schema, then row groups.
+    let head = [0x15, 2, 0x19];
+    let few = [&head[..], &list(1), &group(0)].concat();
+    let groups = [&few[..], &[0x16, 0, 0x19], &list(i32::MAX as u64)].concat();
+    assert!(open(&groups).contains("footer ends early"));
+    let children = [&head[..], &list(1), &group(i32::MAX as u64), &[0]].concat();
+    assert!(open(&children).contains("group of 2147483647 fields in a footer of 1"));
+    let mut deep = [&head[..], &list(1_000_000)].concat();
+    (0..999_999).for_each(|_| deep.extend(group(1)));
+    deep.extend([0x15, 2, 0x48, 1, b'x', 0, 0]);
+    assert!(open(&deep).contains("nest more than 64 deep"));
+}

@@ -8,6 +8,7 @@
 mod codec;
 mod decode;
 mod delta;
+mod footer;
 mod page;
 mod schema;
 
@@ -32,6 +33,10 @@ pub(crate) use schema::{NESTED, refuse_same_names};
 
 /// Value of a partition that stands for null in every Hive-like writer.
 const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
+/// Most rows of a row group; positions in it fit 32 bits, and what a footer claims is not counted for ever.
+const MAX_GROUP_ROWS: u64 = 1 << 32;
+/// Most rows of a page given to a sink.
+const MAX_BATCH_ROWS: usize = 1 << 20;
 /// Buffers above this size are given back rather than kept for the next chunk.
 const KEPT_BUFFERS: usize = 16 << 20;
 
@@ -178,7 +183,7 @@ impl ParquetSource {
             members,
             units,
             options: ParquetOptions {
-                batch_rows: options.batch_rows.max(1),
+                batch_rows: options.batch_rows.clamp(1, MAX_BATCH_ROWS),
                 ..options
             },
             failures,
@@ -339,7 +344,16 @@ impl ParquetSource {
                 }
             }
         }
-        Ok(())
+        // Bytes that are no page may follow, further rows may not.
+        match pages.next() {
+            Ok(Some((header, _))) if header.values > 0 && header.kind.is_data() => {
+                let (more, rows) = (header.values, unit.rows);
+                Err(fail(format!(
+                    "{more} rows more than the {rows} of the footer"
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn read_constant(
@@ -422,6 +436,14 @@ impl Source for ParquetSource {
             Ok(logical) => *logical,
             Err(reason) => return Err(self.corrupt(unit, column, reason.clone())),
         };
+        if unit.rows > MAX_GROUP_ROWS {
+            let rows = unit.rows;
+            return Err(self.corrupt(
+                unit,
+                column,
+                format!("row group of {rows} rows, at most {MAX_GROUP_ROWS} are accepted"),
+            ));
+        }
         let member = &self.members[unit.file];
         if let Some(constant) = column
             .checked_sub(member.columns.len())
@@ -486,6 +508,8 @@ fn open(file: &ResolvedFile) -> Result<(Vec<FileColumn>, Vec<Unit>)> {
         message,
     };
     let handle = File::open(&file.path).map_err(|e| fail(e.to_string()))?;
+    let refuse = |message: String| fail(format!("not a whole Parquet file ({message})"));
+    footer::check(&handle, file.bytes).map_err(refuse)?;
     // The crate's readers may panic on hostile footers; a file that does that is unreadable, no more.
     let parsed = catch_unwind(AssertUnwindSafe(|| {
         ParquetMetaDataReader::new().parse_and_finish(&handle)
@@ -496,7 +520,7 @@ fn open(file: &ResolvedFile) -> Result<(Vec<FileColumn>, Vec<Unit>)> {
                 "footer cannot be parsed".into(),
             ))
         })
-        .map_err(|e| fail(format!("not a whole Parquet file ({e})")))?;
+        .map_err(|e| refuse(e.to_string()))?;
     let columns = schema::columns(metadata.file_metadata().schema_descr().root_schema());
     Ok((columns, units(&metadata).map_err(fail)?))
 }

@@ -38,6 +38,13 @@ pub enum Kind {
     Other,
 }
 
+impl Kind {
+    /// Whether the page has rows.
+    pub fn is_data(self) -> bool {
+        matches!(self, Kind::Data | Kind::DataV2)
+    }
+}
+
 /// Header of a page, as far as it is needed.
 #[derive(Debug, Clone, Copy)]
 pub struct Header {
@@ -225,12 +232,16 @@ impl<'a> Pages<'a> {
 }
 
 #[cfg(unix)]
-fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
+pub(super) fn read_exact_at(file: &File, buffer: &mut [u8], offset: u64) -> std::io::Result<()> {
     std::os::unix::fs::FileExt::read_exact_at(file, buffer, offset)
 }
 
 #[cfg(windows)]
-fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> std::io::Result<()> {
+pub(super) fn read_exact_at(
+    file: &File,
+    mut buffer: &mut [u8],
+    mut offset: u64,
+) -> std::io::Result<()> {
     while !buffer.is_empty() {
         let n = std::os::windows::fs::FileExt::seek_read(file, buffer, offset)?;
         if n == 0 {
@@ -243,21 +254,28 @@ fn read_exact_at(file: &File, mut buffer: &mut [u8], mut offset: u64) -> std::io
 }
 
 /// Why a header was not parsed.
-enum Stop {
+pub(super) enum Stop {
     /// The window ends before the header does.
     Short,
+    /// What is wrong.
     Wrong(String),
 }
 
 /// Fields of the Thrift compact protocol, in which page headers are written.
-struct Fields<'b, 'a> {
-    data: &'b mut &'a [u8],
+pub(super) struct Fields<'b, 'a> {
+    /// What follows.
+    pub(super) data: &'b mut &'a [u8],
     id: i16,
 }
 
-impl Fields<'_, '_> {
+impl<'b, 'a> Fields<'b, 'a> {
+    /// The fields of the struct at the front of `data`.
+    pub(super) fn new(data: &'b mut &'a [u8]) -> Self {
+        Self { data, id: 0 }
+    }
+
     /// Number and type of the next field; `None` at the end of the struct.
-    fn next(&mut self) -> std::result::Result<Option<(i16, u8)>, Stop> {
+    pub(super) fn next(&mut self) -> std::result::Result<Option<(i16, u8)>, Stop> {
         let byte = byte(self.data)?;
         if byte == 0 {
             return Ok(None);
@@ -272,8 +290,9 @@ impl Fields<'_, '_> {
 
 const TRUE: u8 = 1;
 const FALSE: u8 = 2;
-const I32: u8 = 5;
-const STRUCT: u8 = 12;
+pub(super) const I32: u8 = 5;
+pub(super) const LIST: u8 = 9;
+pub(super) const STRUCT: u8 = 12;
 
 fn byte(data: &mut &[u8]) -> std::result::Result<u8, Stop> {
     let (&first, rest) = data.split_first().ok_or(Stop::Short)?;
@@ -292,13 +311,24 @@ fn unsigned(data: &mut &[u8]) -> std::result::Result<u64, Stop> {
     })
 }
 
-fn int(data: &mut &[u8]) -> std::result::Result<i64, Stop> {
+/// A signed number.
+pub(super) fn int(data: &mut &[u8]) -> std::result::Result<i64, Stop> {
     let n = unsigned(data)?;
     Ok((n >> 1) as i64 ^ -((n & 1) as i64))
 }
 
+/// Head of a list: how many elements, and their type.
+pub(super) fn list(data: &mut &[u8]) -> std::result::Result<(u64, u8), Stop> {
+    let head = byte(data)?;
+    let count = match head >> 4 {
+        15 => unsigned(data)?,
+        n => n.into(),
+    };
+    Ok((count, head & 15))
+}
+
 /// Skips a value of a type; structs and lists may nest a few levels deep.
-fn skip(data: &mut &[u8], kind: u8, depth: u8) -> std::result::Result<(), Stop> {
+pub(super) fn skip(data: &mut &[u8], kind: u8, depth: u8) -> std::result::Result<(), Stop> {
     if depth == 0 {
         return Err(Stop::Wrong("page header nests too deep".into()));
     }
@@ -312,13 +342,9 @@ fn skip(data: &mut &[u8], kind: u8, depth: u8) -> std::result::Result<(), Stop> 
         7 => 8,
         8 => unsigned(data)?,
         9 | 10 => {
-            let head = byte(data)?;
-            let count = match head >> 4 {
-                15 => unsigned(data)?,
-                n => n.into(),
-            };
+            let (count, kind) = list(data)?;
             // Flags in a list take a byte each, unlike flags in a struct.
-            let element = if head & 15 <= FALSE { 3 } else { head & 15 };
+            let element = if kind <= FALSE { 3 } else { kind };
             for _ in 0..count {
                 skip(data, element, depth - 1)?;
             }

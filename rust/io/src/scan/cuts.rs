@@ -1,0 +1,500 @@
+//! From key columns to groups: windows, model versions and segments of the rows of a unit.
+//!
+//! What a footer claims is never allocated: ids grow with the rows that were really read, and a
+//! unit whose key columns have other rows than its footer says is corrupt.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Mutex;
+
+use tidegauge_core::profile::GroupKey;
+use tidegauge_core::value::Slice;
+
+use super::windows::{Window, window_of};
+use super::{MISSING, OTHER, invalid};
+use crate::source::{PageData, PageSink, Source};
+use crate::{Error, Result};
+
+/// Most rows of a unit that is cut into groups: a page of a few bytes may hold billions of equal keys.
+const MAX_ROWS: u64 = 1 << 27;
+/// Most values of a key column, so that an id column named by mistake does not fill the memory.
+pub(super) const MAX_VALUES: usize = 1 << 20;
+/// Most windows; hours of a year are 8,784.
+const MAX_WINDOWS: usize = 1 << 14;
+/// Most groups of a scan.
+const MAX_GROUPS: usize = 1 << 16;
+/// Largest table of pairs of ids; more pairs are kept in a map.
+const PAIR_TABLE: usize = 1 << 18;
+
+/// Groups by what they stand for, numbered as they are met.
+#[derive(Default)]
+pub(super) struct Registry {
+    known: Mutex<HashMap<GroupKey, u32>>,
+}
+
+impl Registry {
+    fn number(&self, key: GroupKey) -> Result<u32> {
+        let mut known = self.known.lock().unwrap_or_else(|p| p.into_inner());
+        let next = known.len();
+        let id = *known.entry(key).or_insert(next as u32);
+        if known.len() > MAX_GROUPS {
+            return Err(invalid(format!(
+                "the cuts make more than {MAX_GROUPS} groups; longer windows or fewer segments would be accepted"
+            )));
+        }
+        Ok(id)
+    }
+
+    /// Every group met, with its number.
+    pub(super) fn into_keys(self) -> impl Iterator<Item = (GroupKey, u32)> {
+        let known = self.known.into_inner().unwrap_or_else(|p| p.into_inner());
+        known.into_iter()
+    }
+}
+
+/// Rows of one unit in the order of their groups.
+pub(super) struct Grouping {
+    /// Number of each group in the scan.
+    pub(super) groups: Vec<u32>,
+    /// Whether the groups are segments, whose states are compact.
+    pub(super) segment: bool,
+    /// Rows, group by group, ascending in each.
+    pub(super) order: Vec<u32>,
+    /// Where each group begins in `order`, and the end.
+    pub(super) starts: Vec<u32>,
+}
+
+impl Grouping {
+    /// Orders rows by group: a counting sort.
+    fn new(ids: &[u32], groups: Vec<u32>, segment: bool) -> Self {
+        let mut starts = vec![0u32; groups.len() + 1];
+        for id in ids {
+            starts[*id as usize + 1] += 1;
+        }
+        for i in 1..starts.len() {
+            starts[i] += starts[i - 1];
+        }
+        let mut next = starts.clone();
+        let mut order = vec![0; ids.len()];
+        for (row, id) in ids.iter().enumerate() {
+            let slot = &mut next[*id as usize];
+            order[*slot as usize] = row as u32;
+            *slot += 1;
+        }
+        Self {
+            groups,
+            segment,
+            order,
+            starts,
+        }
+    }
+}
+
+/// A key column of a unit: an id per row and the text of each id.
+#[derive(Default)]
+pub(super) struct Labels {
+    pub(super) ids: Vec<u32>,
+    pub(super) texts: Vec<String>,
+    known: HashMap<String, u32>,
+    dictionary: Vec<u32>,
+    buffer: String,
+}
+
+impl Labels {
+    fn id(&mut self, text: &str) -> Result<u32> {
+        if let Some(id) = self.known.get(text) {
+            return Ok(*id);
+        }
+        if self.texts.len() >= MAX_VALUES {
+            return Err(too_many_values());
+        }
+        let id = self.texts.len() as u32;
+        self.known.insert(text.to_owned(), id);
+        self.texts.push(text.to_owned());
+        Ok(id)
+    }
+
+    fn id_of(&mut self, values: Slice<'_>, i: usize) -> Result<u32> {
+        use std::fmt::Write;
+        let mut text = std::mem::take(&mut self.buffer);
+        text.clear();
+        // Writing to a String cannot fail.
+        let _ = match values {
+            Slice::Bool(v) => write!(text, "{}", v[i]),
+            Slice::I64(v) => write!(text, "{}", v[i]),
+            Slice::U64(v) => write!(text, "{}", v[i]),
+            Slice::F32(v) => write!(text, "{}", v[i]),
+            Slice::F64(v) => write!(text, "{}", v[i]),
+            Slice::I128(v) => write!(text, "{}", v[i]),
+            Slice::Bytes(v) => {
+                text.push_str(&String::from_utf8_lossy(v.get(i)));
+                Ok(())
+            }
+        };
+        let id = self.id(&text);
+        self.buffer = text;
+        id
+    }
+}
+
+/// The error of a key column with too many values.
+pub(super) fn too_many_values() -> Error {
+    invalid(format!(
+        "a cut has more than {MAX_VALUES} different values; columns with fewer would be accepted"
+    ))
+}
+
+impl PageSink for Labels {
+    fn needs_validity(&self) -> bool {
+        true
+    }
+
+    fn dictionary(&mut self, values: Slice<'_>) -> Result<()> {
+        self.dictionary = (0..values.len())
+            .map(|i| self.id_of(values, i))
+            .collect::<Result<_>>()?;
+        Ok(())
+    }
+
+    fn page(&mut self, rows: usize, valid: Option<&[bool]>, data: PageData<'_>) -> Result<()> {
+        let missing = self.id(MISSING)?;
+        let mut next = 0;
+        for i in 0..rows {
+            let id = if valid.is_none_or(|v| v[i]) {
+                next += 1;
+                match data {
+                    PageData::Values(v) => self.id_of(v, next - 1)?,
+                    PageData::Indices(at) => self
+                        .dictionary
+                        .get(at[next - 1] as usize)
+                        .copied()
+                        .unwrap_or(missing),
+                }
+            } else {
+                missing
+            };
+            self.ids.push(id);
+        }
+        Ok(())
+    }
+}
+
+/// Collects the windows of a time column: an id per row and the window of each id.
+struct Windows<'a> {
+    cuts: &'a Cuts,
+    window: Window,
+    per_second: i64,
+    ids: Vec<u32>,
+    found: Vec<Option<(i64, i64)>>,
+    known: HashMap<(i64, i64), u32>,
+    /// The window last met: most logs are in the order of time.
+    last: Option<(i64, i64, u32)>,
+    dictionary: Vec<u32>,
+}
+
+/// Id of rows without an instant.
+const NO_WINDOW: u32 = 0;
+
+impl Windows<'_> {
+    fn id(&mut self, time: i64) -> Result<u32> {
+        let us = if self.cuts.date {
+            time.saturating_mul(86_400_000_000)
+        } else if self.per_second > 1_000_000 {
+            time.div_euclid(self.per_second / 1_000_000)
+        } else {
+            time.saturating_mul(1_000_000 / self.per_second)
+        };
+        if let Some((from, to, id)) = self.last
+            && (from..to).contains(&us)
+        {
+            return Ok(id);
+        }
+        let Some(window) = window_of(us, self.window, self.cuts.zone) else {
+            return Ok(NO_WINDOW);
+        };
+        let next = self.found.len() as u32;
+        let id = *self.known.entry(window).or_insert(next);
+        if id == next {
+            self.found.push(Some(window));
+            if self.found.len() > MAX_WINDOWS {
+                return Err(invalid(format!(
+                    "the time column spans more than {MAX_WINDOWS} windows; longer ones would be accepted"
+                )));
+            }
+        }
+        self.last = Some((window.0, window.1, id));
+        Ok(id)
+    }
+}
+
+impl PageSink for Windows<'_> {
+    fn needs_validity(&self) -> bool {
+        true
+    }
+
+    fn dictionary(&mut self, values: Slice<'_>) -> Result<()> {
+        if let Slice::I64(v) = values {
+            self.dictionary = v.iter().map(|t| self.id(*t)).collect::<Result<_>>()?;
+        }
+        Ok(())
+    }
+
+    fn page(&mut self, rows: usize, valid: Option<&[bool]>, data: PageData<'_>) -> Result<()> {
+        let mut next = 0;
+        for i in 0..rows {
+            let id = if valid.is_none_or(|v| v[i]) {
+                next += 1;
+                match data {
+                    PageData::Values(Slice::I64(v)) => self.id(v[next - 1])?,
+                    PageData::Indices(at) => self
+                        .dictionary
+                        .get(at[next - 1] as usize)
+                        .copied()
+                        .unwrap_or(NO_WINDOW),
+                    PageData::Values(_) => NO_WINDOW,
+                }
+            } else {
+                NO_WINDOW
+            };
+            self.ids.push(id);
+        }
+        Ok(())
+    }
+}
+
+/// How rows are cut, resolved against a source.
+pub(super) struct Cuts {
+    pub(super) time: Option<(usize, i64)>,
+    pub(super) date: bool,
+    pub(super) window: Option<Window>,
+    pub(super) zone: chrono_tz::Tz,
+    pub(super) by: Vec<(String, Vec<usize>)>,
+    pub(super) model_version: Option<usize>,
+    /// Segments with states of their own, by cut; all others are `(other)`.
+    pub(super) kept: Vec<BTreeSet<String>>,
+}
+
+impl Cuts {
+    pub(super) fn is_trivial(&self) -> bool {
+        self.window.is_none() && self.by.is_empty() && self.model_version.is_none()
+    }
+
+    /// Columns that are read to cut rows, once per use.
+    pub(super) fn columns(&self) -> impl Iterator<Item = usize> {
+        let segments = self.by.iter().flat_map(|(_, columns)| columns);
+        let time = self.window.and(self.time).map(|(column, _)| column);
+        segments.copied().chain(time).chain(self.model_version)
+    }
+
+    /// The rows of a unit by group: without segments first, then by cut.
+    pub(super) fn groupings(
+        &self,
+        source: &dyn Source,
+        unit: usize,
+        registry: &Registry,
+    ) -> Result<Vec<Grouping>> {
+        // Ids of rows and, by id, the window and version they stand for.
+        let (mut base, mut parts) = (None::<Vec<u32>>, vec![(None, None::<String>)]);
+        if let (Some(window), Some((column, per_second))) = (self.window, self.time) {
+            let mut windows = Windows {
+                cuts: self,
+                window,
+                per_second,
+                ids: Vec::new(),
+                found: vec![None],
+                known: HashMap::new(),
+                last: None,
+                dictionary: Vec::new(),
+            };
+            read(source, unit, column, &mut windows)?;
+            counted(source, unit, column, windows.ids.len())?;
+            parts = windows.found.into_iter().map(|w| (w, None)).collect();
+            base = Some(windows.ids);
+        }
+        if let Some(column) = self.model_version {
+            let labels = labels(source, unit, &[column])?;
+            let text = |id: u32| Some(labels.texts[id as usize].clone());
+            (base, parts) = match base {
+                None => {
+                    let parts = (0..labels.texts.len() as u32).map(|id| (None, text(id)));
+                    (Some(labels.ids.clone()), parts.collect())
+                }
+                Some(mut ids) => {
+                    let pairs = cross(&mut ids, parts.len(), &labels.ids, labels.texts.len());
+                    let of = pairs.iter().map(|(a, b)| (parts[*a as usize].0, text(*b)));
+                    (Some(ids), of.collect())
+                }
+            };
+        }
+        let key = |part: usize, segment: Option<(String, String)>| GroupKey {
+            window: parts[part].0,
+            model_version: parts[part].1.clone(),
+            segment,
+        };
+        let mut out = Vec::with_capacity(1 + self.by.len());
+        if let Some(ids) = &base {
+            out.push(self.number(ids, parts.len(), false, registry, |id| key(id, None))?);
+        }
+        for ((name, columns), kept) in self.by.iter().zip(&self.kept) {
+            let mut labels = labels(source, unit, columns)?;
+            let of_segment = |id: u32| {
+                let text = labels.texts[id as usize].as_str();
+                let text = if kept.contains(text) { text } else { OTHER };
+                Some((name.clone(), text.to_owned()))
+            };
+            let values = labels.texts.len();
+            if base.is_none() && out.is_empty() {
+                let ids = vec![0; labels.ids.len()];
+                out.push(self.number(&ids, 1, false, registry, |id| key(id, None))?);
+            }
+            out.push(match &base {
+                None => self.number(&labels.ids, values, true, registry, |id| {
+                    key(0, of_segment(id as u32))
+                })?,
+                Some(ids) => {
+                    let mut crossed = std::mem::take(&mut labels.ids);
+                    let pairs = cross(&mut crossed, values, ids, parts.len());
+                    self.number(&crossed, pairs.len(), true, registry, |id| {
+                        let (segment, part) = pairs[id];
+                        key(part as usize, of_segment(segment))
+                    })?
+                }
+            });
+        }
+        Ok(out)
+    }
+
+    /// Replaces the ids of a unit, which may be unused or mean the same, by its groups.
+    fn number(
+        &self,
+        ids: &[u32],
+        count: usize,
+        segment: bool,
+        registry: &Registry,
+        key: impl Fn(usize) -> GroupKey,
+    ) -> Result<Grouping> {
+        let mut used = vec![false; count];
+        ids.iter().for_each(|id| used[*id as usize] = true);
+        let (mut local, mut groups) = (vec![0u32; count], Vec::new());
+        let mut known: HashMap<u32, u32> = HashMap::new();
+        for id in (0..count).filter(|id| used[*id]) {
+            let group = registry.number(key(id))?;
+            local[id] = *known.entry(group).or_insert_with(|| {
+                groups.push(group);
+                groups.len() as u32 - 1
+            });
+        }
+        let ids: Vec<u32> = ids.iter().map(|id| local[*id as usize]).collect();
+        Ok(Grouping::new(&ids, groups, segment))
+    }
+}
+
+/// The values of one or several crossed columns of a unit, row by row.
+pub(super) fn labels(source: &dyn Source, unit: usize, columns: &[usize]) -> Result<Labels> {
+    let mut all: Option<Labels> = None;
+    for column in columns {
+        let mut one = Labels::default();
+        read(source, unit, *column, &mut one)?;
+        counted(source, unit, *column, one.ids.len())?;
+        all = Some(match all {
+            None => one,
+            Some(mut before) => {
+                let (a, b) = (before.texts.len(), one.texts.len());
+                let pairs = cross(&mut before.ids, a, &one.ids, b);
+                if pairs.len() > MAX_VALUES {
+                    return Err(too_many_values());
+                }
+                let text = |(a, b): &(u32, u32)| {
+                    format!("{}, {}", before.texts[*a as usize], one.texts[*b as usize])
+                };
+                before.texts = pairs.iter().map(text).collect();
+                before
+            }
+        });
+    }
+    Ok(all.unwrap_or_default())
+}
+
+/// Reads a key column of a unit that is not too long.
+fn read(source: &dyn Source, unit: usize, column: usize, sink: &mut dyn PageSink) -> Result<()> {
+    let rows = source.unit_rows(unit);
+    if rows > MAX_ROWS {
+        return Err(corrupt(
+            source,
+            unit,
+            column,
+            format!(
+                "{rows} rows in one row group, at most {MAX_ROWS} are accepted where rows are cut into groups"
+            ),
+        ));
+    }
+    source.read(unit, column, sink)
+}
+
+/// Checks that a key column has as many rows as its unit.
+fn counted(source: &dyn Source, unit: usize, column: usize, found: usize) -> Result<()> {
+    let rows = source.unit_rows(unit);
+    if found as u64 == rows {
+        return Ok(());
+    }
+    Err(corrupt(
+        source,
+        unit,
+        column,
+        format!("{found} rows where the footer says {rows}"),
+    ))
+}
+
+fn corrupt(source: &dyn Source, unit: usize, column: usize, message: String) -> Error {
+    Error::Corrupt {
+        unit: source.unit_id(unit),
+        column: source.columns()[column].name.clone(),
+        message,
+    }
+}
+
+/// Replaces ids by ids of pairs with `other`, and says which pair each is.
+fn cross(ids: &mut [u32], count: usize, other: &[u32], others: usize) -> Vec<(u32, u32)> {
+    let mut pairs = Vec::new();
+    let mut number = |slot: &mut u32, a: u32, b: u32| {
+        if *slot == u32::MAX {
+            *slot = pairs.len() as u32;
+            pairs.push((a, b));
+        }
+        *slot
+    };
+    if count.saturating_mul(others) <= PAIR_TABLE {
+        let mut table = vec![u32::MAX; count * others];
+        for (id, b) in ids.iter_mut().zip(other) {
+            *id = number(&mut table[*id as usize * others + *b as usize], *id, *b);
+        }
+    } else {
+        let mut known: HashMap<(u32, u32), u32> = HashMap::new();
+        for (id, b) in ids.iter_mut().zip(other) {
+            let slot = known.entry((*id, *b)).or_insert(u32::MAX);
+            *id = number(slot, *id, *b);
+        }
+    }
+    pairs
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_counting_sort_keeps_rows_ascending_in_each_group() {
+        let g = Grouping::new(&[2, 0, 2, 1, 0], vec![7, 8, 9], false);
+        assert_eq!(g.order, [1, 4, 3, 0, 2]);
+        assert_eq!(g.starts, [0, 2, 3, 5]);
+    }
+
+    #[test]
+    fn pairs_are_the_same_by_table_and_by_map() {
+        let other: Vec<u32> = (0..1000).map(|i| i * i % 7).collect();
+        let mut a: Vec<u32> = (0..1000).map(|i| i % 5).collect();
+        let mut b = a.clone();
+        let small = cross(&mut a, 5, &other, 7);
+        let large = cross(&mut b, 1 << 20, &other, 1 << 20);
+        assert_eq!((a, small), (b, large));
+    }
+}

@@ -1,0 +1,263 @@
+//! Sends the rows of a column to the states of their groups, run by run.
+
+use std::sync::Mutex;
+
+use tidegauge_core::column::{ColumnPlan, ColumnState};
+use tidegauge_core::value::Slice;
+
+use super::cuts::Grouping;
+use super::owned::Owned;
+use crate::Result;
+use crate::source::{PageData, PageSink};
+
+/// Values held before they are handed to the states of their groups.
+const BUFFER_BYTES: usize = 4 << 20;
+
+/// States of one column by number of the group.
+pub(super) type States = Vec<Option<Box<ColumnState>>>;
+
+/// States of one column in as many copies as threads were at that column at the same time.
+#[derive(Default)]
+pub(super) struct Pool(Mutex<Vec<States>>);
+
+impl Pool {
+    pub(super) fn take(&self) -> States {
+        let mut pool = self.0.lock().unwrap_or_else(|p| p.into_inner());
+        pool.pop().unwrap_or_default()
+    }
+
+    pub(super) fn give(&self, states: States) {
+        let mut pool = self.0.lock().unwrap_or_else(|p| p.into_inner());
+        pool.push(states);
+    }
+
+    /// All copies merged.
+    pub(super) fn merged(self) -> Result<States> {
+        let mut copies = self.0.into_inner().unwrap_or_else(|p| p.into_inner());
+        let mut all = copies.pop().unwrap_or_default();
+        for copy in copies {
+            if all.len() < copy.len() {
+                all.resize_with(copy.len(), || None);
+            }
+            for (a, b) in all.iter_mut().zip(copy) {
+                match (a, b) {
+                    (Some(a), Some(b)) => a.merge(&b)?,
+                    (a @ None, b) => *a = b,
+                    (Some(_), None) => {}
+                }
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Holds rows of one column of one unit until there are enough of them.
+pub(super) struct Grouped<'a> {
+    groupings: &'a [Grouping],
+    /// For all rows, and for segments.
+    plans: [&'a ColumnPlan; 2],
+    states: &'a mut States,
+    /// By grouping and group, the first row not yet counted.
+    cursors: Vec<Vec<u32>>,
+    dictionary: Option<Owned>,
+    /// Rows held: the first one, how many, and whether their values are positions in the dictionary.
+    from: usize,
+    rows: usize,
+    indexed: bool,
+    values: Option<Owned>,
+    indices: Vec<u32>,
+    /// One flag a row; empty when no row is null.
+    valid: Vec<bool>,
+    scratch: Scratch,
+}
+
+#[derive(Default)]
+struct Scratch {
+    present: Vec<u32>,
+    counts: Vec<u64>,
+    used: Vec<u32>,
+    used_counts: Vec<u64>,
+}
+
+impl<'a> Grouped<'a> {
+    pub(super) fn new(
+        groupings: &'a [Grouping],
+        plans: [&'a ColumnPlan; 2],
+        states: &'a mut States,
+    ) -> Self {
+        let begin = |g: &Grouping| g.starts[..g.groups.len()].to_vec();
+        Self {
+            groupings,
+            plans,
+            states,
+            cursors: groupings.iter().map(begin).collect(),
+            dictionary: None,
+            from: 0,
+            rows: 0,
+            indexed: false,
+            values: None,
+            indices: Vec::new(),
+            valid: Vec::new(),
+            scratch: Scratch::default(),
+        }
+    }
+
+    /// Hands over the rows held.
+    pub(super) fn flush(&mut self) -> Result<()> {
+        let to = self.from + self.rows;
+        let of_dictionary = self.dictionary.as_ref().filter(|_| self.indexed);
+        if let Some(d) = of_dictionary {
+            self.scratch.counts.clear();
+            self.scratch.counts.resize(d.slice().len(), 0);
+        }
+        for (grouping, cursors) in self.groupings.iter().zip(&mut self.cursors) {
+            let plan = self.plans[usize::from(grouping.segment)];
+            for (g, cursor) in cursors.iter_mut().enumerate() {
+                let rest = &grouping.order[*cursor as usize..grouping.starts[g + 1] as usize];
+                let n = rest.partition_point(|row| (*row as usize) < to);
+                if n == 0 {
+                    continue;
+                }
+                *cursor += n as u32;
+                let group = grouping.groups[g] as usize;
+                if self.states.len() <= group {
+                    self.states.resize_with(group + 1, || None);
+                }
+                let state = self.states[group].get_or_insert_with(|| Box::new(plan.empty()));
+                let scratch = &mut self.scratch;
+                scratch.present.clear();
+                let local = rest[..n].iter().map(|row| *row - self.from as u32);
+                if self.valid.is_empty() {
+                    scratch.present.extend(local);
+                } else {
+                    scratch
+                        .present
+                        .extend(local.filter(|row| self.valid[*row as usize]));
+                }
+                let at = &scratch.present;
+                state.update_nulls((n - at.len()) as u64)?;
+                let (Some(first), Some(last)) = (at.first(), at.last()) else {
+                    continue;
+                };
+                if let Some(dictionary) = of_dictionary {
+                    let dictionary = dictionary.slice();
+                    let ordered = !matches!(dictionary, Slice::Bytes(_) | Slice::Bool(_));
+                    if ordered && dictionary.len() > at.len() / 2 {
+                        // Hardly any value comes twice: kernels are quicker than counts.
+                        let of = at.iter().map(|row| self.indices[*row as usize] as usize);
+                        state.update(plan, Owned::gather(dictionary, of).slice())?;
+                        continue;
+                    }
+                    scratch.used.clear();
+                    for row in at {
+                        let index = self.indices[*row as usize];
+                        let count = &mut scratch.counts[index as usize];
+                        if *count == 0 {
+                            scratch.used.push(index);
+                        }
+                        *count += 1;
+                    }
+                    scratch.used_counts.clear();
+                    for index in &scratch.used {
+                        let count = &mut scratch.counts[*index as usize];
+                        scratch.used_counts.push(std::mem::take(count));
+                    }
+                    let of = scratch.used.iter().map(|index| *index as usize);
+                    let values = Owned::gather(dictionary, of);
+                    state.update_counted(plan, values.slice(), &scratch.used_counts)?;
+                } else if let Some(values) = &self.values {
+                    let run = *first as usize..*last as usize + 1;
+                    if run.len() == at.len() {
+                        state.update(plan, values.part(run.start, run.end))?;
+                    } else {
+                        let of = at.iter().map(|row| *row as usize);
+                        state.update(plan, Owned::gather(values.slice(), of).slice())?;
+                    }
+                }
+            }
+        }
+        self.from = to;
+        self.rows = 0;
+        self.indices.clear();
+        self.valid.clear();
+        if let Some(values) = &mut self.values {
+            values.clear();
+        }
+        Ok(())
+    }
+
+    fn held_bytes(&self) -> usize {
+        let values = self.values.as_ref().map_or(0, Owned::bytes);
+        4 * self.indices.len() + values
+    }
+}
+
+impl PageSink for Grouped<'_> {
+    fn needs_validity(&self) -> bool {
+        true
+    }
+
+    fn dictionary(&mut self, values: Slice<'_>) -> Result<()> {
+        self.flush()?;
+        self.dictionary = Some(Owned::all(values));
+        Ok(())
+    }
+
+    fn page(&mut self, rows: usize, valid: Option<&[bool]>, data: PageData<'_>) -> Result<()> {
+        let indexed = matches!(data, PageData::Indices(_));
+        let same = match (&self.values, data) {
+            (Some(held), PageData::Values(v)) => held.is_like(v),
+            (None, PageData::Values(_)) => self.rows == 0,
+            _ => true,
+        };
+        if self.rows > 0 && (indexed != self.indexed || !same) {
+            self.flush()?;
+        }
+        self.indexed = indexed;
+        match data {
+            PageData::Indices(at) => spread(&mut self.indices, rows, valid, at),
+            PageData::Values(v) => {
+                if !same {
+                    self.values = None;
+                }
+                let held = self.values.get_or_insert_with(|| Owned::empty(v));
+                held.extend(rows, valid, v);
+            }
+        }
+        match valid {
+            Some(valid) => {
+                self.valid.resize(self.rows, true);
+                self.valid.extend_from_slice(valid);
+            }
+            None if !self.valid.is_empty() => self.valid.resize(self.rows + rows, true),
+            None => {}
+        }
+        self.rows += rows;
+        if self.held_bytes() >= BUFFER_BYTES {
+            self.flush()?;
+        }
+        Ok(())
+    }
+}
+
+/// Appends values at the rows they belong to; null rows get a value that nobody reads.
+pub(super) fn spread<T: Copy + Default>(
+    out: &mut Vec<T>,
+    rows: usize,
+    valid: Option<&[bool]>,
+    values: &[T],
+) {
+    match valid {
+        None => out.extend_from_slice(values),
+        Some(valid) => {
+            let mut values = values.iter();
+            out.extend(valid.iter().take(rows).map(|ok| {
+                if *ok {
+                    values.next().copied().unwrap_or_default()
+                } else {
+                    T::default()
+                }
+            }));
+        }
+    }
+}
