@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 import math
 from contextlib import contextmanager
+from functools import wraps
 from typing import TYPE_CHECKING, Any
 
 from tidegauge import _core
@@ -104,6 +105,8 @@ class Recorder:
         if name not in ("predict", "predict_proba"):
             return found
 
+        # scikit-learn asks a method for its name.
+        @wraps(found)
         def recorded(*args: Any, **kwargs: Any) -> Any:
             self.last = found(*args, **kwargs)
             return self.last
