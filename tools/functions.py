@@ -172,7 +172,7 @@ def function(entry: dict[str, Any]) -> str:
         returns=paragraph(
             f"``statistic`` in {interval(*entry['range'])}, unit: {entry['unit']}. ``pvalue`` {pvalue}.", 8
         ),
-        notes=paragraph(f"Definition ``{entry['definition']}``; reports give the same number.", 4),
+        notes=paragraph(f"Definition ``{entry['definition']}``: {entry['notes']}. Reports give the same number.", 4),
         source=paragraph(entry["reference"], 4, ".. [1] "),
         example=f"{shown}\n    {answer}",
     )

@@ -48,14 +48,17 @@ def statistics() -> str:
         "source": lambda s: cell(s["reference"]),
     }
     rows = [" | ".join(columns), " | ".join("---" for _ in columns)]
-    rows += [" | ".join(text(s) for text in columns.values()) for s in json.loads(_core.registry())]
+    registry = json.loads(_core.registry())
+    rows += [" | ".join(text(s) for text in columns.values()) for s in registry]
     return (
         "# Statistics\n\n"
         + NOTICE
         + "\nEach definition has a version: a number can change only together with it. "
         + "`tg.stats`, `tg.compare`, the command line and the report give the same number.\n\n"
         + "\n".join(f"| {row} |" for row in rows)
-        + "\n"
+        + "\n\n## What the definitions decide\n\n"
+        + "Null and NaN are left to `missing_rate` unless a definition says otherwise.\n\n"
+        + "".join(f"- `{s['definition']}`: {cell(s['notes'])}.\n" for s in registry)
     )
 
 

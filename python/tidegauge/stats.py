@@ -13,18 +13,29 @@ from tidegauge._statistic import Interval, TestResult, evaluate
 __all__ = [
     "Interval",
     "TestResult",
+    "anderson_darling",
+    "brown_forsythe",
     "chi_square",
+    "cramer_von_mises",
     "cramers_v",
     "distinct_count",
+    "energy",
+    "energy_scaled",
+    "fisher_exact",
+    "g_test",
     "hellinger",
     "jensen_shannon",
     "ks",
+    "kuiper",
+    "kullback_leibler",
     "l_infinity",
+    "mann_whitney",
     "mean_shift",
     "missing_rate",
     "nan_rate",
     "new_category_mass",
     "null_rate",
+    "probability_of_superiority",
     "psi",
     "quantile_shift",
     "range_violation",
@@ -32,7 +43,91 @@ __all__ = [
     "volume",
     "wasserstein",
     "wasserstein_scaled",
+    "welch_t",
 ]
+
+
+def anderson_darling(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Standardised Anderson-Darling statistic: differences of the distribution functions with weight on the tails.
+
+    Parameters
+    ----------
+    x, y : array-like of numbers or times, shape (n,) and (m,)
+        Reference and current sample. Nulls and NaN are left out.
+    alpha : float
+        One minus the level of the interval.
+    categorical : bool
+        Take numbers as categories, compared by value alone.
+
+    Returns
+    -------
+    TestResult
+        ``statistic`` in (-inf, inf), unit: standard deviations. ``pvalue`` under the null
+        ``anderson-darling-limit-standardised``.
+
+    Raises
+    ------
+    UsageError
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``anderson_darling/scholz-stephens-midrank-standardised/v1``: infinities are values; ties at
+    midranks; p: limit law of Anderson and Darling (1954) at the statistic standardised by the variance of its limit
+    given the ties, never clipped; no interval: the value grows with the rows; 4 values or more. Reports give the
+    same number.
+
+    References
+    ----------
+    .. [1] Scholz and Stephens (1987), equations 3 and 7; scipy.stats.anderson_ksamp(variant='midrank')
+
+    Examples
+    --------
+    >>> from tidegauge import stats
+    >>> round(stats.anderson_darling([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
+    -0.273324
+    """
+    return evaluate("anderson_darling", x, y, alpha, categorical)
+
+
+def brown_forsythe(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Levene's W about the medians: whether both samples spread alike.
+
+    Parameters
+    ----------
+    x, y : array-like of numbers or times, shape (n,) and (m,)
+        Reference and current sample. Nulls and NaN are left out.
+    alpha : float
+        One minus the level of the interval.
+    categorical : bool
+        Take numbers as categories, compared by value alone.
+
+    Returns
+    -------
+    TestResult
+        ``statistic`` in [0, inf), unit: F. ``pvalue`` under the null ``f-1-and-n-2``.
+
+    Raises
+    ------
+    UsageError
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``brown_forsythe/levene-median/v1``: finite values; p: F with 1 and n + m - 2 degrees of freedom; no
+    interval: the value grows with the rows; 3 values or more. Reports give the same number.
+
+    References
+    ----------
+    .. [1] Brown and Forsythe (1974); scipy.stats.levene(center='median')
+
+    Examples
+    --------
+    >>> from tidegauge import stats
+    >>> round(stats.brown_forsythe([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, None, None]).statistic, 6)
+    1.333333
+    """
+    return evaluate("brown_forsythe", x, y, alpha, categorical)
 
 
 def chi_square(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
@@ -59,7 +154,9 @@ def chi_square(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False
 
     Notes
     -----
-    Definition ``chi_square/2xk-homogeneity/v1``; reports give the same number.
+    Definition ``chi_square/2xk-homogeneity/v1``: new values one cell, hash cells are cells, missing left out, no
+    continuity correction; p: chi-square with k - 1 degrees of freedom; no interval: the value grows with the rows,
+    total_variation is the effect size. Reports give the same number.
 
     References
     ----------
@@ -72,6 +169,47 @@ def chi_square(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False
     1.333333
     """
     return evaluate("chi_square", x, y, alpha, categorical)
+
+
+def cramer_von_mises(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Sum of squared differences of the distribution functions over all pooled rows.
+
+    Parameters
+    ----------
+    x, y : array-like of numbers or times, shape (n,) and (m,)
+        Reference and current sample. Nulls and NaN are left out.
+    alpha : float
+        One minus the level of the interval.
+    categorical : bool
+        Take numbers as categories, compared by value alone.
+
+    Returns
+    -------
+    TestResult
+        ``statistic`` in [0, inf), unit: omega squared. ``pvalue`` under the null ``smirnov-limit-standardised``.
+
+    Raises
+    ------
+    UsageError
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``cramer_von_mises/ecdf-over-pooled-rows/v1``: infinities are values; ties by the distribution
+    functions, never by midranks; p: Smirnov's limit at the statistic standardised by its mean and variance given
+    the ties; no interval: the value grows with the rows, energy is the distance. Reports give the same number.
+
+    References
+    ----------
+    .. [1] Anderson (1962), equations 2, 14 and 16; scipy.stats.cramervonmises_2samp without ties
+
+    Examples
+    --------
+    >>> from tidegauge import stats
+    >>> round(stats.cramer_von_mises([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
+    0.109375
+    """
+    return evaluate("cramer_von_mises", x, y, alpha, categorical)
 
 
 def cramers_v(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
@@ -98,7 +236,8 @@ def cramers_v(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False)
 
     Notes
     -----
-    Definition ``cramers_v/bias-corrected/v1``; reports give the same number.
+    Definition ``cramers_v/bias-corrected/v1``: cells of chi_square; p as chi_square; interval: normal approximation
+    of the noncentral chi-square. Reports give the same number.
 
     References
     ----------
@@ -137,7 +276,8 @@ def distinct_count(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = F
 
     Notes
     -----
-    Definition ``distinct_count/current/v1``; reports give the same number.
+    Definition ``distinct_count/current/v1``: null and NaN left out; exact while every value is held, else estimated
+    with a standard error; no p-value. Reports give the same number.
 
     References
     ----------
@@ -150,6 +290,168 @@ def distinct_count(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = F
     3.0
     """
     return evaluate("distinct_count", x, y, alpha, categorical)
+
+
+def energy(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Energy distance: root of twice the integral of the squared difference of the distribution functions.
+
+    Parameters
+    ----------
+    x, y : array-like of numbers or times, shape (n,) and (m,)
+        Reference and current sample. Nulls and NaN are left out.
+    alpha : float
+        One minus the level of the interval.
+    categorical : bool
+        Take numbers as categories, compared by value alone.
+
+    Returns
+    -------
+    TestResult
+        ``statistic`` in [0, inf), unit: root value. ``pvalue`` is None.
+
+    Raises
+    ------
+    UsageError
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``energy/sqrt/v1``: finite values, ties exact; interval: the norm's own scale, conservative; no
+    p-value: its null depends on the distribution. Reports give the same number.
+
+    References
+    ----------
+    .. [1] Szekely and Rizzo (2013), equation 2.5; scipy.stats.energy_distance
+
+    Examples
+    --------
+    >>> from tidegauge import stats
+    >>> round(stats.energy([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
+    0.707107
+    """
+    return evaluate("energy", x, y, alpha, categorical)
+
+
+def energy_scaled(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Energy over the root of the reference's interquartile range, free of units.
+
+    Parameters
+    ----------
+    x, y : array-like of numbers or times, shape (n,) and (m,)
+        Reference and current sample. Nulls and NaN are left out.
+    alpha : float
+        One minus the level of the interval.
+    categorical : bool
+        Take numbers as categories, compared by value alone.
+
+    Returns
+    -------
+    TestResult
+        ``statistic`` in [0, inf), unit: root reference spread. ``pvalue`` is None.
+
+    Raises
+    ------
+    UsageError
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``energy_scaled/iqr-or-sd/v1``: as energy; by the standard deviation when the middle half of the
+    reference is one value; 0 or infinite when the reference is constant. Reports give the same number.
+
+    References
+    ----------
+    .. [1] Szekely and Rizzo (2013)
+
+    Examples
+    --------
+    >>> from tidegauge import stats
+    >>> round(stats.energy_scaled([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
+    0.5
+    """
+    return evaluate("energy_scaled", x, y, alpha, categorical)
+
+
+def fisher_exact(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Odds of the second of two categories in the current sample over its odds in the reference.
+
+    Parameters
+    ----------
+    x, y : array-like of text, booleans, or numbers with ``categorical=True``, shape (n,) and (m,)
+        Reference and current sample. Nulls are left out.
+    alpha : float
+        One minus the level of the interval.
+    categorical : bool
+        Take numbers as categories, compared by value alone.
+
+    Returns
+    -------
+    TestResult
+        ``statistic`` in [0, inf), unit: odds ratio. ``pvalue`` under the null ``hypergeometric-exact``.
+
+    Raises
+    ------
+    UsageError
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``fisher_exact/2x2-odds-ratio/v1``: two categories in the order of their bytes, new values last,
+    missing left out; p: exact, two-sided, all tables not more probable; none beyond 1e12 for the variance of a
+    cell; no interval: total_variation is the effect size. Reports give the same number.
+
+    References
+    ----------
+    .. [1] Fisher (1935); scipy.stats.fisher_exact([[x1, x2], [y1, y2]])
+
+    Examples
+    --------
+    >>> from tidegauge import stats
+    >>> round(stats.fisher_exact(["a"] * 8 + ["b"] * 2, ["a"] * 2 + ["b"] * 8).statistic, 6)
+    16.0
+    """
+    return evaluate("fisher_exact", x, y, alpha, categorical)
+
+
+def g_test(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Likelihood-ratio test (G) of homogeneity of both samples over categories.
+
+    Parameters
+    ----------
+    x, y : array-like of text, booleans, or numbers with ``categorical=True``, shape (n,) and (m,)
+        Reference and current sample. Nulls are left out.
+    alpha : float
+        One minus the level of the interval.
+    categorical : bool
+        Take numbers as categories, compared by value alone.
+
+    Returns
+    -------
+    TestResult
+        ``statistic`` in [0, inf), unit: chi-square. ``pvalue`` under the null ``chi-square-homogeneity``.
+
+    Raises
+    ------
+    UsageError
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``g_test/2xk-homogeneity/v1``: new values one cell, missing left out, no continuity correction; p:
+    chi-square with k - 1 degrees of freedom; no interval: the value grows with the rows, total_variation is the
+    effect size. Reports give the same number.
+
+    References
+    ----------
+    .. [1] Wilks (1938); scipy.stats.chi2_contingency(lambda_='log-likelihood', correction=False)
+
+    Examples
+    --------
+    >>> from tidegauge import stats
+    >>> round(stats.g_test(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
+    1.726092
+    """
+    return evaluate("g_test", x, y, alpha, categorical)
 
 
 def hellinger(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
@@ -176,7 +478,8 @@ def hellinger(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False)
 
     Notes
     -----
-    Definition ``hellinger/10q-special/v1``; reports give the same number.
+    Definition ``hellinger/10q-special/v1``: cells of psi, no prior; p: 8 H^2 over 1/n + 1/m is chi-square with k -
+    1 degrees of freedom; interval: delta method. Reports give the same number.
 
     References
     ----------
@@ -215,7 +518,8 @@ def jensen_shannon(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = F
 
     Notes
     -----
-    Definition ``jensen_shannon/distance-nats-10q-special/v1``; reports give the same number.
+    Definition ``jensen_shannon/distance-nats-10q-special/v1``: cells of psi, no prior; p: 8 JSD over 1/n + 1/m is
+    chi-square with k - 1 degrees of freedom; interval: delta method. Reports give the same number.
 
     References
     ----------
@@ -254,7 +558,8 @@ def ks(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> Tes
 
     Notes
     -----
-    Definition ``ks/v1``; reports give the same number.
+    Definition ``ks/v1``: infinities are values; ties exact; p: Kolmogorov's limit, conservative with ties. Reports
+    give the same number.
 
     References
     ----------
@@ -267,6 +572,87 @@ def ks(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> Tes
     0.25
     """
     return evaluate("ks", x, y, alpha, categorical)
+
+
+def kuiper(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Largest difference of the shares of an interval of values, D+ plus D-.
+
+    Parameters
+    ----------
+    x, y : array-like of numbers or times, shape (n,) and (m,)
+        Reference and current sample. Nulls and NaN are left out.
+    alpha : float
+        One minus the level of the interval.
+    categorical : bool
+        Take numbers as categories, compared by value alone.
+
+    Returns
+    -------
+    TestResult
+        ``statistic`` in [0, 1], unit: share. ``pvalue`` under the null ``kuiper-limit``.
+
+    Raises
+    ------
+    UsageError
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``kuiper/v1``: infinities are values; ties exact; p: Kuiper's limit, conservative with ties. Reports
+    give the same number.
+
+    References
+    ----------
+    .. [1] Kuiper (1960); interval from McDiarmid (1989)
+
+    Examples
+    --------
+    >>> from tidegauge import stats
+    >>> round(stats.kuiper([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
+    0.25
+    """
+    return evaluate("kuiper", x, y, alpha, categorical)
+
+
+def kullback_leibler(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Kullback-Leibler divergence of the current sample from the reference on the cells of psi.
+
+    Parameters
+    ----------
+    x, y : array-like of one type, shape (n,) and (m,)
+        Reference and current sample. Nulls and NaN take part.
+    alpha : float
+        One minus the level of the interval.
+    categorical : bool
+        Take numbers as categories, compared by value alone.
+
+    Returns
+    -------
+    TestResult
+        ``statistic`` in [0, inf), unit: nats. ``pvalue`` under the null ``yurdakul-chi-square``.
+
+    Raises
+    ------
+    UsageError
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``kullback_leibler/reference-to-current-nats-10q-special-prior.5/v1``: sum of reference ln(reference
+    / current); cells of psi: missing and infinities are cells, prior 1/2 on every cell kept; p: 2 KL over 1/n + 1/m
+    is chi-square with k - 1 degrees of freedom. Reports give the same number.
+
+    References
+    ----------
+    .. [1] Kullback and Leibler (1951); scipy.stats.entropy(reference, current); null as for psi, PSI ~ 2 KL
+
+    Examples
+    --------
+    >>> from tidegauge import stats
+    >>> round(stats.kullback_leibler(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
+    0.13232
+    """
+    return evaluate("kullback_leibler", x, y, alpha, categorical)
 
 
 def l_infinity(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
@@ -293,7 +679,8 @@ def l_infinity(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False
 
     Notes
     -----
-    Definition ``l_infinity/v1``; reports give the same number.
+    Definition ``l_infinity/v1``: cells of psi: missing is a cell; interval: normal, Bonferroni over the cells; no
+    p-value. Reports give the same number.
 
     References
     ----------
@@ -306,6 +693,48 @@ def l_infinity(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False
     0.25
     """
     return evaluate("l_infinity", x, y, alpha, categorical)
+
+
+def mann_whitney(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Pairs in which the reference row is larger than the current one, ties half.
+
+    Parameters
+    ----------
+    x, y : array-like of numbers or times, shape (n,) and (m,)
+        Reference and current sample. Nulls and NaN are left out.
+    alpha : float
+        One minus the level of the interval.
+    categorical : bool
+        Take numbers as categories, compared by value alone.
+
+    Returns
+    -------
+    TestResult
+        ``statistic`` in [0, inf), unit: pairs. ``pvalue`` under the null ``normal-limit-tie-corrected``.
+
+    Raises
+    ------
+    UsageError
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``mann_whitney/u-of-reference/v1``: infinities are values; ties count half; p: two-sided normal
+    limit, variance corrected for ties, continuity correction 1/2; no interval: probability_of_superiority is the
+    effect size. Reports give the same number.
+
+    References
+    ----------
+    .. [1] Mann and Whitney (1947); Hollander and Wolfe (1973), equation 4.6 for ties;
+           scipy.stats.mannwhitneyu(method='asymptotic')
+
+    Examples
+    --------
+    >>> from tidegauge import stats
+    >>> round(stats.mann_whitney([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
+    4.5
+    """
+    return evaluate("mann_whitney", x, y, alpha, categorical)
 
 
 def mean_shift(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
@@ -332,7 +761,8 @@ def mean_shift(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False
 
     Notes
     -----
-    Definition ``mean_shift/welch/v1``; reports give the same number.
+    Definition ``mean_shift/welch/v1``: finite values; p: Student's t, two-sided, with Satterthwaite's degrees of
+    freedom; interval: Welch. Reports give the same number.
 
     References
     ----------
@@ -371,7 +801,8 @@ def missing_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = Fal
 
     Notes
     -----
-    Definition ``missing_rate/absolute-difference/v1``; reports give the same number.
+    Definition ``missing_rate/absolute-difference/v1``: null or NaN; p: two-proportion z, two-sided; interval:
+    Newcombe's method 10, folded at 0. Reports give the same number.
 
     References
     ----------
@@ -410,7 +841,8 @@ def nan_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) 
 
     Notes
     -----
-    Definition ``nan_rate/absolute-difference/v1``; reports give the same number.
+    Definition ``nan_rate/absolute-difference/v1``: NaN only; p: two-proportion z, two-sided; interval: Newcombe's
+    method 10, folded at 0. Reports give the same number.
 
     References
     ----------
@@ -449,7 +881,8 @@ def new_category_mass(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool 
 
     Notes
     -----
-    Definition ``new_category_mass/v1``; reports give the same number.
+    Definition ``new_category_mass/v1``: missing left out; certified where the dictionary is complete, bounded
+    elsewhere; p: one-sided, against the share expected of unseen values. Reports give the same number.
 
     References
     ----------
@@ -488,7 +921,8 @@ def null_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False)
 
     Notes
     -----
-    Definition ``null_rate/absolute-difference/v1``; reports give the same number.
+    Definition ``null_rate/absolute-difference/v1``: null only; p: two-proportion z, two-sided; interval: Newcombe's
+    method 10, folded at 0. Reports give the same number.
 
     References
     ----------
@@ -501,6 +935,46 @@ def null_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False)
     0.5
     """
     return evaluate("null_rate", x, y, alpha, categorical)
+
+
+def probability_of_superiority(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Probability that a current row is larger than a reference row, ties half.
+
+    Parameters
+    ----------
+    x, y : array-like of numbers or times, shape (n,) and (m,)
+        Reference and current sample. Nulls and NaN are left out.
+    alpha : float
+        One minus the level of the interval.
+    categorical : bool
+        Take numbers as categories, compared by value alone.
+
+    Returns
+    -------
+    TestResult
+        ``statistic`` in [0, 1], unit: probability. ``pvalue`` under the null ``normal-limit-tie-corrected``.
+
+    Raises
+    ------
+    UsageError
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``probability_of_superiority/v1``: infinities are values; ties count half; p as mann_whitney;
+    interval: Wilson with the rows that give the standard error by placements. Reports give the same number.
+
+    References
+    ----------
+    .. [1] Mann and Whitney (1947); interval: DeLong et al. (1988) in Wilson's (1927) form
+
+    Examples
+    --------
+    >>> from tidegauge import stats
+    >>> round(stats.probability_of_superiority([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
+    0.71875
+    """
+    return evaluate("probability_of_superiority", x, y, alpha, categorical)
 
 
 def psi(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
@@ -527,7 +1001,10 @@ def psi(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> Te
 
     Notes
     -----
-    Definition ``psi/10q-special-prior.5/v1``; reports give the same number.
+    Definition ``psi/10q-special-prior.5/v1``: 10 near-equal-mass cells of the reference (fewer below 50 rows a
+    cell) or categories; missing and infinities are cells, cells empty on both sides left out, prior 1/2 on every
+    cell kept; p: psi over 1/n + 1/m is chi-square with k - 1 degrees of freedom; interval: delta method, bias taken
+    off; alias csi. Reports give the same number.
 
     References
     ----------
@@ -566,7 +1043,8 @@ def quantile_shift(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = F
 
     Notes
     -----
-    Definition ``quantile_shift/5-25-50-75-95-inverted-cdf/v1``; reports give the same number.
+    Definition ``quantile_shift/5-25-50-75-95-inverted-cdf/v1``: finite values; inverted_cdf quantiles; interval:
+    Woodruff, simultaneous over the five; no p-value. Reports give the same number.
 
     References
     ----------
@@ -605,7 +1083,8 @@ def range_violation(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = 
 
     Notes
     -----
-    Definition ``range_violation/v1``; reports give the same number.
+    Definition ``range_violation/v1``: ordered values, infinities among them, against the range of the reference;
+    interval: Wilson; no p-value. Reports give the same number.
 
     References
     ----------
@@ -644,7 +1123,8 @@ def total_variation(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = 
 
     Notes
     -----
-    Definition ``total_variation/v1``; reports give the same number.
+    Definition ``total_variation/v1``: categories without missing, hash cells bounded, or the cells of psi; p:
+    McDiarmid's bound; interval: McDiarmid and normal. Reports give the same number.
 
     References
     ----------
@@ -683,7 +1163,7 @@ def volume(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) ->
 
     Notes
     -----
-    Definition ``volume/ratio/v1``; reports give the same number.
+    Definition ``volume/ratio/v1``: every row counts; no interval, no p-value. Reports give the same number.
 
     References
     ----------
@@ -722,7 +1202,8 @@ def wasserstein(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = Fals
 
     Notes
     -----
-    Definition ``wasserstein/v1``; reports give the same number.
+    Definition ``wasserstein/v1``: finite values, ties exact; interval: Lipschitz influence function, conservative;
+    no p-value. Reports give the same number.
 
     References
     ----------
@@ -761,7 +1242,8 @@ def wasserstein_scaled(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool
 
     Notes
     -----
-    Definition ``wasserstein_scaled/iqr-or-sd/v1``; reports give the same number.
+    Definition ``wasserstein_scaled/iqr-or-sd/v1``: as wasserstein; by the standard deviation when the middle half
+    of the reference is one value; 0 or infinite when the reference is constant. Reports give the same number.
 
     References
     ----------
@@ -774,3 +1256,43 @@ def wasserstein_scaled(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool
     0.5
     """
     return evaluate("wasserstein_scaled", x, y, alpha, categorical)
+
+
+def welch_t(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Welch's t of the means, reference minus current.
+
+    Parameters
+    ----------
+    x, y : array-like of numbers or times, shape (n,) and (m,)
+        Reference and current sample. Nulls and NaN are left out.
+    alpha : float
+        One minus the level of the interval.
+    categorical : bool
+        Take numbers as categories, compared by value alone.
+
+    Returns
+    -------
+    TestResult
+        ``statistic`` in (-inf, inf), unit: standard errors. ``pvalue`` under the null ``welch-t``.
+
+    Raises
+    ------
+    UsageError
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``welch_t/reference-minus-current/v1``: finite values; p: Student's t, two-sided, with
+    Satterthwaite's degrees of freedom; no interval: mean_shift is the effect size. Reports give the same number.
+
+    References
+    ----------
+    .. [1] Welch (1947); scipy.stats.ttest_ind(equal_var=False)
+
+    Examples
+    --------
+    >>> from tidegauge import stats
+    >>> round(stats.welch_t([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
+    -1.095445
+    """
+    return evaluate("welch_t", x, y, alpha, categorical)

@@ -122,6 +122,90 @@ pub fn kolmogorov_sf(x: f64) -> f64 {
     2.0 * sum
 }
 
+/// Upper tail of the limit of `sqrt(n m / (n + m)) V` under one continuous distribution, `V = D+ + D-`.
+///
+/// Kuiper (1960) for large `x`; for small `x` the same theta function transformed by Poisson's sum.
+pub fn kuiper_sf(x: f64) -> f64 {
+    if x.is_nan() {
+        return f64::NAN;
+    }
+    if x <= 0.0 {
+        return 1.0;
+    }
+    let x2 = x * x;
+    if x < 1.2 {
+        let step = -PI * PI / (2.0 * x2);
+        let sum: f64 = (1..=4_i32)
+            .map(|k| f64::from(k * k) * libm::exp(step * f64::from(k * k)))
+            .sum();
+        return 1.0 - libm::sqrt(TAU) * PI * PI / (x * x2) * sum;
+    }
+    let sum: f64 = (1..=6_i32)
+        .rev()
+        .map(|j| {
+            let y = 2.0 * f64::from(j * j) * x2;
+            (2.0 * y - 1.0) * libm::exp(-y)
+        })
+        .sum();
+    2.0 * sum
+}
+
+/// Upper tail of the limit of the Cramer-von Mises statistic, `sum of z_k^2 / (k pi)^2`.
+///
+/// Smirnov's (1937) alternating integrals between successive poles: the first one is the tail, so
+/// far tails keep their digits.
+pub fn cramer_von_mises_sf(x: f64) -> f64 {
+    // Below, one minus the tail is less than exp(-1 / (16 x)) < 1e-18.
+    smirnov_sf(x, 1.5e-3, 12.0, |k, d, rest, sine| {
+        let y = PI * (k + d);
+        2.0 * PI * libm::exp(-0.5 * x * y * y) * libm::sqrt(d * rest / (y * sine))
+    })
+}
+
+/// Upper tail of the limit of the Anderson-Darling statistic, `sum of z_k^2 / (k (k + 1))`; as
+/// [`cramer_von_mises_sf`].
+pub fn anderson_darling_sf(x: f64) -> f64 {
+    // Below, one minus the tail is less than exp(-pi^2 / (8 x)) < 1e-17.
+    smirnov_sf(x, 0.03, 5.0, |k, d, rest, sine| {
+        let v = k + d;
+        let u = v * (v + 1.0);
+        (2.0 * v + 1.0) * libm::exp(-0.5 * x * u) * libm::sqrt(PI * d * rest / (u * sine))
+    })
+}
+
+/// `(1 / pi)` times the alternating sum over odd `k` of the integral of a function with inverse
+/// square roots at both ends of `[k, k + 1]`, given with them taken out as `f(k, d, 1 - d, sin pi d)`
+/// at `k + d` (Gauss and Chebyshev's rule: it converges geometrically).
+fn smirnov_sf(x: f64, least: f64, density: f64, f: impl Fn(f64, f64, f64, f64) -> f64) -> f64 {
+    if x.is_nan() {
+        return f64::NAN;
+    }
+    if x <= least {
+        return 1.0;
+    }
+    if x > 1e4 {
+        return 0.0;
+    }
+    let points = 24.0 + libm::ceil(density * libm::sqrt(x));
+    let (mut total, mut k) = (0.0, 1.0);
+    loop {
+        let (mut sum, mut i) = (0.0, 0.5);
+        while i < points {
+            let half = 0.5 * PI * i / points;
+            let (sin, cos) = (libm::sin(half), libm::cos(half));
+            let (d, rest) = (sin * sin, cos * cos);
+            sum += f(k, d, rest, libm::sin(PI * d.min(rest)));
+            i += 1.0;
+        }
+        let term = sum / points;
+        total += if k % 4.0 == 1.0 { term } else { -term };
+        if term <= 1e-18 * total || k > 400.0 {
+            return total.clamp(0.0, 1.0);
+        }
+        k += 2.0;
+    }
+}
+
 /// Upper tail of the chi-square distribution with `df` degrees of freedom (`df > 0`).
 pub fn chi_square_sf(x: f64, df: f64) -> f64 {
     gamma_q(0.5 * df, 0.5 * x)
@@ -278,6 +362,142 @@ pub fn binomial_sf(k: u64, n: u64, p: f64) -> f64 {
         i -= 1.0;
     }
     (1.0 - first * sum).max(0.0)
+}
+
+/// Two-sided p-value of Fisher's exact test of the table `[[a, b], [c, d]]`: the probability, given
+/// the margins, of all tables that are not more probable (by more than 1e-11, for rounding).
+///
+/// None beyond 1e12 standard deviations squared of a cell, where the sum is too long; `chi_square`
+/// agrees there.
+pub fn fisher_two_sided(table: [u64; 4]) -> Option<f64> {
+    let [a, b, c, d] = table.map(u128::from);
+    let (row, column, all) = (a + b, a + c, a + b + c + d);
+    let (low, high) = (
+        (row + column).saturating_sub(all),
+        row.min(column), // of the first cell
+    );
+    if low == high {
+        return Some(1.0);
+    }
+    let [rf, cf, nf] = [row, column, all].map(|x| x as f64);
+    let variance = rf * (1.0 - rf / nf) * (cf / nf) * (1.0 - cf / nf);
+    if variance > 1e12 {
+        return None;
+    }
+    let log_mass = |k: u128| log_hypergeometric([k, row - k, column - k, all + k - row - column]);
+    let observed = log_mass(a);
+    let limit = observed + 1e-11;
+    // Sum of the masses from `k` away from the mode, in units of the mass at `k`.
+    let tail = |k: u128, up: bool| {
+        let (mut term, mut sum, mut k) = (1.0, 1.0, k);
+        while k != (if up { high } else { low }) && term > sum * 1e-17 {
+            // Cells that shrink and cells that grow on the way.
+            let next = if up { k + 1 } else { k - 1 };
+            let (x, y) = if up { (k, next) } else { (next, k) };
+            let down = (row - x) as f64 * (column - x) as f64;
+            let rise = y as f64 * (all + y - row - column) as f64;
+            term *= if up { down / rise } else { rise / down };
+            sum += term;
+            k = next;
+        }
+        sum
+    };
+    // Masses rise to the mode and fall behind it.
+    let mode = ((row + 1) * (column + 1) / (all + 2)).clamp(low, high);
+    let mut total = 0.0;
+    // The last cell at or below the mode, and the first above, that count.
+    let (mut left, mut right) = (low, mode);
+    if log_mass(low) <= limit {
+        while left < right {
+            let middle = left + (right - left).div_ceil(2);
+            if log_mass(middle) <= limit {
+                left = middle;
+            } else {
+                right = middle - 1;
+            }
+        }
+        total += libm::exp(log_mass(left)) * tail(left, false);
+    }
+    (left, right) = (mode + 1, high);
+    if mode < high && log_mass(high) <= limit {
+        while left < right {
+            let middle = left + (right - left) / 2;
+            if log_mass(middle) <= limit {
+                right = middle;
+            } else {
+                left = middle + 1;
+            }
+        }
+        total += libm::exp(log_mass(left)) * tail(left, true);
+    }
+    Some(total.min(1.0))
+}
+
+/// Logarithm of the probability of a 2 x 2 table given its margins: entropy terms and Stirling
+/// errors (Loader 2000) instead of differences of factorials.
+fn log_hypergeometric([a, b, c, d]: [u128; 4]) -> f64 {
+    let (row, column, all) = (a + b, a + c, a + b + c + d);
+    let nf = all as f64;
+    // A cell minus its expectation is the same number in all four, up to sign.
+    let (up, down) = (a * d, b * c);
+    let size = up.abs_diff(down) as f64;
+    let shift = if up < down { -size } else { size };
+    let entropy = [
+        (row, column, 1.0),
+        (row, all - column, -1.0),
+        (all - row, column, -1.0),
+        (all - row, all - column, 1.0),
+    ]
+    .iter()
+    .map(|&(r, c, sign)| {
+        let expected = r as f64 * c as f64;
+        expected / nf * entropy_term(sign * shift / expected)
+    })
+    .sum::<f64>();
+    let stirling = |x: u128| {
+        let x = x as f64;
+        if x == 0.0 {
+            0.0
+        } else {
+            0.5 * libm::log(TAU * x) + stirling_error(x)
+        }
+    };
+    stirling(row) + stirling(all - row) + stirling(column) + stirling(all - column)
+        - stirling(all)
+        - [a, b, c, d].map(stirling).iter().sum::<f64>()
+        - entropy
+}
+
+/// `(1 + u) ln(1 + u) - u` for `u >= -1`: never negative, without cancellation near 0.
+pub(crate) fn entropy_term(u: f64) -> f64 {
+    if u <= -1.0 {
+        return 1.0;
+    }
+    if u.abs() > 0.3 {
+        return (1.0 + u) * libm::log1p(u) - u;
+    }
+    (1.0 + u) * minus_log_excess(-u / (1.0 + u))
+}
+
+/// `1 + 1/2 + ... + 1/n`.
+pub(crate) fn harmonic(n: u64) -> f64 {
+    const EULER: f64 = 0.577_215_664_901_532_9;
+    if n < 64 {
+        return (1..=n).rev().map(|i| 1.0 / i as f64).sum();
+    }
+    let x = n as f64;
+    let s = 1.0 / (x * x);
+    libm::log(x) + EULER + 0.5 / x - s * (1.0 / 12.0 - s * (1.0 / 120.0 - s / 252.0))
+}
+
+/// `1 + 1/4 + ... + 1/n^2`.
+pub(crate) fn harmonic_squares(n: u64) -> f64 {
+    if n < 64 {
+        return (1..=n).rev().map(|i| 1.0 / (i as f64 * i as f64)).sum();
+    }
+    let x = 1.0 / n as f64;
+    let s = x * x;
+    PI * PI / 6.0 - x * (1.0 - x * (0.5 - x * (1.0 / 6.0 - s * (1.0 / 30.0 - s / 42.0))))
 }
 
 /// `ln Gamma(n + 1) - [(n + 1/2) ln n - n + (1/2) ln 2 pi]` for `n > 0`.

@@ -217,6 +217,16 @@ fn special_functions_match_mpmath_down_to_1e_290() {
     each("normal_sf", &|x| special::normal_sf(x[0]));
     each("normal_isf", &|x| special::normal_isf(x[0]));
     each("kolmogorov_sf", &|x| special::kolmogorov_sf(x[0]));
+    each("kuiper_sf", &|x| special::kuiper_sf(x[0]));
+    each("cramer_von_mises_sf", &|x| {
+        special::cramer_von_mises_sf(x[0])
+    });
+    each("anderson_darling_sf", &|x| {
+        special::anderson_darling_sf(x[0])
+    });
+    each("fisher_two_sided", &|x| {
+        special::fisher_two_sided([0, 1, 2, 3].map(|i| x[i] as u64)).unwrap()
+    });
     each("chi_square_sf", &|x| special::chi_square_sf(x[0], x[1]));
     each("student_two_sided", &|x| {
         special::student_two_sided(x[0], x[1])
@@ -274,6 +284,34 @@ fn numeric_statistics_match_scipy_and_rational_arithmetic() {
             0.0,
             name,
         );
+        for (statistic, tolerance) in [
+            ("energy", 1e-14),
+            ("cramer_von_mises", 1e-13),
+            ("anderson_darling", 1e-11),
+            ("mann_whitney", 0.0),
+            ("probability_of_superiority", 1e-15),
+            ("kuiper", 4.0 * f64::EPSILON),
+            ("brown_forsythe", 1e-9),
+            ("welch_t", 1e-9),
+        ] {
+            let Some(want) = case.get(statistic) else {
+                continue;
+            };
+            let outcome = run(statistic, &pair);
+            let what = format!("{statistic} {name}");
+            // Offsets of 1e6 leave the rounded means ten digits.
+            let tolerance = if statistic == "welch_t" {
+                1e-5
+            } else {
+                tolerance
+            };
+            close(outcome.value, number(want), tolerance, &what);
+            if let Some(p) = case.get(format!("{statistic}_pvalue")) {
+                // Relative error of a far tail is its exponent times that of the statistic.
+                close(outcome.pvalue.unwrap(), number(p), 1e-9, &what);
+            }
+            assert!(statistic == "welch_t" || outcome.exactness == Exactness::Exact);
+        }
         if let Some(p) = case.get("mean_shift_pvalue") {
             let shift = run("mean_shift", &pair);
             let slack = f64::EPSILON
@@ -313,7 +351,13 @@ fn table_statistics_match_mpmath() {
             "psi",
             "chi_square",
             "cramers_v",
+            "g_test",
+            "kullback_leibler",
+            "fisher_exact",
         ] {
+            if case.get(statistic).is_none() {
+                continue;
+            }
             let outcome = run(statistic, &pair);
             // Bergsma's correction and JS of nearly equal shares subtract: 1e-12.
             close(
@@ -324,7 +368,13 @@ fn table_statistics_match_mpmath() {
             );
             assert_eq!(outcome.exactness, Exactness::Exact);
         }
-        for statistic in ["psi", "chi_square"] {
+        for statistic in [
+            "psi",
+            "chi_square",
+            "g_test",
+            "kullback_leibler",
+            "fisher_exact",
+        ] {
             let want = &case[format!("{statistic}_pvalue")];
             if !want.is_null() {
                 close(
@@ -401,7 +451,7 @@ fn the_registry_is_ordered_and_complete() {
             .unwrap()
             .to_string_lossy()
             .into_owned();
-        let helper = ["mod", "interval", "table"].contains(&stem.as_str());
+        let helper = ["mod", "interval", "superiority", "table"].contains(&stem.as_str());
         assert!(
             helper || names.contains(&stem.as_str()),
             "{stem}.rs is not in the registry"
@@ -486,6 +536,13 @@ fn empty_sides_are_reasons_not_numbers() {
 
 #[test]
 fn a_column_against_itself_is_exactly_unchanged() {
+    let moderate = [0.1, 0.1, 5.0, f64::NEG_INFINITY, f64::NAN, -3.0];
+    for name in ["welch_t", "brown_forsythe"] {
+        let outcome = run(name, &numeric(&moderate, &moderate));
+        assert_eq!((outcome.value, outcome.pvalue), (0.0, Some(1.0)), "{name}");
+    }
+    let superiority = run("probability_of_superiority", &numeric(&moderate, &moderate));
+    assert_eq!((superiority.value, superiority.pvalue), (0.5, Some(1.0)));
     let x = [0.1, 0.1, 5.0, f64::NEG_INFINITY, 1e300, f64::NAN, -3.0];
     let pairs = [numeric(&x, &x), values(&[5, 10, 1], &[5, 10, 1])];
     for pair in &pairs {
@@ -505,6 +562,12 @@ fn a_column_against_itself_is_exactly_unchanged() {
             "null_rate",
             "nan_rate",
             "new_category_mass",
+            "energy",
+            "energy_scaled",
+            "cramer_von_mises",
+            "kuiper",
+            "kullback_leibler",
+            "g_test",
         ] {
             let statistic = find(name).unwrap();
             if statistic.kinds.accepts(pair) {
@@ -624,6 +687,19 @@ proptest! {
             prop_assert!(got.bound_low <= want.value && want.value <= got.bound_high, "{name}: {} not in [{}, {}]", want.value, got.bound_low, got.bound_high);
             prop_assert_eq!(want.bound_low, want.bound_high);
             check_outcome(name, &got, find(name).unwrap().range);
+        }
+        for name in ["energy", "energy_scaled", "cramer_von_mises", "anderson_darling", "mann_whitney", "probability_of_superiority", "kuiper", "brown_forsythe"] {
+            let statistic = find(name).unwrap();
+            let (Ok(want), Ok(got)) = (statistic.evaluate(&exact, &Context::default()), statistic.evaluate(&coarse, &Context::default())) else { continue };
+            // The moments of this file are naive sums, which brown_forsythe reads: 1e-6 about offsets of 1e6.
+            let relative = if name == "brown_forsythe" { 1e-6 } else { 1e-12 };
+            let slack = relative * want.value.abs().min(1e300);
+            prop_assert!(got.bound_low - slack <= want.value && want.value <= got.bound_high + slack, "{name}: {} not in [{}, {}]", want.value, got.bound_low, got.bound_high);
+            prop_assert_eq!(want.exactness, Exactness::Exact);
+            check_outcome(name, &got, statistic.range);
+            if ["kuiper", "mann_whitney", "brown_forsythe"].contains(&name) {
+                prop_assert!(got.pvalue.unwrap() >= want.pvalue.unwrap() * (1.0 - 1e-4), "{name}");
+            }
         }
         let (want, got) = (run("ks", &exact), run("ks", &coarse));
         prop_assert!(got.pvalue >= want.pvalue);

@@ -625,6 +625,7 @@ fn registry() -> String {
                 "definition": s.definition,
                 "summary": s.summary,
                 "reference": s.source,
+                "notes": s.notes,
                 "kinds": s.kinds.as_str(),
                 "range": [finite(s.range.0), finite(s.range.1)],
                 "unit": s.unit,

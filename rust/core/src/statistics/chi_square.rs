@@ -12,6 +12,9 @@ pub const STATISTIC: Statistic = Statistic {
     definition: "chi_square/2xk-homogeneity/v1",
     summary: "Pearson's chi-square of homogeneity of both samples over categories",
     source: "Pearson (1911); scipy.stats.chi2_contingency(correction=False)",
+    notes: "new values one cell, hash cells are cells, missing left out, no continuity correction; p: chi-square \
+            with k - 1 degrees of freedom; no interval: the value grows with the rows, total_variation is the \
+            effect size",
     kinds: Kinds::Categorical,
     range: (0.0, f64::INFINITY),
     unit: "chi-square",

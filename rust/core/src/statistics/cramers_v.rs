@@ -15,6 +15,7 @@ pub const STATISTIC: Statistic = Statistic {
     definition: "cramers_v/bias-corrected/v1",
     summary: "bias-corrected Cramer's V of sample and category",
     source: "Bergsma (2013), equations 7-9",
+    notes: "cells of chi_square; p as chi_square; interval: normal approximation of the noncentral chi-square",
     kinds: Kinds::Categorical,
     range: (0.0, 1.0),
     unit: "association",

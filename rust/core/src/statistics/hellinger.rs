@@ -14,6 +14,8 @@ pub const STATISTIC: Statistic = Statistic {
     definition: "hellinger/10q-special/v1",
     summary: "Hellinger distance on the cells of psi",
     source: "Hellinger (1909); null as for psi, PSI ~ 8 H^2",
+    notes: "cells of psi, no prior; p: 8 H^2 over 1/n + 1/m is chi-square with k - 1 degrees of freedom; \
+            interval: delta method",
     kinds: Kinds::Any,
     range: (0.0, 1.0),
     unit: "distance",

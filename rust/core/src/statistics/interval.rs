@@ -56,6 +56,13 @@ pub enum Interval {
         /// Successes and rows of the current sample.
         current: (u64, u64),
     },
+    /// A probability between certified bounds, as a share of so many (effective) rows: Wilson (1927).
+    Wilson {
+        /// Certified bounds of the value.
+        bounds: (f64, f64),
+        /// Rows whose share would have the same standard error.
+        rows: f64,
+    },
     /// A share of the current rows, between certified counts, judged beside an expected share:
     /// Newcombe's margins for the difference of both, laid around the share.
     Share {
@@ -117,6 +124,13 @@ impl Interval {
                     far,
                 )
             }
+            Interval::Wilson { bounds, rows } => {
+                let z = two_sided(alpha);
+                (
+                    wilson_share(bounds.0, rows, z).0.min(bounds.0),
+                    wilson_share(bounds.1, rows, z).1.max(bounds.1),
+                )
+            }
             Interval::Share {
                 successes,
                 rows,
@@ -167,7 +181,7 @@ impl Interval {
                 let (low, high) = newcombe(reference, current, two_sided(alpha));
                 0.5 * (high - low)
             }
-            Interval::Share { .. } => {
+            Interval::Wilson { .. } | Interval::Share { .. } => {
                 let (low, high) = self.at(alpha);
                 0.5 * (high - low)
             }
@@ -228,17 +242,22 @@ fn spread(z: f64, se: f64) -> f64 {
 
 /// Wilson (1927) limits of a share; the limits at 0 and at all rows are exact.
 fn wilson(x: u64, n: u64, z: f64) -> (f64, f64) {
-    let (p, n_f, z2) = (x as f64 / n as f64, n as f64, z * z);
-    let centre = p + z2 / (2.0 * n_f);
-    let half = z * libm::sqrt(p * (1.0 - p) / n_f + z2 / (4.0 * n_f * n_f));
-    let scale = 1.0 + z2 / n_f;
+    wilson_share((x as f64 / n as f64).min(1.0), n as f64, z)
+}
+
+/// The same from a share of `n` rows, whole or not.
+fn wilson_share(p: f64, n: f64, z: f64) -> (f64, f64) {
+    let z2 = z * z;
+    let centre = p + z2 / (2.0 * n);
+    let half = z * libm::sqrt(p * (1.0 - p) / n + z2 / (4.0 * n * n));
+    let scale = 1.0 + z2 / n;
     (
-        if x == 0 {
+        if p == 0.0 {
             0.0
         } else {
             ((centre - half) / scale).clamp(0.0, p)
         },
-        if x >= n {
+        if p >= 1.0 {
             1.0
         } else {
             ((centre + half) / scale).clamp(p, 1.0)

@@ -16,6 +16,8 @@ pub const STATISTIC: Statistic = Statistic {
     definition: "jensen_shannon/distance-nats-10q-special/v1",
     summary: "Jensen-Shannon distance (natural logarithm) on the cells of psi",
     source: "Lin (1991); Endres and Schindelin (2003); null as for psi, PSI ~ 8 JSD",
+    notes: "cells of psi, no prior; p: 8 JSD over 1/n + 1/m is chi-square with k - 1 degrees of freedom; \
+            interval: delta method",
     kinds: Kinds::Any,
     range: (0.0, 0.832_554_611_157_697_8),
     unit: "sqrt nats",

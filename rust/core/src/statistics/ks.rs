@@ -18,6 +18,7 @@ pub const STATISTIC: Statistic = Statistic {
     definition: "ks/v1",
     summary: "largest difference of the distribution functions: at least this share of rows moved",
     source: "Smirnov (1939); interval from Massart (1990) and McDiarmid (1989)",
+    notes: "infinities are values; ties exact; p: Kolmogorov's limit, conservative with ties",
     kinds: Kinds::Numeric,
     range: (0.0, 1.0),
     unit: "share",

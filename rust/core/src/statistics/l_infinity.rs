@@ -11,6 +11,7 @@ pub const STATISTIC: Statistic = Statistic {
     definition: "l_infinity/v1",
     summary: "largest difference of the shares of one cell",
     source: "Chebyshev distance of the cell shares; interval: normal, Bonferroni over cells",
+    notes: "cells of psi: missing is a cell; interval: normal, Bonferroni over the cells; no p-value",
     kinds: Kinds::Any,
     range: (0.0, 1.0),
     unit: "share",

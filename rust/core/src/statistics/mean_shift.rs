@@ -15,6 +15,7 @@ pub const STATISTIC: Statistic = Statistic {
     definition: "mean_shift/welch/v1",
     summary: "difference of means, current minus reference",
     source: "Welch (1947); scipy.stats.ttest_ind(equal_var=False)",
+    notes: "finite values; p: Student's t, two-sided, with Satterthwaite's degrees of freedom; interval: Welch",
     kinds: Kinds::Numeric,
     range: (f64::NEG_INFINITY, f64::INFINITY),
     unit: "value",

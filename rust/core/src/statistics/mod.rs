@@ -9,20 +9,32 @@
 //! [`NotApplicable`] with the reason.
 
 mod interval;
+mod superiority;
 mod table;
 
+mod anderson_darling;
+mod brown_forsythe;
 mod chi_square;
+mod cramer_von_mises;
 mod cramers_v;
 mod distinct_count;
+mod energy;
+mod energy_scaled;
+mod fisher_exact;
+mod g_test;
 mod hellinger;
 mod jensen_shannon;
 mod ks;
+mod kuiper;
+mod kullback_leibler;
 mod l_infinity;
+mod mann_whitney;
 mod mean_shift;
 mod missing_rate;
 mod nan_rate;
 mod new_category_mass;
 mod null_rate;
+mod probability_of_superiority;
 mod psi;
 mod quantile_shift;
 mod range_violation;
@@ -30,6 +42,7 @@ mod total_variation;
 mod volume;
 mod wasserstein;
 mod wasserstein_scaled;
+mod welch_t;
 
 pub use interval::Interval;
 pub(crate) use interval::fold;
@@ -40,18 +53,29 @@ use crate::value::Logical;
 
 /// Every statistic, by name.
 const REGISTRY: &[&Statistic] = &[
+    &anderson_darling::STATISTIC,
+    &brown_forsythe::STATISTIC,
     &chi_square::STATISTIC,
+    &cramer_von_mises::STATISTIC,
     &cramers_v::STATISTIC,
     &distinct_count::STATISTIC,
+    &energy::STATISTIC,
+    &energy_scaled::STATISTIC,
+    &fisher_exact::STATISTIC,
+    &g_test::STATISTIC,
     &hellinger::STATISTIC,
     &jensen_shannon::STATISTIC,
     &ks::STATISTIC,
+    &kuiper::STATISTIC,
+    &kullback_leibler::STATISTIC,
     &l_infinity::STATISTIC,
+    &mann_whitney::STATISTIC,
     &mean_shift::STATISTIC,
     &missing_rate::STATISTIC,
     &nan_rate::STATISTIC,
     &new_category_mass::STATISTIC,
     &null_rate::STATISTIC,
+    &probability_of_superiority::STATISTIC,
     &psi::STATISTIC,
     &quantile_shift::STATISTIC,
     &range_violation::STATISTIC,
@@ -59,6 +83,7 @@ const REGISTRY: &[&Statistic] = &[
     &volume::STATISTIC,
     &wasserstein::STATISTIC,
     &wasserstein_scaled::STATISTIC,
+    &welch_t::STATISTIC,
 ];
 
 /// Every statistic, in ascending order of name.
@@ -66,8 +91,15 @@ pub fn registry() -> &'static [&'static Statistic] {
     REGISTRY
 }
 
-/// The statistic of that name.
+/// Second names of statistics, as other fields call them.
+const ALIASES: &[(&str, &str)] = &[("csi", "psi")];
+
+/// The statistic of that name or alias.
 pub fn find(name: &str) -> Option<&'static Statistic> {
+    let name = ALIASES
+        .iter()
+        .find(|alias| alias.0 == name)
+        .map_or(name, |alias| alias.1);
     REGISTRY.iter().find(|s| s.name == name).copied()
 }
 
@@ -112,6 +144,8 @@ pub struct Statistic {
     pub summary: &'static str,
     /// Paper and equation.
     pub source: &'static str,
+    /// What the definition decides: ties, missing and infinite values, prior, p-value, interval.
+    pub notes: &'static str,
     /// What it applies to.
     pub kinds: Kinds,
     /// Smallest and largest value possible.
@@ -241,6 +275,9 @@ impl Outcome {
 
 /// `x` moved 8 ulp up (`sign` 1) or down (-1): room for a handful of rounded operations.
 fn outward(x: f64, sign: f64) -> f64 {
+    if x.is_infinite() {
+        return x;
+    }
     x + sign * 8.0 * f64::EPSILON * x.abs()
 }
 
@@ -311,6 +348,23 @@ struct Steps<'a> {
     with_infinities: bool,
     n: u64,
     m: u64,
+}
+
+/// Ordered values that may be one or several, infinities included, by the counts around them.
+struct Block {
+    /// Rows of either side below the block.
+    left: (u64, u64),
+    /// Rows of either side up to its end.
+    right: (u64, u64),
+    /// Holds one value.
+    single: bool,
+}
+
+impl Block {
+    /// Rows of either side in the block.
+    fn rows(&self) -> (u64, u64) {
+        (self.right.0 - self.left.0, self.right.1 - self.left.1)
+    }
 }
 
 /// One cell with the counts below it (`left`) and up to its end (`right`).
@@ -387,6 +441,43 @@ impl<'a> Steps<'a> {
             _ if largest < (1_u64 << 53) as f64 => 0.0,
             _ => f64::EPSILON * largest,
         }
+    }
+
+    /// Cells and infinities that hold a row, in ascending order (with infinities only).
+    fn blocks(&self) -> impl Iterator<Item = Block> {
+        let (r, c) = (&self.pair.reference, &self.pair.current);
+        let below = Block {
+            left: (0, 0),
+            right: (r.neg_inf, c.neg_inf),
+            single: true,
+        };
+        let above = Block {
+            left: (self.n - r.pos_inf, self.m - c.pos_inf),
+            right: (self.n, self.m),
+            single: true,
+        };
+        let inner = self.iter().map(|step| Block {
+            left: step.left,
+            right: step.right,
+            single: step.cell.single,
+        });
+        core::iter::once(below)
+            .chain(inner)
+            .chain(core::iter::once(above))
+            .filter(|block| block.left != block.right)
+    }
+
+    /// `F - G` between counts of the reference and of the current sample, rounded once.
+    fn gap(&self, reference: u64, current: u64) -> f64 {
+        let size = share(cross(reference, self.n, current, self.m), self.n, self.m);
+        let negative =
+            u128::from(reference) * u128::from(self.m) < u128::from(current) * u128::from(self.n);
+        if negative { -size } else { size }
+    }
+
+    /// Range of `F - G` over the values of a block: reference rows first or current rows first.
+    fn gaps(&self, left: (u64, u64), right: (u64, u64)) -> (f64, f64) {
+        (self.gap(left.0, right.1), self.gap(right.0, left.1))
     }
 
     /// Says how many infinite values a statistic of finite values left out.

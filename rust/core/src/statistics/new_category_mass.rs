@@ -16,6 +16,8 @@ pub const STATISTIC: Statistic = Statistic {
     definition: "new_category_mass/v1",
     summary: "share of current rows with a value the reference never held",
     source: "Good (1953), equation 9; Newcombe (1998), method 10",
+    notes: "missing left out; certified where the dictionary is complete, bounded elsewhere; p: one-sided, \
+            against the share expected of unseen values",
     kinds: Kinds::Categorical,
     range: (0.0, 1.0),
     unit: "share",

@@ -12,6 +12,7 @@ pub const STATISTIC: Statistic = Statistic {
     definition: "null_rate/absolute-difference/v1",
     summary: "absolute difference of the share of null rows",
     source: "Newcombe (1998), method 10; two-proportion z test",
+    notes: "null only; p: two-proportion z, two-sided; interval: Newcombe's method 10, folded at 0",
     kinds: Kinds::Any,
     range: (0.0, 1.0),
     unit: "share",

@@ -17,6 +17,10 @@ pub const STATISTIC: Statistic = Statistic {
     definition: "psi/10q-special-prior.5/v1",
     summary: "population stability index (Jeffreys divergence) on 10 cells of the reference, or on categories",
     source: "Jeffreys (1946); null from Yurdakul (2018), theorem 3.1",
+    notes: "10 near-equal-mass cells of the reference (fewer below 50 rows a cell) or categories; missing and \
+            infinities are cells, cells empty on both sides left out, prior 1/2 on every cell kept; p: psi over \
+            1/n + 1/m is chi-square with k - 1 degrees of freedom; interval: delta method, bias taken off; alias \
+            csi",
     kinds: Kinds::Any,
     range: (0.0, f64::INFINITY),
     unit: "nats",

@@ -16,6 +16,7 @@ pub const STATISTIC: Statistic = Statistic {
     definition: "quantile_shift/5-25-50-75-95-inverted-cdf/v1",
     summary: "largest difference of the 5, 25, 50, 75 and 95 % quantiles",
     source: "Hyndman and Fan (1996), definition 1; Woodruff (1952)",
+    notes: "finite values; inverted_cdf quantiles; interval: Woodruff, simultaneous over the five; no p-value",
     kinds: Kinds::Numeric,
     range: (0.0, f64::INFINITY),
     unit: "value",

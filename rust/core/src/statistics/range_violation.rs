@@ -13,6 +13,8 @@ pub const STATISTIC: Statistic = Statistic {
     definition: "range_violation/v1",
     summary: "share of current values outside the range of the reference",
     source: "Wilson (1927); expectation from exchangeability",
+    notes: "ordered values, infinities among them, against the range of the reference; interval: Wilson; no \
+            p-value",
     kinds: Kinds::Numeric,
     range: (0.0, 1.0),
     unit: "share",

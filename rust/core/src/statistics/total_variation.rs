@@ -14,6 +14,8 @@ pub const STATISTIC: Statistic = Statistic {
     definition: "total_variation/v1",
     summary: "half the sum of differences of shares: at least this share of rows changed cell",
     source: "Levin, Peres, Wilmer (2017), section 4.1; interval from McDiarmid (1989)",
+    notes: "categories without missing, hash cells bounded, or the cells of psi; p: McDiarmid's bound; interval: \
+            McDiarmid and normal",
     kinds: Kinds::Any,
     range: (0.0, 1.0),
     unit: "share",

@@ -10,6 +10,7 @@ pub const STATISTIC: Statistic = Statistic {
     definition: "volume/ratio/v1",
     summary: "current rows over reference rows",
     source: "ratio of counts",
+    notes: "every row counts; no interval, no p-value",
     kinds: Kinds::Any,
     range: (0.0, f64::INFINITY),
     unit: "ratio",

@@ -18,6 +18,7 @@ pub const STATISTIC: Statistic = Statistic {
     definition: "wasserstein/v1",
     summary: "area between the distribution functions: how far an average row moved",
     source: "Vallender (1974); interval: delta method with a Lipschitz influence function",
+    notes: "finite values, ties exact; interval: Lipschitz influence function, conservative; no p-value",
     kinds: Kinds::Numeric,
     range: (0.0, f64::INFINITY),
     unit: "value",
@@ -132,7 +133,7 @@ pub(super) fn distance(
 }
 
 /// `(to - from) * height` without overflow of the width.
-fn rectangle(from: f64, to: f64, height: f64) -> f64 {
+pub(super) fn rectangle(from: f64, to: f64, height: f64) -> f64 {
     let width = to - from;
     if width.is_finite() {
         width.max(0.0) * height

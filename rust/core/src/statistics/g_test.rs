@@ -1,0 +1,62 @@
+//! Two-sample likelihood-ratio test of homogeneity.
+
+use super::table::Table;
+use super::{Context, Kinds, NotApplicable, Outcome, Statistic, join, sum};
+use crate::pair::Pair;
+use crate::special::{chi_square_sf, entropy_term};
+
+/// `G = 2 sum O ln(O / E)` of the 2 x k table of both samples: the reference is a sample too.
+///
+/// Summed as `2 sum E f(O / E - 1)` with `f(u) = (1 + u) ln(1 + u) - u >= 0`, so nothing cancels. New
+/// values are one cell, hash cells are cells, missing is left out.
+pub const STATISTIC: Statistic = Statistic {
+    name: "g_test",
+    definition: "g_test/2xk-homogeneity/v1",
+    summary: "likelihood-ratio test (G) of homogeneity of both samples over categories",
+    source: "Wilks (1938); scipy.stats.chi2_contingency(lambda_='log-likelihood', correction=False)",
+    notes: "new values one cell, missing left out, no continuity correction; p: chi-square with k - 1 \
+            degrees of freedom; no interval: the value grows with the rows, total_variation is the effect size",
+    kinds: Kinds::Categorical,
+    range: (0.0, f64::INFINITY),
+    unit: "chi-square",
+    null: Some("chi-square-homogeneity"),
+    compute,
+    default_tolerance: None,
+    centre: None,
+};
+
+fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
+    let table = Table::new(pair, false)?;
+    let (n, m) = (table.n as f64, table.m as f64);
+    let value = 2.0
+        * sum(table.cells.iter().flat_map(|cell| {
+            let both = cell.reference as f64 + cell.current as f64;
+            // (a m - b n) over n (a + b) and m (a + b): O / E - 1 of either side, up to sign.
+            let size = table.difference(cell) as f64;
+            let more = u128::from(cell.reference) * u128::from(table.m)
+                >= u128::from(cell.current) * u128::from(table.n);
+            let shift = if more { size } else { -size };
+            [(cell.reference, n, shift), (cell.current, m, -shift)].map(|(count, rows, shift)| {
+                // An empty cell is exactly -1.
+                let relative = if count == 0 {
+                    -1.0
+                } else {
+                    shift / rows / both
+                };
+                rows / (n + m) * both * entropy_term(relative)
+            })
+        }));
+    let df = (table.len() - 1) as f64;
+    let mut outcome = Outcome::exact(value, (table.n, table.m));
+    outcome.value_if_no_change = Some(df);
+    outcome.pvalue = Some(if df == 0.0 {
+        1.0
+    } else {
+        chi_square_sf(value, df)
+    });
+    outcome.message = join([
+        Some(format!("{df} degrees of freedom")),
+        table.pooled_note(),
+    ]);
+    Ok(outcome)
+}
