@@ -5,7 +5,7 @@ use proptest::prelude::*;
 use tidegauge_core::codec::{Reader, Writer};
 use tidegauge_core::metrics::{
     Answer, Average, Batch, Context, Fairness, Label, Loss, MISSING, Part, Plan, Prediction, State,
-    Task, Weighting, find, one_vs_rest, registry, rows,
+    Task, Weighting, change, find, one_vs_rest, registry, rows,
 };
 
 /// Label (2: missing), score (NaN: missing), weight.
@@ -387,4 +387,21 @@ fn multiclass_areas_refuse_what_they_cannot_average() {
     assert_eq!(answer.outcome.unwrap().value, 1.0);
     assert!(one_vs_rest(&[1, 1], &p, None, Weighting::None, &context).is_err());
     assert!(one_vs_rest(&[1, 0], &p, None, Weighting::None, &Context::default()).is_err());
+}
+
+#[test]
+fn change_of_a_share_is_newcombe() {
+    // Newcombe (1998), table II, (a) 56/70 - 48/80, method 10: 0.0524 to 0.3339.
+    let share = |right: u32, n: u32| {
+        let rows: Vec<Row> = (0..n)
+            .map(|i| (1, if i < right { 0.9 } else { 0.1 }, 1.0))
+            .collect();
+        one("accuracy", &state(&binary(false, 8), &rows, 100)).unwrap()
+    };
+    let found = change(&share(48, 80), &share(56, 70), &Context::default()).unwrap();
+    let outcome = found.outcome.unwrap();
+    let (low, high) = outcome.ci.unwrap();
+    assert!((low - 0.0524).abs() < 5e-5 && (high - 0.3339).abs() < 5e-5);
+    assert_eq!(outcome.rows, (80, 70));
+    assert_eq!(outcome.interval.unwrap().at(0.05), (low, high));
 }

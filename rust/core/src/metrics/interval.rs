@@ -163,6 +163,14 @@ pub enum Interval {
     Difference(Difference),
     /// Another interval times a positive number.
     Times(f64, Box<Interval>),
+    /// Difference of two independent estimates, current minus reference, from the interval of each:
+    /// square-and-add (MOVER, Zou and Donner 2008).
+    Change {
+        /// Value and interval of the reference.
+        reference: (f64, Box<Interval>),
+        /// Value and interval of the current sample.
+        current: (f64, Box<Interval>),
+    },
     /// Another interval, widened to cover certified bounds.
     Covering((f64, f64), Box<Interval>),
 }
@@ -230,6 +238,15 @@ impl Interval {
             Interval::Times(factor, inner) => {
                 let (low, high) = inner.at(alpha);
                 (factor * low, factor * high)
+            }
+            Interval::Change { reference, current } => {
+                let ((x, inner_x), (y, inner_y)) = (reference, current);
+                let ((lx, ux), (ly, uy)) = (inner_x.at(alpha), inner_y.at(alpha));
+                let difference = y - x;
+                (
+                    difference - libm::hypot(y - ly, ux - x),
+                    difference + libm::hypot(uy - y, x - lx),
+                )
             }
             Interval::Covering(bounds, inner) => {
                 let (low, high) = inner.at(alpha);

@@ -56,7 +56,7 @@ pub use state::{Batch, Coverage, Label, MAX_CLASSES, MISSING, Plan, Prediction, 
 pub use weight::Weighting;
 
 use crate::row::Exactness;
-use crate::statistics::{NotApplicable, Outcome};
+use crate::statistics::{self, NotApplicable, Outcome};
 use confusion::Table;
 use weight::Amount;
 
@@ -394,6 +394,43 @@ pub fn rows(state: &State, context: &Context) -> Vec<MetricRow> {
     out
 }
 
+/// How much a metric changed: current minus reference, of two samples without rows in common.
+///
+/// # Errors
+/// [`NotApplicable`] with the reason of the side that has no number.
+pub fn change(
+    reference: &Answer,
+    current: &Answer,
+    context: &Context,
+) -> Result<Answer, NotApplicable> {
+    context.check()?;
+    let of = |answer: &Answer, side: &str| match &answer.outcome {
+        Ok(outcome) => Ok(outcome.clone()),
+        Err(reason) => not_applicable(format!("the {side} has no number: {reason}")),
+    };
+    let (r, c) = (of(reference, "reference")?, of(current, "current sample")?);
+    let interval = match (&reference.interval, &current.interval) {
+        (Some(a), Some(b)) => Some(Interval::Change {
+            reference: (r.value, Box::new(a.clone())),
+            current: (c.value, Box::new(b.clone())),
+        }),
+        _ => None,
+    };
+    let effective = reference.effective.min(current.effective);
+    let value = c.value - r.value;
+    let mut answer = Answer::exact(value, c.rows.1, effective, interval, context).bounded(
+        c.bound_low - r.bound_high,
+        c.bound_high - r.bound_low,
+        (f64::NEG_INFINITY, f64::INFINITY),
+    );
+    answer.part = current.part.clone();
+    if let Ok(outcome) = &mut answer.outcome {
+        outcome.rows = (r.rows.1, c.rows.1);
+        outcome.value_if_no_change = Some(0.0);
+    }
+    Ok(answer)
+}
+
 fn not_applicable<T>(reason: impl Into<String>) -> Result<T, NotApplicable> {
     Err(NotApplicable(reason.into()))
 }
@@ -430,6 +467,7 @@ impl Answer {
             let (low, high) = interval.at(context.alpha);
             outcome.ci = Some((low.min(value), high.max(value)));
             outcome.minimum_detectable = Some(0.5 * (high - low));
+            outcome.interval = Some(statistics::Interval::Metric(Box::new(interval.clone())));
         }
         Answer {
             part: None,
@@ -453,6 +491,10 @@ impl Answer {
             self.interval = self
                 .interval
                 .map(|i| Interval::Covering(bounds, Box::new(i)));
+            outcome.interval = self
+                .interval
+                .clone()
+                .map(|i| statistics::Interval::Metric(Box::new(i)));
         }
         self
     }

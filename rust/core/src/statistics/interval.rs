@@ -73,6 +73,8 @@ pub enum Interval {
         /// Successes and rows behind the expected share; none: the share alone (Wilson 1927).
         expected: Option<(u64, u64)>,
     },
+    /// Interval of a metric.
+    Metric(Box<crate::metrics::Interval>),
 }
 
 impl Interval {
@@ -150,6 +152,7 @@ impl Interval {
                     side(successes.1).1.clamp(0.0, 1.0),
                 )
             }
+            Interval::Metric(ref inner) => inner.at(alpha),
         }
     }
 
@@ -181,7 +184,7 @@ impl Interval {
                 let (low, high) = newcombe(reference, current, two_sided(alpha));
                 0.5 * (high - low)
             }
-            Interval::Wilson { .. } | Interval::Share { .. } => {
+            Interval::Wilson { .. } | Interval::Share { .. } | Interval::Metric(_) => {
                 let (low, high) = self.at(alpha);
                 0.5 * (high - low)
             }
