@@ -227,44 +227,69 @@ impl Splits {
 
     #[inline(never)]
     fn sum(&self, values: &[f64], c: f64) -> Parts {
-        const LANES: usize = 4;
-        let (cut, square_cut) = (self.cut, self.square_cut);
-        let mut least = [f64::INFINITY; LANES];
-        let (mut high, mut low) = ([0.0; LANES], [0.0; LANES]);
-        let (mut square_high, mut square_low) = ([0.0; LANES], [0.0; LANES]);
-        let mut add = |values: [f64; LANES]| {
-            for (i, x) in values.into_iter().enumerate() {
-                let d = x - c;
-                let h = (d + cut) - cut;
-                high[i] += h;
-                low[i] += d - h;
-                let s = d * d;
-                let h = (s + square_cut) - square_cut;
-                square_high[i] += h;
-                square_low[i] += s - h;
-                let a = d.abs();
-                least[i] = if a < least[i] { a } else { least[i] };
-            }
-        };
+        let mut lanes = Lanes::default();
         let (chunks, rest) = values.as_chunks::<LANES>();
         for chunk in chunks {
-            add(*chunk);
+            lanes.add(*chunk, c, self);
         }
-        // Repeats of the centre add nothing, and stand back when it comes to the smallest offset.
-        let mut tail = [c; LANES];
-        tail[..rest.len()].copy_from_slice(rest);
         if !rest.is_empty() {
-            add(tail);
+            // Repeats of the centre add nothing, but hide the smallest offset.
+            let mut tail = [c; LANES];
+            tail[..rest.len()].copy_from_slice(rest);
+            lanes.add(tail, c, self);
         }
-        let mut least = least.into_iter().fold(f64::INFINITY, f64::min);
+        let mut least = lanes.least.into_iter().fold(f64::INFINITY, f64::min);
         if least == 0.0 {
             let offsets = values.iter().map(|x| (x - c).abs()).filter(|a| *a > 0.0);
             least = offsets.fold(f64::INFINITY, f64::min);
         }
+        let total = |lanes: [f64; LANES]| lanes.iter().sum();
         Parts {
-            sum: (high.iter().sum(), low.iter().sum()),
-            squares: (square_high.iter().sum(), square_low.iter().sum()),
+            sum: (total(lanes.high), total(lanes.low)),
+            squares: (total(lanes.square_high), total(lanes.square_low)),
             least,
+        }
+    }
+}
+
+const LANES: usize = 4;
+
+#[derive(Clone, Copy)]
+struct Lanes {
+    high: [f64; LANES],
+    low: [f64; LANES],
+    square_high: [f64; LANES],
+    square_low: [f64; LANES],
+    least: [f64; LANES],
+}
+
+impl Default for Lanes {
+    fn default() -> Self {
+        let zero = [0.0; LANES];
+        Self {
+            high: zero,
+            low: zero,
+            square_high: zero,
+            square_low: zero,
+            least: [f64::INFINITY; LANES],
+        }
+    }
+}
+
+impl Lanes {
+    #[inline(always)]
+    fn add(&mut self, values: [f64; LANES], c: f64, at: &Splits) {
+        for (i, x) in values.into_iter().enumerate() {
+            let d = x - c;
+            let h = (d + at.cut) - at.cut;
+            self.high[i] += h;
+            self.low[i] += d - h;
+            let s = d * d;
+            let h = (s + at.square_cut) - at.square_cut;
+            self.square_high[i] += h;
+            self.square_low[i] += s - h;
+            let a = d.abs();
+            self.least[i] = if a < self.least[i] { a } else { self.least[i] };
         }
     }
 }
