@@ -41,6 +41,41 @@ impl KeyHistogram {
         (low, low | ((1u64 << self.level) - 1))
     }
 
+    /// Adds keys, ascending, with their counts.
+    pub fn absorb(&mut self, run: impl Iterator<Item = (u64, u64)>) {
+        let level = self.level;
+        let mut held = std::mem::take(&mut self.cells).into_iter().peekable();
+        let mut all: Vec<(u64, u64)> = Vec::with_capacity(held.len() + run.size_hint().0);
+        for (key, count) in run {
+            let cell = key >> level;
+            while let Some(h) = held.next_if(|h| h.0 <= cell) {
+                push(&mut all, h);
+            }
+            push(&mut all, (cell, count));
+        }
+        all.extend(held);
+        self.cells = all;
+        self.coarsen_to(level + excess(&self.cells, self.cap as usize, level));
+    }
+
+    /// Adds another state of the same cap.
+    pub fn merge(&mut self, other: &Self) {
+        self.coarsen_to(other.level.max(self.level));
+        self.absorb(other.cells.iter().map(|c| (c.0 << other.level, c.1)));
+    }
+
+    fn coarsen_to(&mut self, level: u32) {
+        let by = level - self.level;
+        if by == 0 {
+            return;
+        }
+        let mut coarse = Vec::with_capacity(self.cells.len());
+        for (cell, count) in &self.cells {
+            push(&mut coarse, (cell >> by, *count));
+        }
+        (self.cells, self.level) = (coarse, level);
+    }
+
     /// Writes the state.
     pub fn encode(&self, w: &mut Writer) {
         w.varint(u64::from(self.cap));
@@ -73,6 +108,40 @@ impl KeyHistogram {
     }
 }
 
+/// Appends a cell that does not lie below the last one.
+fn push(cells: &mut Vec<(u64, u64)>, (cell, count): (u64, u64)) {
+    match cells.last_mut() {
+        Some(last) if last.0 == cell => last.1 += count,
+        _ => cells.push((cell, count)),
+    }
+}
+
+/// Levels by which to coarsen ascending `cells` at `level` until at most `cap` are occupied.
+fn excess(cells: &[(u64, u64)], cap: usize, level: u32) -> u32 {
+    let mut occupied = cells.len();
+    if occupied <= cap.max(1) {
+        return 0;
+    }
+    // Two neighbours share a cell from the level above their highest differing bit on.
+    let mut merged_at = [0usize; 65];
+    for w in cells.windows(2) {
+        merged_at[64 - (w[0].0 ^ w[1].0).leading_zeros() as usize] += 1;
+    }
+    let mut by = 0;
+    while occupied > cap.max(1) && by < 63 - level {
+        by += 1;
+        occupied -= merged_at[by as usize];
+    }
+    by
+}
+
+/// Sorts keys and yields each with the number of its repeats.
+pub(crate) fn runs(keys: &mut [u64]) -> impl Iterator<Item = (u64, u64)> {
+    keys.sort_unstable();
+    keys.chunk_by(|a, b| a == b)
+        .map(|run| (run[0], run.len() as u64))
+}
+
 /// Hashes one u64 by multiplication: the keys are ours, and cells are bounded by the cap.
 #[derive(Default)]
 pub struct KeyHasher(u64);
@@ -94,17 +163,89 @@ impl Hasher for KeyHasher {
 /// Map from keys to counts.
 pub type KeyMap<V> = HashMap<u64, V, BuildHasherDefault<KeyHasher>>;
 
-/// Widest dense window: 2^19 counters of 4 bytes, of which only the occupied lines are touched.
-const WINDOW: u64 = 1 << 19;
+/// Cells of a page.
+const PAGE: u64 = 64;
+/// Widest window: 2^22 cells, a directory of 2^16 pages.
+const WINDOW: u64 = 1 << 22;
+/// Most pages of a window, 1 MB of counters.
+const PAGES: usize = 1 << 12;
 
-/// A dense stretch of cells at the current level.
+/// A stretch of cells at the current level, counted in pages that exist where there are keys.
 #[derive(Debug, Clone)]
 struct Window {
-    /// Cell of the first counter.
+    /// First cell; a multiple of [`PAGE`].
     base: u64,
-    counts: Vec<u32>,
+    /// Position in `pages` of each stretch of [`PAGE`] cells; 0 where there is none yet.
+    directory: Vec<u32>,
+    /// The page at position 0 belongs to no stretch.
+    pages: Vec<[u32; PAGE as usize]>,
     /// Keys added since the last flush; bounds every counter.
     pending: u32,
+}
+
+impl Window {
+    /// A window on the cells from `low` to `high`.
+    fn new(low: u64, high: u64) -> Self {
+        let base = low - low % PAGE;
+        Self {
+            base,
+            directory: vec![0; ((high - base) / PAGE) as usize + 1],
+            pages: vec![[0; PAGE as usize]],
+            pending: 0,
+        }
+    }
+
+    /// Counts the keys, and returns those outside the window or beyond its last page.
+    #[inline(never)]
+    fn update(&mut self, keys: &[u64], level: u32) -> Vec<u64> {
+        let Self {
+            base,
+            directory,
+            pages,
+            ..
+        } = self;
+        let mut missed = false;
+        for k in keys {
+            let at = (k >> level).wrapping_sub(*base);
+            let page = *directory.get((at / PAGE) as usize).unwrap_or(&0);
+            missed |= page == 0;
+            pages[page as usize][(at % PAGE) as usize] += 1;
+        }
+        if !missed {
+            return Vec::new();
+        }
+        // Rare: some went to the page that belongs to no stretch. Which ones is found again.
+        pages[0] = [0; PAGE as usize];
+        let mut outside = Vec::new();
+        let first_new = pages.len() as u32;
+        for k in keys {
+            let at = (k >> level).wrapping_sub(*base);
+            match directory.get_mut((at / PAGE) as usize) {
+                Some(page) if *page == 0 && pages.len() < PAGES => {
+                    *page = pages.len() as u32;
+                    pages.push([0; PAGE as usize]);
+                    pages[*page as usize][(at % PAGE) as usize] += 1;
+                }
+                Some(page) if *page >= first_new => {
+                    pages[*page as usize][(at % PAGE) as usize] += 1;
+                }
+                Some(page) if *page > 0 => {}
+                _ => outside.push(*k),
+            }
+        }
+        outside
+    }
+
+    /// Occupied cells and their counts, ascending.
+    fn cells(&self) -> impl Iterator<Item = (u64, u64)> {
+        let stretches = self.directory.iter().enumerate().filter(|(_, p)| **p > 0);
+        stretches.flat_map(|(i, page)| {
+            let first = self.base + i as u64 * PAGE;
+            let counts = self.pages[*page as usize].iter().zip(first..);
+            let occupied = counts.filter(|(n, _)| **n > 0);
+            occupied.map(|(n, cell)| (cell, u64::from(*n)))
+        })
+    }
 }
 
 /// Accumulates a [`KeyHistogram`].
@@ -114,9 +255,14 @@ pub struct KeyHistogramBuilder {
     level: u32,
     cells: KeyMap<u64>,
     window: Option<Window>,
+    /// The first keys of a long column: sorted once there are [`FIRST`] of them, since its level is
+    /// found in one step then rather than in dozens.
+    first: Vec<u64>,
     /// Keys seen in hash mode since a window was last considered.
     since: u32,
 }
+
+const FIRST: usize = 1 << 14;
 
 impl KeyHistogramBuilder {
     /// An empty state of at most `cap` cells.
@@ -126,6 +272,7 @@ impl KeyHistogramBuilder {
             level: 0,
             cells: KeyMap::default(),
             window: None,
+            first: Vec::new(),
             since: 0,
         }
     }
@@ -134,6 +281,10 @@ impl KeyHistogramBuilder {
     pub fn update(&mut self, keys: &[u64]) {
         if self.window.is_none() {
             self.since = self.since.saturating_add(keys.len() as u32);
+            if self.first.len() + keys.len() <= FIRST && self.cells.is_empty() {
+                return self.first.extend_from_slice(keys);
+            }
+            self.settle();
             if self.since >= 1 << 14 {
                 self.open_window();
             }
@@ -146,25 +297,10 @@ impl KeyHistogramBuilder {
             return self.update(keys);
         }
         window.pending += keys.len() as u32;
-        let (level, base) = (self.level, window.base);
-        let counts = window.counts.as_mut_slice();
-        let mut outside = 0u32;
-        for &k in keys {
-            let at = (k >> level).wrapping_sub(base);
-            match counts.get_mut(at as usize) {
-                Some(c) => *c += 1,
-                None => outside += 1,
-            }
-        }
-        if outside > 0 {
-            // Rare: keys beyond the window go the slow way, then a wider window is tried.
-            let length = counts.len() as u64;
-            let far: Vec<u64> = keys
-                .iter()
-                .copied()
-                .filter(|k| (k >> level).wrapping_sub(base) >= length)
-                .collect();
-            for k in far {
+        let outside = window.update(keys, self.level);
+        if !outside.is_empty() {
+            // Rare: they go the slow way, then a wider window is tried.
+            for k in outside {
                 self.add(k, 1);
             }
             if self.cells.len() > 64 {
@@ -203,6 +339,7 @@ impl KeyHistogramBuilder {
 
     /// Adds a finished state.
     pub fn merge(&mut self, other: &KeyHistogram) {
+        self.settle();
         self.flush();
         if other.level > self.level {
             self.coarsen_to(other.level);
@@ -215,13 +352,12 @@ impl KeyHistogramBuilder {
     /// The canonical state of everything counted so far.
     pub fn finish(&self) -> KeyHistogram {
         let mut flushed = self.clone();
+        flushed.settle();
         flushed.flush();
-        let mut cells: Vec<_> = flushed.cells.into_iter().collect();
-        cells.sort_unstable();
         KeyHistogram {
             cap: self.cap as u32,
             level: flushed.level,
-            cells,
+            cells: flushed.sorted(),
         }
     }
 
@@ -230,11 +366,9 @@ impl KeyHistogramBuilder {
         let Some(window) = self.window.take() else {
             return;
         };
-        let level = self.level;
-        for (i, c) in window.counts.iter().enumerate().filter(|(_, c)| **c > 0) {
-            *self.cells.entry(window.base + i as u64).or_insert(0) += u64::from(*c);
+        for (cell, count) in window.cells() {
+            *self.cells.entry(cell).or_insert(0) += count;
         }
-        debug_assert_eq!(level, self.level);
         if self.cells.len() > self.cap {
             self.coarsen();
         }
@@ -247,38 +381,42 @@ impl KeyHistogramBuilder {
         let (Some(low), Some(high)) = (self.cells.keys().min(), self.cells.keys().max()) else {
             return;
         };
-        let span = high - low + 1;
+        let span = (high - low).saturating_add(1);
         // A quarter of slack on both sides for values still to come. Few cells stay in the map: it
         // is smaller than a window and as fast.
         let slack = span / 4;
-        let width = span + 2 * slack;
+        let width = span.saturating_add(2 * slack);
         if width > WINDOW || (self.cells.len() < 64 && width > 4096) || self.cap < 4096 {
             return;
         }
-        let base = low.saturating_sub(slack);
-        self.window = Some(Window {
-            base,
-            counts: vec![0; width as usize],
-            pending: 0,
-        });
+        let (low, high) = (low.saturating_sub(slack), high.saturating_add(slack));
+        self.window = Some(Window::new(low, high));
+    }
+
+    /// Moves the first keys into the cells.
+    fn settle(&mut self) {
+        if self.first.is_empty() {
+            return;
+        }
+        let mut found = KeyHistogram {
+            cap: self.cap as u32,
+            level: self.level,
+            cells: self.sorted(),
+        };
+        found.absorb(runs(&mut std::mem::take(&mut self.first)));
+        self.level = found.level;
+        self.cells = found.cells.into_iter().collect();
+    }
+
+    fn sorted(&self) -> Vec<(u64, u64)> {
+        let mut cells: Vec<_> = self.cells.iter().map(|(k, n)| (*k, *n)).collect();
+        cells.sort_unstable();
+        cells
     }
 
     /// Raises the level to the least one with at most `cap` occupied cells.
     fn coarsen(&mut self) {
-        let mut keys: Vec<u64> = self.cells.keys().copied().collect();
-        keys.sort_unstable();
-        // Two neighbours share a cell from the level above their highest differing bit on.
-        let mut merged_at = [0usize; 65];
-        for w in keys.windows(2) {
-            merged_at[64 - (w[0] ^ w[1]).leading_zeros() as usize] += 1;
-        }
-        let mut occupied = keys.len();
-        let mut by = 0;
-        while occupied > self.cap.max(1) && by < 63 - self.level {
-            by += 1;
-            occupied -= merged_at[by as usize];
-        }
-        self.coarsen_to(self.level + by);
+        self.coarsen_to(self.level + excess(&self.sorted(), self.cap, self.level));
     }
 
     fn coarsen_to(&mut self, level: u32) {
@@ -293,11 +431,8 @@ impl KeyHistogramBuilder {
         self.level = level;
         // The window's counts belong to the old level; there is none, as callers flush first.
         if let Some(window) = self.window.take() {
-            for (i, c) in window.counts.iter().enumerate().filter(|(_, c)| **c > 0) {
-                *self
-                    .cells
-                    .entry((window.base + i as u64) >> by)
-                    .or_insert(0) += u64::from(*c);
+            for (cell, count) in window.cells() {
+                *self.cells.entry(cell >> by).or_insert(0) += count;
             }
             if self.cells.len() > self.cap {
                 self.coarsen();
@@ -353,6 +488,13 @@ mod tests {
             keys[cut..].chunks(batch).rev().for_each(|c| right.update(c));
             right.merge(&left.finish());
             prop_assert_eq!(&right.finish(), &expected);
+            let mut sorted = [KeyHistogram { cap, ..KeyHistogram::default() }, KeyHistogram { cap, ..KeyHistogram::default() }];
+            for (i, batch) in keys.chunks(batch).enumerate() {
+                sorted[i % 2].absorb(runs(&mut batch.to_vec()));
+            }
+            let [mut one, other] = sorted;
+            one.merge(&other);
+            prop_assert_eq!(&one, &expected);
             let mut w = Writer::new();
             expected.encode(&mut w);
             let bytes = w.into_bytes();

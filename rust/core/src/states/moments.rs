@@ -31,8 +31,7 @@ impl Moments {
     pub fn update_f64(&mut self, values: &[f64], range: (f64, f64), center: Center) {
         let Center::At(c) = center else {
             add_block(&mut self.sum, values);
-            values.iter().for_each(|x| self.add_square(*x, 1));
-            return;
+            return self.add_squares(values, range);
         };
         // Rounding keeps order, so the extremes of x - c are those of x, less c.
         let reach = (range.0 - c).abs().max((range.1 - c).abs());
@@ -81,6 +80,24 @@ impl Moments {
                 self.sum.add_f64(d, count);
                 self.add_rounded_square(d, count);
             }
+        }
+    }
+
+    /// Adds the exact squares of a block: those of one exponent are integers of one unit, of 106 bits,
+    /// and 512 of them fit 128.
+    fn add_squares(&mut self, values: &[f64], (low, high): (f64, f64)) {
+        const BINS: i32 = 64;
+        let (_, _, top) = decompose(low.abs().max(high.abs()));
+        let mut bins = [0u128; BINS as usize];
+        for x in values {
+            let (_, m, e) = decompose(*x);
+            match bins.get_mut((top - e) as usize) {
+                Some(bin) => *bin += u128::from(m) * u128::from(m),
+                None => self.add_square(*x, 1),
+            }
+        }
+        for (i, bin) in (0..BINS).zip(bins).filter(|(_, bin)| *bin > 0) {
+            self.squares.add_scaled(false, bin, 2 * (top - i));
         }
     }
 

@@ -2,7 +2,7 @@
 //! value, then neighbours are joined into cells.
 
 use crate::states::grid::{Domain, Grid};
-use crate::states::key_histogram::{KeyHistogram, KeyHistogramBuilder};
+use crate::states::key_histogram::{KeyHistogram, runs};
 
 /// A stretch of keys and the reference rows in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,9 +26,15 @@ const MAX_PASSES: usize = 11;
 pub struct Refinement {
     segments: Vec<Segment>,
     /// Position in `segments` and the counts inside, ascending.
-    parts: Vec<(usize, KeyHistogramBuilder)>,
+    parts: Vec<(usize, KeyHistogram)>,
     pass: usize,
+    /// Keys and counts not yet in their parts: sorting many at a time is what finds them.
+    fresh: Vec<u64>,
+    repeated: Vec<(u64, u64)>,
 }
+
+/// Most keys held back.
+const HELD: usize = 1 << 15;
 
 /// What is known after a pass.
 #[derive(Debug, Clone)]
@@ -72,7 +78,11 @@ fn step(segments: Vec<Segment>, pass: usize) -> Step {
         .map(|(i, s)| {
             // Cells in proportion to mass: at most 128 * bound over all parts.
             let share = u128::from(s.count) * u128::from(BOUND) * 64 / u128::from(total.max(1));
-            (i, KeyHistogramBuilder::new(64 + share as u32))
+            let part = KeyHistogram {
+                cap: 64 + share as u32,
+                ..KeyHistogram::default()
+            };
+            (i, part)
         })
         .collect();
     if parts.is_empty() || pass >= MAX_PASSES {
@@ -82,6 +92,8 @@ fn step(segments: Vec<Segment>, pass: usize) -> Step {
             segments,
             parts,
             pass: pass + 1,
+            fresh: Vec::new(),
+            repeated: Vec::new(),
         })
     }
 }
@@ -89,42 +101,77 @@ fn step(segments: Vec<Segment>, pass: usize) -> Step {
 impl Refinement {
     /// The same pass without counts, for another thread.
     pub fn empty(&self) -> Self {
-        let mut copy = self.clone();
-        for (i, part) in &mut copy.parts {
-            let s = &self.segments[*i];
-            debug_assert!(s.low < s.high);
-            *part = KeyHistogramBuilder::new(part.finish().cap);
+        let part = |(i, part): &(usize, KeyHistogram)| {
+            let empty = KeyHistogram {
+                cap: part.cap,
+                ..KeyHistogram::default()
+            };
+            (*i, empty)
+        };
+        Self {
+            segments: self.segments.clone(),
+            parts: self.parts.iter().map(part).collect(),
+            pass: self.pass,
+            fresh: Vec::new(),
+            repeated: Vec::new(),
         }
-        copy
     }
 
     /// Counts one key `count` times, where it is of interest.
     pub fn add(&mut self, k: u64, count: u64) {
-        let at = self
-            .parts
-            .partition_point(|(i, _)| self.segments[*i].high < k);
-        if let Some((i, part)) = self.parts.get_mut(at)
-            && self.segments[*i].low <= k
-        {
-            part.add(k, count);
+        if count == 1 {
+            self.fresh.push(k);
+        } else {
+            self.repeated.push((k, count));
+        }
+        if self.fresh.len() + self.repeated.len() >= HELD {
+            self.settle();
+        }
+    }
+
+    /// Moves the keys held back into their parts.
+    fn settle(&mut self) {
+        let mut fresh = std::mem::take(&mut self.fresh);
+        let mut repeated = std::mem::take(&mut self.repeated);
+        repeated.sort_unstable();
+        self.share_out(runs(&mut fresh));
+        self.share_out(repeated.iter().copied());
+        fresh.clear();
+        repeated.clear();
+        (self.fresh, self.repeated) = (fresh, repeated);
+    }
+
+    /// Gives each part its stretch of ascending keys.
+    fn share_out(&mut self, run: impl Iterator<Item = (u64, u64)>) {
+        let mut run = run.peekable();
+        for (i, part) in &mut self.parts {
+            let Segment { low, high, .. } = self.segments[*i];
+            while run.next_if(|(k, _)| *k < low).is_some() {}
+            if run.peek().is_some_and(|(k, _)| *k <= high) {
+                part.absorb(std::iter::from_fn(|| run.next_if(|(k, _)| *k <= high)));
+            }
         }
     }
 
     /// Adds the counts of another thread.
     pub fn merge(&mut self, other: &Self) {
+        let mut other = other.clone();
+        other.settle();
+        self.settle();
         for ((_, a), (_, b)) in self.parts.iter_mut().zip(&other.parts) {
-            a.merge(&b.finish());
+            a.merge(b);
         }
     }
 
     /// What is known now.
-    pub fn next(self) -> Step {
+    pub fn next(mut self) -> Step {
+        self.settle();
         let mut segments = Vec::new();
         let mut parts = self.parts.into_iter().peekable();
         for (i, s) in self.segments.into_iter().enumerate() {
             match parts.next_if(|(at, _)| *at == i) {
                 Some((_, part)) => {
-                    segments.extend(segments_of(&part.finish()).into_iter().map(|p| Segment {
+                    segments.extend(segments_of(&part).into_iter().map(|p| Segment {
                         low: p.low.max(s.low),
                         high: p.high.min(s.high),
                         ..p
@@ -283,6 +330,7 @@ mod tests {
     use super::*;
     use crate::kernels::key;
     use crate::states::grid::{Frame, GridCounts};
+    use crate::states::key_histogram::KeyHistogramBuilder;
 
     fn grid_for(values: &[f64]) -> (Grid, GridCounts) {
         let keys: Vec<u64> = values.iter().map(|x| key::of_f64(*x)).collect();
