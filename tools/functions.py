@@ -19,7 +19,7 @@ anything with the Arrow capsule. The first is the reference.
 
 from typing import Any
 
-from tidegauge._statistic import Interval, TestResult, evaluate
+from tidegauge._statistic import Interval, TestResult, evaluate, parity
 
 __all__ = [
 {names}
@@ -182,6 +182,6 @@ def source() -> str:
     from tidegauge import _core
 
     registry = json.loads(_core.registry())
-    names = sorted(["Interval", "TestResult", *(entry["name"] for entry in registry)])
+    names = sorted(["Interval", "TestResult", "parity", *(entry["name"] for entry in registry)])
     head = HEAD.format(names="\n".join(f'    "{name}",' for name in names))
     return head + "".join(map(function, registry))

@@ -59,6 +59,11 @@ def statistics() -> str:
         + "\n\n## What the definitions decide\n\n"
         + "Null and NaN are left to `missing_rate` unless a definition says otherwise.\n\n"
         + "".join(f"- `{s['definition']}`: {cell(s['notes'])}.\n" for s in registry)
+        + "\n## Numbers of other tools\n\n"
+        + "`tg.stats.parity(name, x, y)` gives what the named version computes, by its documented formula. These never "
+        + "decide and have neither interval nor p-value. They bin the raw values anew, so they take arrays, not "
+        + "profiles. Databricks documents no bins for its distances and whylogs draws at random: neither is here.\n\n"
+        + "".join(f"- `{s['definition']}`: {cell(s['notes'])}.\n" for s in json.loads(_core.parity()))
     )
 
 

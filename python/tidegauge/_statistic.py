@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidegauge import _core
+from tidegauge.errors import UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,3 +103,39 @@ def evaluate(name: str, x: Any, y: Any, alpha: float, categorical: bool) -> Test
 def _number(value: Any) -> float | None:
     """Read a JSON number; one that is not finite is a string."""
     return None if value is None else float(value)
+
+
+def parity(definition: str, x: Any, y: Any, *, categorical: bool = False) -> TestResult:
+    """Number of another tool by its documented formula, for moving over and for side-by-side checks.
+
+    Parameters
+    ----------
+    definition : str
+        Tool and statistic, as ``"evidently.psi"`` or ``"nannyml.jensen_shannon"``; docs/statistics.md lists them with
+        the versions they reproduce.
+    x, y : array-like, shape (n,) and (m,)
+        Reference and current sample. Nulls, NaN and infinities are left out.
+    categorical : bool
+        Take numbers as categories, compared by value alone.
+
+    Returns
+    -------
+    TestResult
+        ``statistic`` alone: no interval, no p-value. These numbers never decide.
+
+    Raises
+    ------
+    UsageError
+        If the definition does not exist, or the samples have no one exact type, a type it does not take, or no value.
+
+    Examples
+    --------
+    >>> from tidegauge import stats
+    >>> round(stats.parity("evidently.psi", [1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
+    3.911202
+    """
+    names = [entry["name"] for entry in json.loads(_core.parity())]
+    if definition not in names:
+        message = f"definition {definition!r} does not exist; one of {', '.join(names)} would be accepted"
+        raise UsageError(message)
+    return evaluate(definition, x, y, 0.05, categorical)

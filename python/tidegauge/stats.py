@@ -8,7 +8,7 @@ anything with the Arrow capsule. The first is the reference.
 
 from typing import Any
 
-from tidegauge._statistic import Interval, TestResult, evaluate
+from tidegauge._statistic import Interval, TestResult, evaluate, parity
 
 __all__ = [
     "Interval",
@@ -35,6 +35,7 @@ __all__ = [
     "nan_rate",
     "new_category_mass",
     "null_rate",
+    "parity",
     "probability_of_superiority",
     "psi",
     "quantile_shift",

@@ -12,7 +12,7 @@ use tidegauge_core::pair::{
 };
 use tidegauge_core::row::{Exactness, Row, Verdict};
 use tidegauge_core::special;
-use tidegauge_core::statistics::{Context, Outcome, find, registry};
+use tidegauge_core::statistics::{Context, Outcome, find, parity, registry};
 use tidegauge_core::value::Logical;
 
 // --- building pairs -----------------------------------------------------------------------------
@@ -451,13 +451,14 @@ fn the_registry_is_ordered_and_complete() {
             .unwrap()
             .to_string_lossy()
             .into_owned();
-        let helper = ["mod", "interval", "superiority", "table"].contains(&stem.as_str());
+        let helper = ["mod", "interval", "parity", "superiority", "table"].contains(&stem.as_str());
         assert!(
             helper || names.contains(&stem.as_str()),
             "{stem}.rs is not in the registry"
         );
     }
-    for statistic in registry() {
+    assert!(parity().windows(2).all(|w| w[0].name < w[1].name));
+    for statistic in registry().iter().chain(parity()) {
         assert!(
             statistic
                 .definition
@@ -747,6 +748,10 @@ proptest! {
         keep in any::<u64>(), alpha in 1e-12..0.999_f64,
     ) {
         let pair = Pair::Numeric(numeric_on(&x, &y, |i| keep >> (i % 64) & 1 == 1));
+        for statistic in parity() {
+            // Formulas of others may overflow on extreme numbers; they never panic.
+            let _ = statistic.evaluate(&numeric(&x, &y), &Context { alpha });
+        }
         for statistic in registry() {
             if let Ok(outcome) = statistic.evaluate(&pair, &Context { alpha }) {
                 check_outcome(statistic.name, &outcome, statistic.range);

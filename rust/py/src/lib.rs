@@ -617,7 +617,17 @@ fn statistic(
 /// The registry of statistics as JSON.
 #[pyfunction]
 fn registry() -> String {
-    let all: Vec<Value> = statistics::registry()
+    listed(statistics::registry())
+}
+
+/// The definitions that reproduce other tools as JSON.
+#[pyfunction]
+fn parity() -> String {
+    listed(statistics::parity())
+}
+
+fn listed(all: &[&statistics::Statistic]) -> String {
+    let all: Vec<Value> = all
         .iter()
         .map(|s| {
             json!({
@@ -693,6 +703,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(histograms, m)?)?;
     m.add_function(wrap_pyfunction!(statistic, m)?)?;
     m.add_function(wrap_pyfunction!(registry, m)?)?;
+    m.add_function(wrap_pyfunction!(parity, m)?)?;
     metrics::register(m)?;
     m.add_function(wrap_pyfunction!(plan_paths, m)?)?;
     m.add_function(wrap_pyfunction!(hash_bytes, m)?)?;

@@ -50,11 +50,11 @@ pub(super) fn distance(
     };
     let (mut low, mut high, mut error, mut null) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     // A factor keeps sums over the widest and the narrowest columns in range; `root` is its root.
-    let ends = [steps.pair.cells.first(), steps.pair.cells.last()];
-    let range = ends.map(|c| c.map_or(0.0, |c| c.high));
-    let reach = range[1] - range[0];
-    let root = if reach.is_infinite() {
-        0.5
+    let low_end = steps.pair.cells.first().map_or(0.0, |c| c.low);
+    let high_end = steps.pair.cells.last().map_or(0.0, |c| c.high);
+    let reach = high_end - low_end;
+    let root = if reach > 1e300 {
+        libm::scalbn(1.0, -10)
     } else if reach < 1e-200 {
         libm::scalbn(1.0, 300)
     } else {
@@ -118,7 +118,7 @@ pub(super) fn distance(
     outcome.value_if_no_change = Some(norm(sum(null)));
     outcome.message = steps.left_out();
     let error = norm(sum(error));
-    if error.is_finite() {
+    if error.is_finite() && outcome.bound_high.is_finite() {
         let interval = Interval::Normal {
             bounds: (outcome.bound_low, outcome.bound_high),
             bias: error,

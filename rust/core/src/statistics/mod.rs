@@ -9,6 +9,7 @@
 //! [`NotApplicable`] with the reason.
 
 mod interval;
+mod parity;
 mod superiority;
 mod table;
 
@@ -46,6 +47,7 @@ mod welch_t;
 
 pub use interval::Interval;
 pub(crate) use interval::fold;
+pub use parity::parity;
 
 use crate::pair::{NumericPair, Pair};
 use crate::row::Exactness;
@@ -94,13 +96,14 @@ pub fn registry() -> &'static [&'static Statistic] {
 /// Second names of statistics, as other fields call them.
 const ALIASES: &[(&str, &str)] = &[("csi", "psi")];
 
-/// The statistic of that name or alias.
+/// The statistic or parity definition of that name, or the statistic of that alias.
 pub fn find(name: &str) -> Option<&'static Statistic> {
     let name = ALIASES
         .iter()
         .find(|alias| alias.0 == name)
         .map_or(name, |alias| alias.1);
-    REGISTRY.iter().find(|s| s.name == name).copied()
+    let every = || REGISTRY.iter().chain(parity());
+    every().find(|s| s.name == name).copied()
 }
 
 /// Kinds of columns a statistic applies to.
