@@ -68,12 +68,12 @@ def test_what_evidently_gave(name: str) -> None:
             x, y = evenly(reference[column]), evenly(current[column])
             for which in EVIDENTLY:
                 if which in scores and isinstance(scores[which].get("score"), float):
-                    try:
-                        ours = statistic(f"evidently.{which}", x, y)["statistic"]
-                    except TidegaugeError as refused:
-                        # States name the first five new values; the formula needs each of them.
-                        assert "new values are held together" in str(refused)
+                    # States name the first five new values; the formula needs each of them.
+                    if len(set(y.to_pylist()) - set(x.to_pylist())) > 5 and group == "categorical":
+                        with pytest.raises(TidegaugeError, match="new values are held together"):
+                            statistic(f"evidently.{which}", x, y)
                         continue
+                    ours = statistic(f"evidently.{which}", x, y)["statistic"]
                     assert ours == pytest.approx(scores[which]["score"], rel=1e-9, abs=1e-9), (column, which)
                     checked += 1
     assert checked >= 15
