@@ -14,6 +14,7 @@ __all__ = [
     "TreeModel",
     "UsageError",
     "__version__",
+    "additive_importance",
     "blake3",
     "compare",
     "fairness",
@@ -123,4 +124,5 @@ class ImportanceSums:
     def merge(self, other: ImportanceSums) -> None: ...
     def finish(self, alpha: float) -> str: ...
 
+def additive_importance(loss: str, classifies: bool, margins: Any, term: Any, labels: Any, alpha: float) -> str: ...
 def permutation(n: int, seed: int, name: str, repeat: int) -> bytes: ...

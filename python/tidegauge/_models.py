@@ -1,4 +1,4 @@
-"""Models of other libraries as tree ensembles of the core, and tables as their columns.
+"""Models of other libraries in their exact form, and tables as their columns.
 
 What a library holds in memory becomes plain arrays here; everything is checked again in the core,
 and the result is compared with the library's own predictions before it is used.
@@ -135,9 +135,12 @@ def take(values: Any, rows: npt.NDArray[np.intp]) -> Any:
 
 @dataclass(kw_only=True)
 class ReadModel:
-    """A tree ensemble of the core and how its library would predict."""
+    """A model with an exact form, and how its library would predict."""
 
-    trees: _core.TreeModel
+    #: Names of the features, in the order of the model's columns.
+    features: list[str]
+    #: Whether predictions are probabilities of classes.
+    classifies: bool
     #: Predictions of a table and of its columns: shape (n,) or (n, n_classes).
     predict: Callable[[Table, list[Floats]], Any] | None
     source: str
@@ -162,7 +165,7 @@ class ReadModel:
         UsageError
             If a feature of the model is no column of the table.
         """
-        wanted = self.trees.features
+        wanted = self.features
         positions = list(range(len(table.names)))
         if self.encode is not None:
             self.positions = positions
@@ -218,7 +221,7 @@ class ReadModel:
             return {"rows": 0, "reason": "the library of the model is not installed"}
         rows = np.unique(np.linspace(0, max(table.rows - 1, 0), min(CHECKED, table.rows)).astype(np.intp))
         part = [np.ascontiguousarray(c[rows]) for c in columns]
-        ours = np.frombuffer(self.trees.predict(part, link=True), dtype=np.float64)
+        ours = self.compute(part)
         theirs = np.asarray(self.predict(table.take(rows), part), dtype=np.float64)
         ours = ours.reshape(theirs.shape)
         scale = max(1.0, float(np.max(np.abs(theirs), initial=0.0)))
@@ -234,6 +237,54 @@ class ReadModel:
             "largest_difference": float(gap.max(initial=0.0)),
             "tolerance": self.tolerance * scale,
         }
+
+    def compute(self, columns: list[Floats]) -> Floats:
+        """Predictions from the exact form."""
+        raise NotImplementedError
+
+
+@dataclass(kw_only=True)
+class Trees(ReadModel):
+    """A tree ensemble."""
+
+    trees: _core.TreeModel
+
+    def compute(self, columns: list[Floats]) -> Floats:
+        """Predictions of the trees, row by row."""
+        import numpy as np
+
+        return np.frombuffer(self.trees.predict(columns, link=True), dtype=np.float64)
+
+
+@dataclass(kw_only=True)
+class Linear(ReadModel):
+    """A linear predictor, behind a logistic link where it classifies."""
+
+    coefficients: Floats
+    intercept: float
+
+    def margins(self, columns: list[Floats]) -> Floats:
+        """The linear predictor."""
+        import numpy as np
+
+        found = np.full(len(columns[0]), self.intercept)
+        for coefficient, column in zip(self.coefficients, columns, strict=True):
+            found += coefficient * column
+        return found
+
+    def compute(self, columns: list[Floats]) -> Floats:
+        """The linear predictor, or the probability of the second class."""
+        import numpy as np
+
+        margins = self.margins(columns)
+        if not self.classifies:
+            return margins
+        small: Floats = np.exp(-np.abs(margins))
+        return np.where(margins >= 0, 1.0, small) / (1.0 + small)
+
+
+def _of_trees(trees: _core.TreeModel, **given: Any) -> Trees:
+    return Trees(trees=trees, features=trees.features, classifies=trees.classifies, **given)
 
 
 def _is_categorical(table: Table, j: int) -> bool:
@@ -293,12 +344,12 @@ def _library_of(file: ModelFile) -> Any:
 
 
 def read(model: Any) -> ReadModel:
-    """A model as a tree ensemble.
+    """A model in its exact form.
 
     Raises
     ------
     UsageError
-        If the model is no tree ensemble that is read here; FormatError if a file is damaged.
+        If the model has none here; FormatError if a file is damaged.
     """
     if isinstance(model, ModelFile):
         try:
@@ -331,9 +382,11 @@ def read(model: Any) -> ReadModel:
                 return _forest(model, model.estimators_, model)
             case "sklearn.BaseDecisionTree":
                 return _forest(model, [model], model)
+            case "sklearn.LogisticRegression" | "sklearn.LinearModel":
+                return _linear(model)
     raise UsageError(
         f"{type(model).__name__} is no model with an exact form here; those are LightGBM, XGBoost and "
-        "scikit-learn's trees, forests and gradient boosting"
+        "scikit-learn's trees, forests, gradient boosting, linear and logistic regression"
     )
 
 
@@ -352,8 +405,8 @@ def _lightgbm(text: str, booster: Any, classes: Any) -> ReadModel:
 
     invented = all(name == f"Column_{j}" for j, name in enumerate(trees.features))
     categories = getattr(booster, "pandas_categorical", None) or []
-    return ReadModel(
-        trees=trees,
+    return _of_trees(
+        trees,
         predict=None if booster is None else predict,
         source="LightGBM model",
         classes=classes,
@@ -384,8 +437,8 @@ def _xgboost(data: bytes, booster: Any, classes: Any, missing: float = float("na
             return shifted / shifted.sum(axis=1, keepdims=True)
         return booster.predict(matrix)
 
-    return ReadModel(
-        trees=trees,
+    return _of_trees(
+        trees,
         predict=None if booster is None else predict,
         source="XGBoost model",
         # Leaves are added up in single precision there.
@@ -470,10 +523,34 @@ def _forest(model: Any, estimators: Sequence[Any], owner: Any) -> ReadModel:
             values = values / np.sum(values, axis=1, keepdims=True)
         trees += [_tree(estimator.tree_, k, scale, values[:, c]) for k, c in enumerate(wanted)]
     link = "identity" if classes is None else "probability"
-    return ReadModel(
-        trees=_core.TreeModel.from_arrays(names, [0.0] * len(wanted), link, True, trees),
+    return _of_trees(
+        _core.TreeModel.from_arrays(names, [0.0] * len(wanted), link, True, trees),
         predict=_proba(owner),
         source=f"scikit-learn {type(model).__name__}",
+        classes=classes,
+        named=named,
+    )
+
+
+def _linear(model: Any) -> Linear:
+    import numpy as np
+
+    names, named = _names(model)
+    classes = getattr(model, "classes_", None)
+    coefficients: Floats = np.asarray(model.coef_, dtype=np.float64)
+    if coefficients.size != len(names) or (classes is not None and type(model).__name__ == "RidgeClassifier"):
+        raise UsageError(
+            f"{type(model).__name__} with coefficients of shape {coefficients.shape} has no exact form here"
+        )
+    return Linear(
+        features=names,
+        classifies=classes is not None,
+        coefficients=np.ravel(coefficients),
+        intercept=float(np.ravel(model.intercept_)[0]),
+        predict=_proba(model),
+        source=f"scikit-learn {type(model).__name__}",
+        # Products are added in another order.
+        tolerance=1e-9,
         classes=classes,
         named=named,
     )
@@ -496,8 +573,8 @@ def _gradient_boosting(model: Any) -> ReadModel:
     link = "identity"
     if classes is not None:
         link = "softmax" if outputs > 1 else "logistic2" if model.loss == "exponential" else "logistic"
-    return ReadModel(
-        trees=_core.TreeModel.from_arrays(names, [float(b) for b in np.ravel(start)], link, True, trees),
+    return _of_trees(
+        _core.TreeModel.from_arrays(names, [float(b) for b in np.ravel(start)], link, True, trees),
         predict=_proba(model),
         source=f"scikit-learn {type(model).__name__}",
         classes=classes,
@@ -554,8 +631,8 @@ def _hist_gradient_boosting(model: Any) -> ReadModel:
         encoded = np.asarray(model._preprocess_X(table.data, reset=False), dtype=np.float64)
         return [np.ascontiguousarray(encoded[:, j]) for j in np.argsort(order)]
 
-    return ReadModel(
-        trees=_core.TreeModel.from_arrays(names, base, link, False, trees),
+    return _of_trees(
+        _core.TreeModel.from_arrays(names, base, link, False, trees),
         predict=_proba(model),
         source=f"scikit-learn {type(model).__name__}",
         classes=classes,

@@ -1,4 +1,4 @@
-"""Permutation importance: exact for tree ensembles, by permutation for any other model.
+"""Permutation importance: exact for tree ensembles and linear models, by permutation for any other.
 
 The importance of a feature is the mean loss when each row takes the feature from another row, less
 the loss with every value in place: positive where the model relies on the feature. With
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
-    from tidegauge._models import ReadModel
+    from tidegauge._models import Linear, ReadModel, Trees
 
     Floats = npt.NDArray[np.float64]
 
@@ -178,7 +178,8 @@ def permutation_importance(
     y : array-like, shape (n,)
         Labels.
     method : {"auto", "exact", "permutation"}
-        ``"exact"`` counts every pair of rows and takes tree ensembles; ``"permutation"`` takes anything;
+        ``"exact"`` counts every pair of rows and takes tree ensembles and linear models;
+        ``"permutation"`` takes anything;
         ``"auto"`` is exact where that is possible, and ``notes`` says why where it is not.
     scoring : str or callable, optional
         A name of scikit-learn, a scorer ``(model, X, y) -> float``, or, for a function as model,
@@ -274,8 +275,10 @@ def permutation_importance(
 def _exact(read: ReadModel, table: Any, y: Any, scoring: str | None, alpha: float, n_threads: int) -> ImportanceResult:
     import numpy as np
 
+    from tidegauge._models import Linear, Trees
+
     if scoring is None:
-        scoring = "accuracy" if read.trees.classifies else "r2"
+        scoring = "accuracy" if read.classifies else "r2"
     if scoring not in LOSSES:
         raise UsageError(f"scoring {scoring!r} is no mean over rows; exact are {', '.join(sorted(LOSSES))}")
     columns = read.columns(table)
@@ -283,11 +286,10 @@ def _exact(read: ReadModel, table: Any, y: Any, scoring: str | None, alpha: floa
     if len(labels) != table.rows:
         raise UsageError(f"y has {len(labels)} rows, X {table.rows}")
     checked = read.check(table, columns)
-    donors = _core.Donors(read.trees, LOSSES[scoring], 0.5)
-    donors.update(columns, labels)
-    sums = _core.ImportanceSums(donors)
-    sums.update(columns, labels, n_threads)
-    found = json.loads(sums.finish(alpha))
+    if isinstance(read, Trees):
+        found = _of_trees(read, LOSSES[scoring], columns, labels, alpha, n_threads)
+    elif isinstance(read, Linear):
+        found = _of_terms(read, LOSSES[scoring], columns, labels, alpha)
     # R² is one minus the squared error over the variance of the labels, which no permutation changes.
     spread = float(np.mean((labels - labels.mean()) ** 2)) if scoring == "r2" else 1.0
     if spread == 0.0:
@@ -313,10 +315,40 @@ def _exact(read: ReadModel, table: Any, y: Any, scoring: str | None, alpha: floa
         scoring=scoring,
         definition=EXACT,
         method="exact",
-        n_rows=found["rows"],
+        n_rows=len(labels),
         alpha=alpha,
-        provenance={"sums": found["digest"], "trees": read.trees.size, "check": checked, "source": read.source},
+        provenance={"source": read.source, "check": checked} | found["provenance"],
     )
+
+
+def _of_trees(
+    read: Trees, loss: str, columns: list[Floats], labels: Floats, alpha: float, n_threads: int
+) -> dict[str, Any]:
+    """Two passes over the rows: donors, then sums."""
+    donors = _core.Donors(read.trees, loss, 0.5)
+    donors.update(columns, labels)
+    sums = _core.ImportanceSums(donors)
+    sums.update(columns, labels, n_threads)
+    found: dict[str, Any] = json.loads(sums.finish(alpha))
+    return found | {"provenance": {"sums": found["digest"], "trees": read.trees.size}}
+
+
+def _of_terms(read: Linear, loss: str, columns: list[Floats], labels: Floats, alpha: float) -> dict[str, Any]:
+    """A closed form for each term of the linear predictor."""
+    import numpy as np
+
+    margins = read.margins(columns)
+    rows = [
+        json.loads(_core.additive_importance(loss, read.classifies, margins, coefficient * column, labels, alpha))
+        for coefficient, column in zip(read.coefficients, columns, strict=True)
+    ]
+    found: dict[str, Any] = {key: [row[key] for row in rows] for key in rows[0]}
+    from tidegauge._permutation import row_loss
+
+    scoring = next(name for name, of in LOSSES.items() if of == loss and name != "r2")
+    by_row = row_loss(scoring, labels, None)
+    baseline = float(np.mean(by_row(read.compute(columns)))) if by_row is not None else float("nan")
+    return found | {"baseline": baseline, "provenance": {"numerical_error": max(found["error"])}}
 
 
 def benjamini_hochberg(pvalue: Floats) -> Floats:

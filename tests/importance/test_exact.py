@@ -355,3 +355,24 @@ def test_scale_of_losses_does_not_matter() -> None:
         found[scale] = result.importances_mean / scale**2
     for values in found.values():
         np.testing.assert_allclose(values, found[1.0], rtol=1e-10, atol=1e-12)
+
+
+@pytest.mark.parametrize("kind", ["binary", "number"])
+def test_linear_models_in_closed_form(kind: str) -> None:
+    from sklearn.linear_model import LinearRegression, LogisticRegression
+
+    x, signal = table()
+    x = np.nan_to_num(x[:300]) * np.array([1.0, 3.0, 0.1, 1.0, 1.0])
+    signal = signal[:300]
+    y = (signal > 0).astype(int) if kind == "binary" else signal
+    model = (LogisticRegression(C=1e3) if kind == "binary" else LinearRegression()).fit(x, y)
+    known = Case(model, x, y, lambda r: model.predict_proba(r)[:, 1] if kind == "binary" else model.predict(r), kind)
+    for scoring in CLASSES if kind == "binary" else NUMBERS:
+        found = tg.permutation_importance(model, x, y, method="exact", scoring=scoring)
+        value, error = all_pairs(known, x, y, scoring)
+        scale = np.maximum(np.abs(value), found.baseline)
+        np.testing.assert_array_less(np.abs(found.importances_mean - value), 1e-10 * scale, err_msg=scoring)
+        np.testing.assert_array_less(np.abs(found.standard_error - error), 1e-9 * scale, err_msg=scoring)
+        assert found.importances_mean[4] == 0.0
+        assert found.provenance["numerical_error"] < 1e-10
+    assert tg.permutation_importance(model, x, y).method == "exact"

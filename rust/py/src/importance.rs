@@ -6,6 +6,7 @@ use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use serde_json::json;
+use tidegauge_core::importance::additive;
 use tidegauge_core::importance::exact::{
     Donors as CoreDonors, Model, Plan, Rows, Sums as CoreSums,
 };
@@ -379,6 +380,41 @@ impl ImportanceSums {
     }
 }
 
+/// Importance of one term of an additive model as JSON, with a bound of the error of its series.
+#[pyfunction]
+fn additive_importance(
+    py: Python<'_>,
+    loss: &str,
+    classifies: bool,
+    margins: PyBuffer<f64>,
+    term: PyBuffer<f64>,
+    labels: PyBuffer<f64>,
+    alpha: f64,
+) -> PyResult<String> {
+    let link = if classifies {
+        Link::Logistic(1.0)
+    } else {
+        Link::Identity
+    };
+    let objective = Loss::named(loss, 0.5)
+        .and_then(|l| Objective::new(l, link, 1))
+        .map_err(|e| from_core(py, e))?;
+    let (margins, term, labels) = (margins.to_vec(py)?, term.to_vec(py)?, labels.to_vec(py)?);
+    let (e, error) = py
+        .detach(|| additive::importance(&objective, &margins, &term, &labels))
+        .map_err(|e| from_core(py, e))?;
+    let (low, high) = e.interval(alpha);
+    Ok(json!({
+        "importance": e.value,
+        "standard_error": e.standard_error,
+        "low": low,
+        "high": high,
+        "pvalue": e.pvalue(),
+        "error": error,
+    })
+    .to_string())
+}
+
 /// The permutation of `0..n` that belongs to a seed, a name and a repeat, as bytes of uint64.
 #[pyfunction]
 fn permutation<'py>(
@@ -400,6 +436,7 @@ fn permutation<'py>(
 
 /// Adds the classes to the module.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_function(wrap_pyfunction!(additive_importance, m)?)?;
     m.add_function(wrap_pyfunction!(permutation, m)?)?;
     m.add_class::<TreeModel>()?;
     m.add_class::<Donors>()?;

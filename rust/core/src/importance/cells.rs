@@ -15,6 +15,8 @@ pub type Runs = Vec<(u32, u32)>;
 pub struct Cells {
     cuts: Vec<f64>,
     used: bool,
+    /// Every split takes NaN for zero, so it needs no cell of its own.
+    nan_is_zero: bool,
     single_precision: bool,
 }
 
@@ -24,6 +26,7 @@ impl Cells {
         let mut cuts: Vec<Vec<f64>> = vec![Vec::new(); model.features.len()];
         // A split may have no cut and still set NaN apart.
         let mut used = vec![false; model.features.len()];
+        let mut nan_is_zero = vec![true; model.features.len()];
         for node in model.trees.iter().flat_map(|t| &t.nodes) {
             let Node::Split {
                 feature,
@@ -35,6 +38,7 @@ impl Cells {
                 continue;
             };
             used[*feature as usize] = true;
+            nan_is_zero[*feature as usize] &= *missing == Missing::NanIsZero;
             let cuts = &mut cuts[*feature as usize];
             match rule {
                 Rule::AtMost(cut) => cuts.push(*cut),
@@ -64,18 +68,19 @@ impl Cells {
         }
         Ok(cuts
             .into_iter()
-            .zip(used)
-            .map(|(cuts, used)| Self {
+            .zip(used.into_iter().zip(nan_is_zero))
+            .map(|(cuts, (used, nan_is_zero))| Self {
                 cuts,
                 used,
+                nan_is_zero,
                 single_precision: model.single_precision,
             })
             .collect())
     }
 
-    /// Number of cells, NaN's included.
+    /// Number of cells, NaN's included where it has one.
     pub fn count(&self) -> usize {
-        self.cuts.len() + 2
+        self.cuts.len() + 2 - usize::from(self.nan_is_zero)
     }
 
     /// Whether some split uses the feature.
@@ -91,9 +96,14 @@ impl Cells {
     /// The cell of a value.
     #[inline]
     pub fn cell(&self, x: f64) -> u32 {
-        if x.is_nan() {
-            return self.cuts.len() as u32 + 1;
-        }
+        let x = if x.is_nan() {
+            if !self.nan_is_zero {
+                return self.cuts.len() as u32 + 1;
+            }
+            0.0
+        } else {
+            x
+        };
         let x = if self.single_precision {
             f64::from(x as f32)
         } else {
@@ -141,7 +151,7 @@ impl Cells {
                 *left
             }
         };
-        if side {
+        if side && !self.nan_is_zero {
             push(&mut runs, (nan, nan + 1));
         }
         runs

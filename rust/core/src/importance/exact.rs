@@ -35,6 +35,8 @@ const MARGIN_BITS: i32 = 60;
 const LOSS_BITS: i32 = 58;
 /// Most rows a state may hold.
 const MAX_ROWS: u64 = 1 << 34;
+/// Most conditions on leaves, features counted once a leaf: about 100 bytes each.
+const MAX_CONDITIONS: usize = 1 << 22;
 /// Rows of a block, the bits of a word.
 const BLOCK: usize = 64;
 /// Losses beyond this multiple of the observed range are refused, when the model's own bound is farther.
@@ -117,7 +119,7 @@ impl Donors {
             let mut block = Block::new(model);
             for start in (0..rows.len()).step_by(BLOCK) {
                 block.predict(model, rows, start);
-                for m in &block.margins[..block.rows] {
+                for m in &block.margins[0][..block.rows] {
                     let m = *m as f64 * model.quantum;
                     widen(&mut self.margins, (m, m));
                 }
@@ -260,8 +262,16 @@ impl Model {
         let (quantum, base) = fixed_point(&ensemble)?;
         let reach = reach(&ensemble);
         let mut paths = Vec::new();
+        let mut total = 0;
         for (t, tree) in ensemble.trees.iter().enumerate() {
+            if total > MAX_CONDITIONS {
+                return Err(Error::invalid(format!(
+                    "a model whose leaves have more than {MAX_CONDITIONS} conditions (forests of deep trees) has no \
+                     exact form here; use method=\"permutation\""
+                )));
+            }
             leaves_of(&tree.nodes, &cells, &mut |value, conditions| {
+                total += conditions.len();
                 paths.push((
                     t as u32,
                     tree.output,
@@ -360,9 +370,7 @@ impl Model {
         for start in (0..rows.len()).step_by(BLOCK) {
             block.predict(self, rows, start);
             for r in 0..block.rows {
-                out.extend(
-                    (0..self.outputs()).map(|k| block.margins[k * BLOCK + r] as f64 * self.quantum),
-                );
+                out.extend((0..self.outputs()).map(|k| block.margins[k][r] as f64 * self.quantum));
             }
         }
         out
@@ -793,6 +801,14 @@ impl Sums {
     }
 }
 
+/// Takes the lowest bit; the mask tells the compiler that it indexes a block.
+#[inline(always)]
+fn next_row(bits: &mut u64) -> usize {
+    let r = bits.trailing_zeros() as usize % BLOCK;
+    *bits &= *bits - 1;
+    r
+}
+
 /// Buffers for 64 rows.
 struct Block {
     rows: usize,
@@ -807,7 +823,7 @@ struct Block {
     /// What each tree gives each row.
     own: Vec<[i64; BLOCK]>,
     /// Margins, by output and row.
-    margins: Vec<i64>,
+    margins: Vec<[i64; BLOCK]>,
     /// Changes of the margin at the start of a cell, by cell, output and row.
     steps: Vec<[i64; BLOCK]>,
     /// Rows with a change at the start of a cell.
@@ -823,9 +839,9 @@ impl Block {
             cells: vec![[0; BLOCK]; model.used.len()],
             below: vec![0; model.words],
             moved: vec![0; model.slots.len()],
-            prefix: Vec::new(),
+            prefix: vec![0; model.used.len()],
             own: vec![[0; BLOCK]; model.ensemble.trees.len()],
-            margins: vec![0; model.outputs() * BLOCK],
+            margins: vec![[0; BLOCK]; model.outputs()],
             steps: vec![[0; BLOCK]; (widest + 1) * model.outputs()],
             touched: vec![0; widest + 1],
         }
@@ -849,17 +865,17 @@ impl Block {
                 *w = any;
             }
         }
-        for (k, base) in model.base.iter().enumerate() {
-            self.margins[k * BLOCK..(k + 1) * BLOCK].fill(*base);
+        for (margins, base) in self.margins.iter_mut().zip(&model.base) {
+            margins.fill(*base);
         }
         let (mut condition, mut run) = (0, 0);
         for leaf in &model.leaves {
             let conditions = &model.conditions[condition..leaf.end as usize];
             condition = leaf.end as usize;
-            self.prefix.clear();
+            let prefix = &mut self.prefix[..conditions.len()];
             let mut reached = self.all;
-            for c in conditions {
-                self.prefix.push(reached);
+            for (c, prefix) in conditions.iter().zip(prefix.iter_mut()) {
+                *prefix = reached;
                 let mut holds = 0;
                 for (low, high) in &model.runs[run..c.end as usize] {
                     holds |= self.below[*high as usize] & !self.below[*low as usize];
@@ -870,18 +886,17 @@ impl Block {
                 reached &= holds;
             }
             let mut suffix = u64::MAX;
-            for (c, prefix) in conditions.iter().zip(&self.prefix).rev() {
+            for (c, prefix) in conditions.iter().zip(prefix).rev() {
                 let slot = &mut self.moved[c.slot as usize];
                 let holds = *slot;
-                *slot = prefix & suffix & !holds;
+                *slot = *prefix & suffix & !holds;
                 suffix &= holds;
             }
             let own = &mut self.own[leaf.tree as usize];
-            let margins = &mut self.margins[leaf.output as usize * BLOCK..];
+            let margins = &mut self.margins[leaf.output as usize];
             let mut bits = reached;
             while bits != 0 {
-                let r = bits.trailing_zeros() as usize;
-                bits &= bits - 1;
+                let r = next_row(&mut bits);
                 own[r] = leaf.value;
                 margins[r] += leaf.value;
             }
@@ -902,51 +917,73 @@ impl Block {
     {
         let model = &plan.model;
         self.predict(model, rows, start);
-        let labels = &rows.labels[start..start + self.rows];
-        let outputs = model.outputs();
+        let mut labels = [0.0; BLOCK];
+        labels[..self.rows].copy_from_slice(&rows.labels[start..start + self.rows]);
         let inverse = 1.0 / plan.quantum;
-        let mut scratch = vec![0.0; outputs];
+        let mut scratch = vec![0.0; model.outputs()];
         let mut orig = [0i64; BLOCK];
-        for (r, y) in labels.iter().enumerate() {
-            for (k, m) in scratch.iter_mut().enumerate() {
-                *m = self.margins[k * BLOCK + r] as f64 * model.quantum;
+        for r in 0..self.rows {
+            for (m, now) in scratch.iter_mut().zip(&self.margins) {
+                *m = now[r] as f64 * model.quantum;
             }
-            orig[r] = plan.fix(inverse, loss(*y, &mut scratch))?;
+            orig[r] = plan.fix(inverse, loss(labels[r], &mut scratch))?;
             sums.loss += i128::from(orig[r]);
         }
         sums.rows += self.rows as u64;
 
-        let mut margins = self.margins.clone();
         for (f, u) in model.used.iter().enumerate() {
             self.collect(model, u, plan.whole[f]);
             let total = &mut sums.features[f];
-            margins.copy_from_slice(&self.margins);
             let mut last = orig;
             let mut change = [0i128; BLOCK];
-            for b in 0..u.cells {
-                let mut bits = std::mem::take(&mut self.touched[b]);
-                let donors = i128::from(plan.above[f][b]);
-                let mut step = 0i128;
-                while bits != 0 {
-                    let r = bits.trailing_zeros() as usize;
-                    bits &= bits - 1;
-                    for (k, m) in scratch.iter_mut().enumerate() {
-                        let now = &mut margins[k * BLOCK + r];
-                        *now += std::mem::take(&mut self.steps[b * outputs + k][r]);
-                        *m = *now as f64 * model.quantum;
+            if let [margins] = &self.margins[..] {
+                let mut margins = *margins;
+                for (b, steps) in self.steps[..u.cells].iter_mut().enumerate() {
+                    let mut bits = std::mem::take(&mut self.touched[b]);
+                    let donors = i128::from(plan.above[f][b]);
+                    let mut sum = 0i128;
+                    while bits != 0 {
+                        let r = next_row(&mut bits);
+                        let step = std::mem::take(&mut steps[r]);
+                        // Leaves of several trees may cancel.
+                        if step == 0 {
+                            continue;
+                        }
+                        margins[r] += step;
+                        let mut margin = [margins[r] as f64 * model.quantum];
+                        let new = plan.fix(inverse, loss(labels[r], &mut margin))?;
+                        let d = i128::from(new - last[r]);
+                        last[r] = new;
+                        sum += d;
+                        change[r] += donors * d;
                     }
-                    let new = plan.fix(inverse, loss(labels[r], &mut scratch))?;
-                    let d = i128::from(new - last[r]);
-                    last[r] = new;
-                    step += d;
-                    change[r] += donors * d;
+                    total.steps[b] += sum;
                 }
-                total.steps[b] += step;
+            } else {
+                let outputs = model.outputs();
+                let mut margins = self.margins.clone();
+                for b in 0..u.cells {
+                    let mut bits = std::mem::take(&mut self.touched[b]);
+                    let donors = i128::from(plan.above[f][b]);
+                    while bits != 0 {
+                        let r = next_row(&mut bits);
+                        let steps = &mut self.steps[b * outputs..(b + 1) * outputs];
+                        for ((m, now), step) in scratch.iter_mut().zip(&mut margins).zip(steps) {
+                            now[r] += std::mem::take(&mut step[r]);
+                            *m = now[r] as f64 * model.quantum;
+                        }
+                        let new = plan.fix(inverse, loss(labels[r], &mut scratch))?;
+                        let d = i128::from(new - last[r]);
+                        last[r] = new;
+                        total.steps[b] += d;
+                        change[r] += donors * d;
+                    }
+                }
             }
-            for (r, c) in self.cells[f][..self.rows].iter().enumerate() {
+            for (c, change) in self.cells[f][..self.rows].iter().zip(&change) {
                 total.counts[*c as usize] += 1;
-                total.rows[*c as usize] += change[r];
-                total.square.add(change[r], plan.donors.rows - 1);
+                total.rows[*c as usize] += change;
+                total.square.add(*change, plan.donors.rows - 1);
             }
         }
         Ok(())
@@ -977,14 +1014,16 @@ impl Block {
                 }
                 self.touched[*low as usize] |= moved;
                 self.touched[*high as usize] |= moved;
-                let (a, b) = (*low as usize * outputs, *high as usize * outputs);
+                let at = |cell: u32| cell as usize * outputs + slot.output as usize;
+                let Ok([first, after]) = self.steps.get_disjoint_mut([at(*low), at(*high)]) else {
+                    continue; // a run is not empty, so the two differ
+                };
                 let mut bits = *moved;
                 while bits != 0 {
-                    let r = bits.trailing_zeros() as usize;
-                    bits &= bits - 1;
+                    let r = next_row(&mut bits);
                     let d = slot.value - own[r];
-                    self.steps[a + slot.output as usize][r] += d;
-                    self.steps[b + slot.output as usize][r] -= d;
+                    first[r] += d;
+                    after[r] -= d;
                 }
             }
         }

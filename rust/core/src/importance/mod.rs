@@ -1,5 +1,6 @@
 //! Exact permutation importance of tree ensembles: every pair of row and donor, in one pass.
 
+pub mod additive;
 pub mod cells;
 pub mod exact;
 pub mod losses;

@@ -85,22 +85,31 @@ impl Estimate {
             .sum();
         let (n, others) = (n as f64, (n - 1) as f64);
         let value = pairs as f64 / n / others;
-        // With p_i = row part + donor part of row i, their mean is twice the value, and the jackknife is
-        // (n - 1) / (n (n - 2)^2) sum (p_i - mean)^2.
+        // The sum of squares of row part plus donor part, whose mean is twice the value.
         let mut total = square.to_f64();
         for ((count, column), row) in counts.iter().zip(columns).zip(rows) {
             let donor = *column as f64 / others;
             total += donor * (*count as f64 * donor + 2.0 * (*row as f64 / others));
         }
         let spread = (total - n * 4.0 * value * value).max(0.0);
-        let variance = if n > 2.0 {
-            others / n * spread / ((n - 2.0) * (n - 2.0))
-        } else {
-            f64::NAN
-        };
         Self {
             value: value * quantum,
-            standard_error: variance.sqrt() * quantum,
+            standard_error: jackknife(n, spread) * quantum,
+            used: true,
+        }
+    }
+
+    /// From the change of loss of each row summed over the other rows as donors, and of each donor summed
+    /// over the other rows.
+    pub fn from_parts(rows: &[f64], donors: &[f64]) -> Self {
+        let n = rows.len() as f64;
+        let others = n - 1.0;
+        let value = rows.iter().sum::<f64>() / n / others;
+        let part = |(r, d): (&f64, &f64)| (r + d) / others - 2.0 * value;
+        let spread: f64 = rows.iter().zip(donors).map(part).map(|p| p * p).sum();
+        Self {
+            value,
+            standard_error: jackknife(n, spread),
             used: true,
         }
     }
@@ -114,5 +123,15 @@ impl Estimate {
     /// Against the hypothesis that the importance is at most 0; none for a feature that is not used.
     pub fn pvalue(&self) -> Option<f64> {
         (self.standard_error > 0.0).then(|| normal_sf(self.value / self.standard_error))
+    }
+}
+
+/// Of a U-statistic, from the sum of squares of row part plus donor part about twice the value; NaN below
+/// 3 rows.
+fn jackknife(n: f64, spread: f64) -> f64 {
+    if n > 2.0 {
+        ((n - 1.0) / n * spread).sqrt() / (n - 2.0)
+    } else {
+        f64::NAN
     }
 }
