@@ -4,8 +4,8 @@ Every function takes labels first. Arrays may be numpy arrays, lists, Polars and
 anything with the Arrow capsule. Rows whose label or prediction is null or NaN are left out and
 counted in the result. Where no number can be given, :class:`~tidegauge.errors.UsageError` says why.
 
-Intervals take rows as independent draws. `design_effect` multiplies the variance where they are not,
-as for logs whose rows come in blocks.
+Intervals take rows as independent draws. Where they are not, as in logs, `block` names the rows that
+belong together, or `design_effect` multiplies the variance.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class MetricResult:
     part : str or None
         Band, share or cell, where the metric is a table.
     variance : str
-        How sampling error is taken: ``"iid"``, or the design effect.
+        How sampling error is taken: ``"iid"``, the design effect, or the blocks.
     """
 
     value: float
@@ -275,6 +275,7 @@ def accuracy(
     sample_weight: Any = None,
     alpha: float = 0.05,
     design_effect: float = 1.0,
+    block: Any = None,
 ) -> MetricResult:
     """Share of rows whose predicted class is the label.
 
@@ -296,6 +297,9 @@ def accuracy(
         One minus the level of the interval.
     design_effect : float
         Factor on the variance: 1 for independent rows.
+    block : array-like, shape (n,), optional
+        Rows of one block belong together, as those of a day or a customer: the design effect is then that of
+        the blocks (jackknife).
 
     Returns
     -------
@@ -328,6 +332,7 @@ def accuracy(
         sample_weight=sample_weight,
         alpha=alpha,
         design_effect=design_effect,
+        block=block,
         threshold=threshold,
         pos_label=pos_label,
         labels=labels,
@@ -342,6 +347,7 @@ def average_precision(
     sample_weight: Any = None,
     alpha: float = 0.05,
     design_effect: float = 1.0,
+    block: Any = None,
 ) -> MetricResult:
     """Sum over thresholds of precision times the step in recall.
 
@@ -359,6 +365,9 @@ def average_precision(
         One minus the level of the interval.
     design_effect : float
         Factor on the variance: 1 for independent rows.
+    block : array-like, shape (n,), optional
+        Rows of one block belong together, as those of a day or a customer: the design effect is then that of
+        the blocks (jackknife).
 
     Returns
     -------
@@ -393,6 +402,7 @@ def average_precision(
         sample_weight=sample_weight,
         alpha=alpha,
         design_effect=design_effect,
+        block=block,
     )[0]
 
 
@@ -406,6 +416,7 @@ def balanced_accuracy(
     sample_weight: Any = None,
     alpha: float = 0.05,
     design_effect: float = 1.0,
+    block: Any = None,
 ) -> MetricResult:
     """Mean over the classes of the share that is found.
 
@@ -427,6 +438,9 @@ def balanced_accuracy(
         One minus the level of the interval.
     design_effect : float
         Factor on the variance: 1 for independent rows.
+    block : array-like, shape (n,), optional
+        Rows of one block belong together, as those of a day or a customer: the design effect is then that of
+        the blocks (jackknife).
 
     Returns
     -------
@@ -459,6 +473,7 @@ def balanced_accuracy(
         sample_weight=sample_weight,
         alpha=alpha,
         design_effect=design_effect,
+        block=block,
         threshold=threshold,
         pos_label=pos_label,
         labels=labels,
@@ -474,6 +489,7 @@ def brier(
     sample_weight: Any = None,
     alpha: float = 0.05,
     design_effect: float = 1.0,
+    block: Any = None,
 ) -> MetricResult:
     """Mean squared difference of probability and label, summed over classes where there are several.
 
@@ -493,6 +509,9 @@ def brier(
         One minus the level of the interval.
     design_effect : float
         Factor on the variance: 1 for independent rows.
+    block : array-like, shape (n,), optional
+        Rows of one block belong together, as those of a day or a customer: the design effect is then that of
+        the blocks (jackknife).
 
     Returns
     -------
@@ -526,6 +545,7 @@ def brier(
         sample_weight=sample_weight,
         alpha=alpha,
         design_effect=design_effect,
+        block=block,
         labels=labels,
         several=True,
     )[0]
@@ -541,6 +561,7 @@ def calibration_error(
     sample_weight: Any = None,
     alpha: float = 0.05,
     design_effect: float = 1.0,
+    block: Any = None,
 ) -> MetricResult:
     """Mean over bins of the score of |observed rate - mean score|.
 
@@ -562,6 +583,9 @@ def calibration_error(
         One minus the level of the interval.
     design_effect : float
         Factor on the variance: 1 for independent rows.
+    block : array-like, shape (n,), optional
+        Rows of one block belong together, as those of a day or a customer: the design effect is then that of
+        the blocks (jackknife).
 
     Returns
     -------
@@ -606,6 +630,7 @@ def calibration_error(
         sample_weight=sample_weight,
         alpha=alpha,
         design_effect=design_effect,
+        block=block,
         **options,
     )[0]
 
@@ -694,6 +719,7 @@ def cost(
     sample_weight: Any = None,
     alpha: float = 0.05,
     design_effect: float = 1.0,
+    block: Any = None,
 ) -> MetricResult:
     """Mean cost of a row, from a cost for each pair of label and predicted class.
 
@@ -718,6 +744,9 @@ def cost(
         One minus the level of the interval.
     design_effect : float
         Factor on the variance: 1 for independent rows.
+    block : array-like, shape (n,), optional
+        Rows of one block belong together, as those of a day or a customer: the design effect is then that of
+        the blocks (jackknife).
 
     Returns
     -------
@@ -751,6 +780,7 @@ def cost(
         sample_weight=sample_weight,
         alpha=alpha,
         design_effect=design_effect,
+        block=block,
         labels=labels,
         pos_label=pos_label,
         threshold=threshold,
@@ -770,6 +800,7 @@ def f1(
     sample_weight: Any = None,
     alpha: float = 0.05,
     design_effect: float = 1.0,
+    block: Any = None,
 ) -> MetricResult:
     """Harmonic mean of precision and recall.
 
@@ -793,6 +824,9 @@ def f1(
         One minus the level of the interval.
     design_effect : float
         Factor on the variance: 1 for independent rows.
+    block : array-like, shape (n,), optional
+        Rows of one block belong together, as those of a day or a customer: the design effect is then that of
+        the blocks (jackknife).
 
     Returns
     -------
@@ -826,6 +860,7 @@ def f1(
         sample_weight=sample_weight,
         alpha=alpha,
         design_effect=design_effect,
+        block=block,
         threshold=threshold,
         pos_label=pos_label,
         labels=labels,
@@ -843,6 +878,7 @@ def gains(
     sample_weight: Any = None,
     alpha: float = 0.05,
     design_effect: float = 1.0,
+    block: Any = None,
 ) -> MetricResult:
     """Share of all positive rows found in a share of the rows with the highest scores, ties split evenly.
 
@@ -862,6 +898,9 @@ def gains(
         One minus the level of the interval.
     design_effect : float
         Factor on the variance: 1 for independent rows.
+    block : array-like, shape (n,), optional
+        Rows of one block belong together, as those of a day or a customer: the design effect is then that of
+        the blocks (jackknife).
 
     Returns
     -------
@@ -895,6 +934,7 @@ def gains(
         sample_weight=sample_weight,
         alpha=alpha,
         design_effect=design_effect,
+        block=block,
         shares=[share],
     )[0]
 
@@ -908,6 +948,7 @@ def gains_table(
     sample_weight: Any = None,
     alpha: float = 0.05,
     design_effect: float = 1.0,
+    block: Any = None,
 ) -> MetricTable:
     """Share of the positive rows among the highest scores, for several shares of the rows.
 
@@ -927,6 +968,9 @@ def gains_table(
         One minus the level of the interval.
     design_effect : float
         Factor on the variance: 1 for independent rows.
+    block : array-like, shape (n,), optional
+        Rows of one block belong together, as those of a day or a customer: the design effect is then that of
+        the blocks (jackknife).
 
     Returns
     -------
@@ -963,6 +1007,7 @@ def gains_table(
                 sample_weight=sample_weight,
                 alpha=alpha,
                 design_effect=design_effect,
+                block=block,
                 shares=list(shares),
             )
         )
@@ -970,7 +1015,13 @@ def gains_table(
 
 
 def gamma_deviance(
-    y: Any, prediction: Any, *, sample_weight: Any = None, alpha: float = 0.05, design_effect: float = 1.0
+    y: Any,
+    prediction: Any,
+    *,
+    sample_weight: Any = None,
+    alpha: float = 0.05,
+    design_effect: float = 1.0,
+    block: Any = None,
 ) -> MetricResult:
     """Mean unit deviance of the gamma distribution.
 
@@ -986,6 +1037,9 @@ def gamma_deviance(
         One minus the level of the interval.
     design_effect : float
         Factor on the variance: 1 for independent rows.
+    block : array-like, shape (n,), optional
+        Rows of one block belong together, as those of a day or a customer: the design effect is then that of
+        the blocks (jackknife).
 
     Returns
     -------
@@ -1012,7 +1066,13 @@ def gamma_deviance(
     0.013105
     """
     return _regressed(
-        "gamma_deviance", y, prediction, sample_weight=sample_weight, alpha=alpha, design_effect=design_effect
+        "gamma_deviance",
+        y,
+        prediction,
+        sample_weight=sample_weight,
+        alpha=alpha,
+        design_effect=design_effect,
+        block=block,
     )[0]
 
 
@@ -1024,6 +1084,7 @@ def gini(
     sample_weight: Any = None,
     alpha: float = 0.05,
     design_effect: float = 1.0,
+    block: Any = None,
 ) -> MetricResult:
     """2 roc_auc - 1.
 
@@ -1041,6 +1102,9 @@ def gini(
         One minus the level of the interval.
     design_effect : float
         Factor on the variance: 1 for independent rows.
+    block : array-like, shape (n,), optional
+        Rows of one block belong together, as those of a day or a customer: the design effect is then that of
+        the blocks (jackknife).
 
     Returns
     -------
@@ -1074,6 +1138,7 @@ def gini(
         sample_weight=sample_weight,
         alpha=alpha,
         design_effect=design_effect,
+        block=block,
         greater=True,
     )[0]
 
@@ -1176,6 +1241,7 @@ def lift(
     sample_weight: Any = None,
     alpha: float = 0.05,
     design_effect: float = 1.0,
+    block: Any = None,
 ) -> MetricResult:
     """Gains over the share of rows taken.
 
@@ -1195,6 +1261,9 @@ def lift(
         One minus the level of the interval.
     design_effect : float
         Factor on the variance: 1 for independent rows.
+    block : array-like, shape (n,), optional
+        Rows of one block belong together, as those of a day or a customer: the design effect is then that of
+        the blocks (jackknife).
 
     Returns
     -------
@@ -1228,6 +1297,7 @@ def lift(
         sample_weight=sample_weight,
         alpha=alpha,
         design_effect=design_effect,
+        block=block,
         shares=[share],
     )[0]
 
@@ -1241,6 +1311,7 @@ def log_loss(
     sample_weight: Any = None,
     alpha: float = 0.05,
     design_effect: float = 1.0,
+    block: Any = None,
 ) -> MetricResult:
     """Mean of -ln of the probability given to the label.
 
@@ -1260,6 +1331,9 @@ def log_loss(
         One minus the level of the interval.
     design_effect : float
         Factor on the variance: 1 for independent rows.
+    block : array-like, shape (n,), optional
+        Rows of one block belong together, as those of a day or a customer: the design effect is then that of
+        the blocks (jackknife).
 
     Returns
     -------
@@ -1293,6 +1367,7 @@ def log_loss(
         sample_weight=sample_weight,
         alpha=alpha,
         design_effect=design_effect,
+        block=block,
         labels=labels,
         several=True,
         greater=True,
@@ -1300,7 +1375,13 @@ def log_loss(
 
 
 def mae(
-    y: Any, prediction: Any, *, sample_weight: Any = None, alpha: float = 0.05, design_effect: float = 1.0
+    y: Any,
+    prediction: Any,
+    *,
+    sample_weight: Any = None,
+    alpha: float = 0.05,
+    design_effect: float = 1.0,
+    block: Any = None,
 ) -> MetricResult:
     """Mean of |label - prediction|.
 
@@ -1316,6 +1397,9 @@ def mae(
         One minus the level of the interval.
     design_effect : float
         Factor on the variance: 1 for independent rows.
+    block : array-like, shape (n,), optional
+        Rows of one block belong together, as those of a day or a customer: the design effect is then that of
+        the blocks (jackknife).
 
     Returns
     -------
@@ -1341,11 +1425,19 @@ def mae(
     >>> round(metrics.mae([3.0, 1.0, 2.0, 7.0], [2.5, 1.0, 2.0, 8.0]).value, 6)
     0.375
     """
-    return _regressed("mae", y, prediction, sample_weight=sample_weight, alpha=alpha, design_effect=design_effect)[0]
+    return _regressed(
+        "mae", y, prediction, sample_weight=sample_weight, alpha=alpha, design_effect=design_effect, block=block
+    )[0]
 
 
 def mape(
-    y: Any, prediction: Any, *, sample_weight: Any = None, alpha: float = 0.05, design_effect: float = 1.0
+    y: Any,
+    prediction: Any,
+    *,
+    sample_weight: Any = None,
+    alpha: float = 0.05,
+    design_effect: float = 1.0,
+    block: Any = None,
 ) -> MetricResult:
     """Mean of |label - prediction| / max(|label|, 2^-52).
 
@@ -1361,6 +1453,9 @@ def mape(
         One minus the level of the interval.
     design_effect : float
         Factor on the variance: 1 for independent rows.
+    block : array-like, shape (n,), optional
+        Rows of one block belong together, as those of a day or a customer: the design effect is then that of
+        the blocks (jackknife).
 
     Returns
     -------
@@ -1386,7 +1481,9 @@ def mape(
     >>> round(metrics.mape([3.0, 1.0, 2.0, 7.0], [2.5, 1.0, 2.0, 8.0]).value, 6)
     0.077381
     """
-    return _regressed("mape", y, prediction, sample_weight=sample_weight, alpha=alpha, design_effect=design_effect)[0]
+    return _regressed(
+        "mape", y, prediction, sample_weight=sample_weight, alpha=alpha, design_effect=design_effect, block=block
+    )[0]
 
 
 def mcc(
@@ -1399,6 +1496,7 @@ def mcc(
     sample_weight: Any = None,
     alpha: float = 0.05,
     design_effect: float = 1.0,
+    block: Any = None,
 ) -> MetricResult:
     """Matthews correlation of label and predicted class.
 
@@ -1420,6 +1518,9 @@ def mcc(
         One minus the level of the interval.
     design_effect : float
         Factor on the variance: 1 for independent rows.
+    block : array-like, shape (n,), optional
+        Rows of one block belong together, as those of a day or a customer: the design effect is then that of
+        the blocks (jackknife).
 
     Returns
     -------
@@ -1452,6 +1553,7 @@ def mcc(
         sample_weight=sample_weight,
         alpha=alpha,
         design_effect=design_effect,
+        block=block,
         threshold=threshold,
         pos_label=pos_label,
         labels=labels,
@@ -1459,7 +1561,13 @@ def mcc(
 
 
 def mse(
-    y: Any, prediction: Any, *, sample_weight: Any = None, alpha: float = 0.05, design_effect: float = 1.0
+    y: Any,
+    prediction: Any,
+    *,
+    sample_weight: Any = None,
+    alpha: float = 0.05,
+    design_effect: float = 1.0,
+    block: Any = None,
 ) -> MetricResult:
     """Mean of (label - prediction) squared.
 
@@ -1475,6 +1583,9 @@ def mse(
         One minus the level of the interval.
     design_effect : float
         Factor on the variance: 1 for independent rows.
+    block : array-like, shape (n,), optional
+        Rows of one block belong together, as those of a day or a customer: the design effect is then that of
+        the blocks (jackknife).
 
     Returns
     -------
@@ -1500,7 +1611,9 @@ def mse(
     >>> round(metrics.mse([3.0, 1.0, 2.0, 7.0], [2.5, 1.0, 2.0, 8.0]).value, 6)
     0.3125
     """
-    return _regressed("mse", y, prediction, sample_weight=sample_weight, alpha=alpha, design_effect=design_effect)[0]
+    return _regressed(
+        "mse", y, prediction, sample_weight=sample_weight, alpha=alpha, design_effect=design_effect, block=block
+    )[0]
 
 
 def observed_over_expected(
@@ -1512,6 +1625,7 @@ def observed_over_expected(
     sample_weight: Any = None,
     alpha: float = 0.05,
     design_effect: float = 1.0,
+    block: Any = None,
 ) -> MetricTable:
     """Sum of labels over sum of predictions, by band of the prediction.
 
@@ -1532,6 +1646,9 @@ def observed_over_expected(
         One minus the level of the interval.
     design_effect : float
         Factor on the variance: 1 for independent rows.
+    block : array-like, shape (n,), optional
+        Rows of one block belong together, as those of a day or a customer: the design effect is then that of
+        the blocks (jackknife).
 
     Returns
     -------
@@ -1573,6 +1690,7 @@ def observed_over_expected(
                     sample_weight=sample_weight,
                     alpha=alpha,
                     design_effect=design_effect,
+                    block=block,
                     edges=inner,
                 )
             )
@@ -1588,6 +1706,7 @@ def observed_over_expected(
                 sample_weight=sample_weight,
                 alpha=alpha,
                 design_effect=design_effect,
+                block=block,
                 edges=inner,
             )
         )
@@ -1602,6 +1721,7 @@ def pinball(
     sample_weight: Any = None,
     alpha: float = 0.05,
     design_effect: float = 1.0,
+    block: Any = None,
 ) -> MetricResult:
     """Mean quantile loss at a level.
 
@@ -1619,6 +1739,9 @@ def pinball(
         One minus the level of the interval.
     design_effect : float
         Factor on the variance: 1 for independent rows.
+    block : array-like, shape (n,), optional
+        Rows of one block belong together, as those of a day or a customer: the design effect is then that of
+        the blocks (jackknife).
 
     Returns
     -------
@@ -1645,12 +1768,25 @@ def pinball(
     0.1375
     """
     return _regressed(
-        "pinball", y, prediction, sample_weight=sample_weight, alpha=alpha, design_effect=design_effect, level=level
+        "pinball",
+        y,
+        prediction,
+        sample_weight=sample_weight,
+        alpha=alpha,
+        design_effect=design_effect,
+        block=block,
+        level=level,
     )[0]
 
 
 def poisson_deviance(
-    y: Any, prediction: Any, *, sample_weight: Any = None, alpha: float = 0.05, design_effect: float = 1.0
+    y: Any,
+    prediction: Any,
+    *,
+    sample_weight: Any = None,
+    alpha: float = 0.05,
+    design_effect: float = 1.0,
+    block: Any = None,
 ) -> MetricResult:
     """Mean unit deviance of Poisson.
 
@@ -1666,6 +1802,9 @@ def poisson_deviance(
         One minus the level of the interval.
     design_effect : float
         Factor on the variance: 1 for independent rows.
+    block : array-like, shape (n,), optional
+        Rows of one block belong together, as those of a day or a customer: the design effect is then that of
+        the blocks (jackknife).
 
     Returns
     -------
@@ -1692,7 +1831,13 @@ def poisson_deviance(
     0.056122
     """
     return _regressed(
-        "poisson_deviance", y, prediction, sample_weight=sample_weight, alpha=alpha, design_effect=design_effect
+        "poisson_deviance",
+        y,
+        prediction,
+        sample_weight=sample_weight,
+        alpha=alpha,
+        design_effect=design_effect,
+        block=block,
     )[0]
 
 
@@ -1707,6 +1852,7 @@ def precision(
     sample_weight: Any = None,
     alpha: float = 0.05,
     design_effect: float = 1.0,
+    block: Any = None,
 ) -> MetricResult:
     """Share of the rows predicted as the class that are of it.
 
@@ -1730,6 +1876,9 @@ def precision(
         One minus the level of the interval.
     design_effect : float
         Factor on the variance: 1 for independent rows.
+    block : array-like, shape (n,), optional
+        Rows of one block belong together, as those of a day or a customer: the design effect is then that of
+        the blocks (jackknife).
 
     Returns
     -------
@@ -1763,6 +1912,7 @@ def precision(
         sample_weight=sample_weight,
         alpha=alpha,
         design_effect=design_effect,
+        block=block,
         threshold=threshold,
         pos_label=pos_label,
         labels=labels,
@@ -1772,7 +1922,13 @@ def precision(
 
 
 def r2(
-    y: Any, prediction: Any, *, sample_weight: Any = None, alpha: float = 0.05, design_effect: float = 1.0
+    y: Any,
+    prediction: Any,
+    *,
+    sample_weight: Any = None,
+    alpha: float = 0.05,
+    design_effect: float = 1.0,
+    block: Any = None,
 ) -> MetricResult:
     """1 - residual sum of squares over total sum of squares.
 
@@ -1788,6 +1944,9 @@ def r2(
         One minus the level of the interval.
     design_effect : float
         Factor on the variance: 1 for independent rows.
+    block : array-like, shape (n,), optional
+        Rows of one block belong together, as those of a day or a customer: the design effect is then that of
+        the blocks (jackknife).
 
     Returns
     -------
@@ -1813,7 +1972,9 @@ def r2(
     >>> round(metrics.r2([3.0, 1.0, 2.0, 7.0], [2.5, 1.0, 2.0, 8.0]).value, 6)
     0.939759
     """
-    return _regressed("r2", y, prediction, sample_weight=sample_weight, alpha=alpha, design_effect=design_effect)[0]
+    return _regressed(
+        "r2", y, prediction, sample_weight=sample_weight, alpha=alpha, design_effect=design_effect, block=block
+    )[0]
 
 
 def recall(
@@ -1827,6 +1988,7 @@ def recall(
     sample_weight: Any = None,
     alpha: float = 0.05,
     design_effect: float = 1.0,
+    block: Any = None,
 ) -> MetricResult:
     """Share of the class that is predicted as such.
 
@@ -1850,6 +2012,9 @@ def recall(
         One minus the level of the interval.
     design_effect : float
         Factor on the variance: 1 for independent rows.
+    block : array-like, shape (n,), optional
+        Rows of one block belong together, as those of a day or a customer: the design effect is then that of
+        the blocks (jackknife).
 
     Returns
     -------
@@ -1883,6 +2048,7 @@ def recall(
         sample_weight=sample_weight,
         alpha=alpha,
         design_effect=design_effect,
+        block=block,
         threshold=threshold,
         pos_label=pos_label,
         labels=labels,
@@ -1892,7 +2058,13 @@ def recall(
 
 
 def rmse(
-    y: Any, prediction: Any, *, sample_weight: Any = None, alpha: float = 0.05, design_effect: float = 1.0
+    y: Any,
+    prediction: Any,
+    *,
+    sample_weight: Any = None,
+    alpha: float = 0.05,
+    design_effect: float = 1.0,
+    block: Any = None,
 ) -> MetricResult:
     """Square root of the mean squared error.
 
@@ -1908,6 +2080,9 @@ def rmse(
         One minus the level of the interval.
     design_effect : float
         Factor on the variance: 1 for independent rows.
+    block : array-like, shape (n,), optional
+        Rows of one block belong together, as those of a day or a customer: the design effect is then that of
+        the blocks (jackknife).
 
     Returns
     -------
@@ -1933,7 +2108,9 @@ def rmse(
     >>> round(metrics.rmse([3.0, 1.0, 2.0, 7.0], [2.5, 1.0, 2.0, 8.0]).value, 6)
     0.559017
     """
-    return _regressed("rmse", y, prediction, sample_weight=sample_weight, alpha=alpha, design_effect=design_effect)[0]
+    return _regressed(
+        "rmse", y, prediction, sample_weight=sample_weight, alpha=alpha, design_effect=design_effect, block=block
+    )[0]
 
 
 def roc_auc(
@@ -1946,6 +2123,7 @@ def roc_auc(
     sample_weight: Any = None,
     alpha: float = 0.05,
     design_effect: float = 1.0,
+    block: Any = None,
 ) -> MetricResult:
     """Probability that a positive row scores above a negative one, ties counted half.
 
@@ -1967,6 +2145,9 @@ def roc_auc(
         One minus the level of the interval.
     design_effect : float
         Factor on the variance: 1 for independent rows.
+    block : array-like, shape (n,), optional
+        Rows of one block belong together, as those of a day or a customer: the design effect is then that of
+        the blocks (jackknife).
 
     Returns
     -------
@@ -2000,6 +2181,7 @@ def roc_auc(
         sample_weight=sample_weight,
         alpha=alpha,
         design_effect=design_effect,
+        block=block,
         labels=labels,
         several=True,
         greater=True,
@@ -2015,6 +2197,7 @@ def score_ks(
     sample_weight: Any = None,
     alpha: float = 0.05,
     design_effect: float = 1.0,
+    block: Any = None,
 ) -> MetricResult:
     """Largest difference of the classes' distribution functions of the score.
 
@@ -2032,6 +2215,9 @@ def score_ks(
         One minus the level of the interval.
     design_effect : float
         Factor on the variance: 1 for independent rows.
+    block : array-like, shape (n,), optional
+        Rows of one block belong together, as those of a day or a customer: the design effect is then that of
+        the blocks (jackknife).
 
     Returns
     -------
@@ -2065,6 +2251,7 @@ def score_ks(
         sample_weight=sample_weight,
         alpha=alpha,
         design_effect=design_effect,
+        block=block,
         greater=True,
     )[0]
 
@@ -2152,6 +2339,7 @@ def specificity(
     sample_weight: Any = None,
     alpha: float = 0.05,
     design_effect: float = 1.0,
+    block: Any = None,
 ) -> MetricResult:
     """Share of rows with a negative label that are predicted negative.
 
@@ -2171,6 +2359,9 @@ def specificity(
         One minus the level of the interval.
     design_effect : float
         Factor on the variance: 1 for independent rows.
+    block : array-like, shape (n,), optional
+        Rows of one block belong together, as those of a day or a customer: the design effect is then that of
+        the blocks (jackknife).
 
     Returns
     -------
@@ -2203,6 +2394,7 @@ def specificity(
         sample_weight=sample_weight,
         alpha=alpha,
         design_effect=design_effect,
+        block=block,
         threshold=threshold,
         pos_label=pos_label,
         binary=True,
@@ -2259,9 +2451,10 @@ def _call(name: str, columns: dict[str, pl.Series], options: dict[str, Any]) -> 
         "n_unlabelled": rows["unlabelled"],
         "n_unpredicted": rows["unpredicted"],
         "label_coverage": float(rows["label_coverage"]),
-        "variance": _variance(options["design_effect"]),
     }
-    return [_result(one, shared) for one in answer["answers"]]
+    told = [f"block: {n} blocks, design effect {float(effect):.3g}" for n, effect in answer["blocks"]]
+    told = told or [_variance(options["design_effect"])] * len(answer["answers"])
+    return [_result(one, {**shared, "variance": how}) for one, how in zip(answer["answers"], told, strict=True)]
 
 
 def _variance(design_effect: float) -> str:
@@ -2278,7 +2471,17 @@ def _table(columns: dict[str, pl.Series]) -> pl.DataFrame:
     return pl.DataFrame([column.rename(name).rechunk() for name, column in columns.items()])
 
 
-def _weight(columns: dict[str, pl.Series], sample_weight: Any) -> None:
+def _weight(columns: dict[str, pl.Series], sample_weight: Any, block: Any = None, design_effect: float = 1.0) -> None:
+    """Add the columns of weights and of blocks."""
+    import polars as pl
+
+    if block is not None:
+        if design_effect != 1.0:
+            raise UsageError(f"design_effect is {design_effect:g} beside block; one of both is accepted")
+        blocks = _series("block", block)
+        if blocks.null_count():
+            raise UsageError(f"block is null in row {blocks.is_null().arg_max()}; each row has a block")
+        columns["block"] = (blocks.rank("dense") - 1).cast(pl.UInt32)
     if sample_weight is None:
         return
     weight = _numbers("sample_weight", sample_weight)
@@ -2415,6 +2618,7 @@ def _scored(
     pos_label: Any,
     alpha: float,
     design_effect: float,
+    block: Any,
     labels: Sequence[Any] | None = None,
     greater: bool = False,
     several: bool = False,
@@ -2434,7 +2638,7 @@ def _scored(
             )
         table = {"label": _codes("label", label, classes)}
         table |= {f"p{k}": column for k, column in enumerate(columns)}
-        _weight(table, sample_weight)
+        _weight(table, sample_weight, block, design_effect)
         return _call(name, table, {"task": "multiclass", "classes": len(classes), **common})
     if labels is not None:
         _codes("label", label, classes)
@@ -2447,7 +2651,7 @@ def _scored(
         raise UsageError(f"score has {len(columns)} columns; 1, or 2 for two classes, are accepted")
     common.pop("average", None)
     table = {"label": _two("label", label, positive), "prediction": values}
-    _weight(table, sample_weight)
+    _weight(table, sample_weight, block, design_effect)
     return _call(name, table, {"task": "binary", **common})
 
 
@@ -2459,6 +2663,7 @@ def _classified(
     sample_weight: Any,
     alpha: float,
     design_effect: float,
+    block: Any = None,
     labels: Sequence[Any] | None = None,
     pos_label: Any = None,
     threshold: float | None = None,
@@ -2493,17 +2698,25 @@ def _classified(
             if len(classes) == 1:
                 classes = [*classes, f"not {classes[0]}"]
             table = {"label": _codes("label", label, classes), "prediction": _codes("prediction", guess, classes)}
-    _weight(table, sample_weight)
+    _weight(table, sample_weight, block, design_effect)
     task = {"task": "binary"} if len(classes) == 2 else {"task": "multiclass", "classes": max(len(classes), 2)}
     return _call(name, table, {**task, "alpha": alpha, "design_effect": design_effect, **options}), classes
 
 
 def _regressed(
-    name: str, y: Any, prediction: Any, *, sample_weight: Any, alpha: float, design_effect: float, **options: Any
+    name: str,
+    y: Any,
+    prediction: Any,
+    *,
+    sample_weight: Any,
+    alpha: float,
+    design_effect: float,
+    block: Any,
+    **options: Any,
 ) -> list[MetricResult]:
     """A metric of numbers."""
     table = {"label": _numbers("label", y), "prediction": _numbers("prediction", prediction)}
-    _weight(table, sample_weight)
+    _weight(table, sample_weight, block, design_effect)
     return _call(name, table, {"task": "regression", "alpha": alpha, "design_effect": design_effect, **options})
 
 

@@ -190,3 +190,64 @@ def test_parameters_are_part_of_the_definition() -> None:
     )
     for name in REGISTRY:
         assert re.fullmatch(rf"{name}(/[^/]+)*/v\d+", REGISTRY[name]["definition"])
+
+
+def scores(n: int, seed: int) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:
+    rng = np.random.default_rng(seed)
+    y = rng.integers(0, 2, n)
+    return y, rng.normal(1.2 * y, 1.0).round(2)
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "average_precision", "gini"])
+def test_rows_that_are_blocks_are_independent(name: str) -> None:
+    y, s = scores(600, 1)
+    metric = getattr(metrics, name)
+    alone, blocks = metric(y, s), metric(y, s, block=np.arange(600))
+    assert blocks.value == alone.value
+    # The jackknife and the delta method agree to O(1/n).
+    np.testing.assert_allclose(blocks.ci, alone.ci, rtol=0.01)
+
+
+@pytest.mark.parametrize("name", ["roc_auc", "average_precision", "accuracy", "f1", "brier", "log_loss"])
+def test_rows_four_times_have_a_design_effect_of_four(name: str) -> None:
+    y, s = scores(500, 2)
+    s = 1 / (1 + np.exp(0.6 - s))
+    more = {"threshold": 0.5} if name in ("accuracy", "f1") else {}
+    metric = getattr(metrics, name)
+    once = metric(y, s, **more)
+    again = metric(np.repeat(y, 4), np.repeat(s, 4), block=np.repeat(np.arange(500), 4), **more)
+    assert again.value == pytest.approx(once.value)
+    np.testing.assert_allclose(again.ci, once.ci, rtol=0.02)
+    effect = re.fullmatch(r"block: 500 blocks, design effect ([0-9.]+)", again.variance)
+    assert effect is not None
+    assert float(effect[1]) == pytest.approx(4, rel=0.1)
+
+
+def test_blocks_do_not_depend_on_order_and_may_be_many() -> None:
+    y, s = scores(6000, 3)
+    days = np.array([f"day {i}" for i in np.arange(6000) // 100])
+    order = np.random.default_rng(4).permutation(6000)
+    assert metrics.roc_auc(y[order], s[order], block=days[order]) == metrics.roc_auc(y, s, block=days)
+    many = metrics.roc_auc(y, s, block=np.arange(6000) // 2)
+    assert many.variance.startswith("block: 9") or many.variance.startswith("block: 1"), many.variance
+    table = metrics.gains_table(y, s, shares=[0.1, 0.5], block=days)
+    assert table[1] == metrics.gains_table(y, s, shares=[0.5], block=days)[0]
+
+
+@pytest.mark.parametrize(
+    ("block", "more", "message"),
+    [
+        (["a"] * 6, {}, "1 blocks hold rows; their variance needs at least 2"),
+        (["a", None] * 3, {}, "block is null in row 1"),
+        (["a", "b"] * 3, {"design_effect": 2.0}, "design_effect is 2 beside block"),
+        (["a", "b"], {}, "columns differ in length"),
+    ],
+)
+def test_blocks_that_are_refused(block: list[Any], more: dict[str, float], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        metrics.brier(Y, S, block=block, **more)
+
+
+def test_a_block_that_alone_holds_a_class_is_told() -> None:
+    found = metrics.roc_auc([0, 0, 0, 0, 1, 1], S, block=["a", "a", "b", "b", "c", "c"])
+    assert found.message == "no number without one of the blocks: rows taken as independent"

@@ -8,9 +8,10 @@ use pyo3_arrow::input::AnyRecordBatch;
 use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegauge_core::Error;
+use tidegauge_core::kernels::key::mix;
 use tidegauge_core::metrics::{
     self, Answer, Average, Batch, Context, Coverage, Fairness, Label, MISSING, Metric, Part, Plan,
-    Prediction, State, Task, Weighting, equal_width, one_vs_rest,
+    Prediction, State, Task, Weighting, equal_width, evaluate_blocks, one_vs_rest,
 };
 use tidegauge_core::states::exact_sum::Sum;
 use tidegauge_core::statistics::NotApplicable;
@@ -80,6 +81,9 @@ impl Options {
         })
     }
 }
+
+/// Most blocks that keep a state of their own.
+const MAX_BLOCKS: u32 = 1024;
 
 /// A column of codes or numbers; nulls are missing.
 enum Column {
@@ -167,6 +171,52 @@ impl Columns {
                 Column::Codes(_) => None,
             })
             .collect()
+    }
+
+    /// States of the rows of each block, where there is a column of blocks. Scores are counted in few
+    /// cells: only variances are read off them. Blocks beyond [`MAX_BLOCKS`] share a state.
+    fn blocks(&self, plan: &Plan, exact: bool) -> Result<Option<Vec<State>>, Error> {
+        let Some(Column::Codes(blocks)) = self.get("block") else {
+            return Ok(None);
+        };
+        let mut plan = plan.clone();
+        if !exact {
+            plan.scores = plan.scores.map(|cells| cells.min(4096));
+        }
+        let many = blocks.iter().any(|b| *b >= MAX_BLOCKS);
+        let of = |code: u32| match many {
+            true => (mix(u64::from(code)) % u64::from(MAX_BLOCKS)) as usize,
+            false => code as usize,
+        };
+        let n = blocks.iter().map(|b| of(*b) + 1).max().unwrap_or(0);
+        let mut rows = vec![Vec::new(); n];
+        for (row, code) in blocks.iter().enumerate() {
+            rows[of(*code)].push(row);
+        }
+        let states = rows
+            .iter()
+            .map(|rows| self.take(rows).state(plan.clone()))
+            .collect::<Result<_, _>>()?;
+        Ok(Some(states))
+    }
+
+    /// Some of the rows.
+    fn take(&self, rows: &[usize]) -> Self {
+        let named = self
+            .named
+            .iter()
+            .map(|(name, column)| {
+                let taken = match column {
+                    Column::Codes(x) => Column::Codes(rows.iter().map(|i| x[*i]).collect()),
+                    Column::Numbers(x) => Column::Numbers(rows.iter().map(|i| x[*i]).collect()),
+                };
+                (name.clone(), taken)
+            })
+            .collect();
+        Columns {
+            rows: rows.len(),
+            named,
+        }
     }
 
     fn state(&self, plan: Plan) -> Result<State, Error> {
@@ -258,7 +308,14 @@ fn evaluate(found: &Metric, columns: &Columns, options: &Options) -> Result<Stri
     }
     let state = columns.state(plan)?;
     let mut context = context;
+    let mut variances: Vec<Value> = Vec::new();
     let answers = if area_of_classes {
+        if columns.get("block").is_some() {
+            return Err(Error::invalid(
+                "blocks are not taken for roc_auc of several classes; a design effect is accepted",
+            )
+            .into());
+        }
         vec![one_vs_rest(
             columns.codes("label")?,
             &columns.probabilities(),
@@ -266,19 +323,29 @@ fn evaluate(found: &Metric, columns: &Columns, options: &Options) -> Result<Stri
             state.plan().weighting,
             &context,
         )?]
-    } else if let Some(shares) = &options.shares {
+    } else {
+        let blocks = columns.blocks(state.plan(), context.equal_mass.is_some())?;
+        let shares = options.shares.as_deref();
         let mut answers = Vec::new();
-        for share in shares {
+        for share in shares.unwrap_or(&[context.share]) {
             context.share = *share;
-            let of_share = found.evaluate(&state, &context)?;
-            answers.extend(of_share.into_iter().map(|mut a| {
-                a.part = Some(share.to_string());
-                a
-            }));
+            let mut of_share = match &blocks {
+                None => found.evaluate(&state, &context)?,
+                Some(blocks) => evaluate_blocks(found, &state, blocks, &context)?
+                    .into_iter()
+                    .map(|b| {
+                        variances.push(json!([b.blocks, number(b.design_effect)]));
+                        b.answer
+                    })
+                    .collect(),
+            };
+            if shares.is_some() {
+                let part = Some(share.to_string());
+                of_share.iter_mut().for_each(|a| a.part.clone_from(&part));
+            }
+            answers.extend(of_share);
         }
         answers
-    } else {
-        found.evaluate(&state, &context)?
     };
     let definition = match area_of_classes {
         true => format!("roc_auc/one-vs-rest-{}/v1", context.average.as_str()),
@@ -289,6 +356,7 @@ fn evaluate(found: &Metric, columns: &Columns, options: &Options) -> Result<Stri
         "unit": found.unit,
         "method": found.interval,
         "answers": answers.iter().map(answer).collect::<Vec<_>>(),
+        "blocks": variances,
         "coverage": coverage(state.coverage()),
     })
     .to_string())

@@ -9,6 +9,7 @@
 //! what it cannot answer is a [`NotApplicable`] with the reason.
 
 mod bands;
+mod blocks;
 mod confusion;
 mod interval;
 mod loss;
@@ -48,6 +49,7 @@ mod score_ks;
 mod specificity;
 
 pub use bands::equal_width;
+pub use blocks::{Blocked, evaluate_blocks};
 pub use fairness::{Fairness, GroupAnswer};
 pub use interval::{Interval, Scale, Share};
 pub use loss::Loss;

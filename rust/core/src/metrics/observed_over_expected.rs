@@ -1,7 +1,6 @@
 //! Observed over expected, by band of the prediction.
 
 use super::bands::BandSums;
-use super::weight::Amount;
 use super::{
     Answer, Context, Interval, Metric, Part, Scale, Share, State, Task, Tasks, not_applicable,
     on_scale,
@@ -10,8 +9,9 @@ use crate::statistics::NotApplicable;
 
 /// Sum of the labels over the sum of the predictions, in each band of the prediction and in all.
 ///
-/// Intervals are conditional on the predictions: for binary labels Wilson's limits of the observed
-/// rate over the mean prediction, for numbers the delta method on the logarithm.
+/// The variance is that of the difference of observed and value times expected. For binary labels it
+/// gives the effective rows of Wilson's limits of the observed rate, over the mean prediction; for
+/// numbers it is taken on the logarithm.
 pub const METRIC: Metric = Metric {
     name: "observed_over_expected",
     definition: "observed_over_expected/{bins}/v1",
@@ -89,21 +89,24 @@ fn ratio(band: &BandSums, binary: bool, context: &Context) -> Answer {
         ));
     }
     let value = band.label / band.prediction;
+    // Variance of observed less value times expected, over the weight.
+    let spread = band.spread(value, 0.0) * context.design_effect;
     let interval = if binary {
-        let success = Amount {
-            w: band.label,
-            w2: band.products[0],
+        let p = band.label / band.amount.w;
+        let variance = spread / band.amount.w / band.amount.w;
+        // Wilson's limits of the rate at the number of rows with that variance.
+        let n = if variance > 0.0 && p > 0.0 && p < 1.0 {
+            p * (1.0 - p) / variance
+        } else {
+            effective
         };
-        let failure = Amount {
-            w: (band.amount.w - success.w).max(0.0),
-            w2: (band.amount.w2 - success.w2).max(0.0),
-        };
-        Share::of(success, failure, context.design_effect).map(|s| {
-            let factor = band.amount.w / band.prediction;
-            Interval::Times(factor, Box::new(Interval::Wilson(s)))
-        })
+        let factor = band.amount.w / band.prediction;
+        Some(Interval::Times(
+            factor,
+            Box::new(Interval::Wilson(Share { p, n })),
+        ))
     } else {
-        let se = libm::sqrt(band.spread(value, 0.0) * context.design_effect) / band.prediction;
+        let se = libm::sqrt(spread) / band.prediction;
         on_scale(value, (value, value), se, Scale::Log, METRIC.range)
     };
     Answer::exact(value, band.rows, effective, interval, context)
