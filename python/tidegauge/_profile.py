@@ -75,8 +75,8 @@ class Options:
     def to_core(self, source: Source) -> str:
         """The JSON object that the core takes."""
         chosen = self.semantic()
-        # Sources have applied these; the block role is recorded, and rows say which variance they use.
-        for name in ("where", "since", "until", "schema", "block"):
+        # Sources have applied these.
+        for name in ("where", "since", "until", "schema"):
             chosen.pop(name, None)
         if source.dropped:
             chosen["exclude"] = [name for name in self.exclude if name not in source.dropped]
@@ -295,8 +295,10 @@ def profile(
     model_version : str
         Column that holds the version of the model; each version is a group.
     block : str
-        Duration (``"1d"``) within which rows are not independent. This version records it; its
-        intervals are i.i.d., and rows say so in ``variance``.
+        What makes rows dependent: a length of time (``"1d"``), a column such as the customer, or
+        ``"none"``. Blocks are the independent units of every interval and p-value, and rows say so in
+        ``variance``. By default ``"1d"`` where a time is known and the reference has 20 days or more.
+        Frozen in the reference.
     schema : mapping of str to str
         Types of CSV and NDJSON columns: bool, int, uint, float, date, timestamp, timestamp(utc),
         string. Text and times take theirs from `like` too, everything else from the

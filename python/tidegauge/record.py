@@ -212,10 +212,9 @@ def _inputs(profile: Profile, info: dict[str, Any]) -> dict[str, Any]:
 def _limitations(report: Report, configuration: dict[str, Any]) -> list[str]:
     rows, notes = report.rows, []
     if any(row["variance"] == "iid" for row in rows):
-        asked = configuration.get("block")
         notes.append(
-            "Intervals take rows as independent draws. Logs are autocorrelated, so intervals are too narrow"
-            + (f"; blocks of {asked} were asked for and are recorded, not yet used." if asked else ".")
+            "Intervals whose variance is 'iid' take rows as independent draws; where a log is autocorrelated"
+            " they are too narrow. A time column, or block=, gives them blocks."
         )
     certified = sum(row["exactness"] == "certified" for row in rows)
     if certified:

@@ -41,10 +41,11 @@ def test_untyped_nulls_of_polars() -> None:
 
 def test_a_report_shows_what_is_missing_and_never_passes(damaged: list[str], tmp_path: Path) -> None:
     good = damaged[0]
-    whole = tg.drift(good, good)
+    # Two months of hours by day are too few to rule a shift out; here only reading is at stake.
+    whole = tg.drift(good, good, block="none")
     assert (whole.verdict, whole.exit_code(), whole.incomplete) == ("ok", 0, [])
 
-    report = tg.drift(good, damaged, max_bad_units=1)
+    report = tg.drift(good, damaged, max_bad_units=1, block="none")
     assert report.verdict == "inconclusive"
     assert [report.exit_code(on) for on in ("fail", "warn", "inconclusive", "never")] == [1, 1, 1, 0]
     with pytest.raises(GateError, match="1 unit of the current data could not be read: 1,464 rows are not counted"):

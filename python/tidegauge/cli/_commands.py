@@ -355,7 +355,7 @@ def _plan(paths: list[str], options: dict[str, Any], *, against: bool = False) -
     """Add roles, passes and bytes to what the footers say."""
     from tidegauge import _core
 
-    for name in ("where", "since", "until", "schema", "block"):
+    for name in ("where", "since", "until", "schema"):
         options.pop(name, None)
     found: dict[str, Any] = json.loads(_core.plan_paths(paths, json.dumps(options)))
     chosen, left_out, roles = options.get("columns"), options.get("exclude", ()), options.get("roles", {})

@@ -7,9 +7,11 @@ use serde::{Deserialize, Serialize};
 use crate::codec::{Reader, Writer};
 use crate::kernels::summary::{self, Summary};
 use crate::kernels::{BLOCK, key};
+use crate::states::blocks::{Block, Blocks, MAX_CELLS};
 use crate::states::categories::{self, Categories, Dictionary};
 use crate::states::counts::Counts;
 use crate::states::distinct::Distinct;
+use crate::states::exact_sum::Sum;
 use crate::states::grid::{Domain, Frame, GridCounts};
 use crate::states::key_histogram::{KeyHistogram, KeyHistogramBuilder};
 use crate::states::moments::{Center, Moments};
@@ -85,6 +87,8 @@ pub struct ColumnPlan {
     pub compact: bool,
     /// Whether keys are never coarsened: memory grows with distinct values. For arrays in memory.
     pub exact: bool,
+    /// Whether rows are also counted by block; needs a grid or dictionary.
+    pub blocked: bool,
 }
 
 impl ColumnPlan {
@@ -100,6 +104,16 @@ impl ColumnPlan {
     /// Cells for the hashes of categories outside the dictionary.
     fn hash_cells(&self) -> usize {
         if self.compact { 64 } else { 1024 }
+    }
+
+    /// Cells of a block: coarse cells or categories, then rows that are missing, and for ordered
+    /// columns -inf and +inf. None where the plan keeps no blocks.
+    pub fn block_cells(&self) -> Option<usize> {
+        match (&self.frozen, self.blocked) {
+            (Frozen::Grid(f), true) => Some(f.grid.nested.len() + 4),
+            (Frozen::Dictionary(d), true) => Some(block_categories(d) + 2),
+            _ => None,
+        }
     }
 
     /// An empty state.
@@ -122,6 +136,7 @@ impl ColumnPlan {
             counts: Counts::default(),
             distinct: Distinct::new(),
             body,
+            blocks: self.block_cells().map(Blocks::new),
         }
     }
 
@@ -158,6 +173,11 @@ impl ColumnPlan {
             name_of(self.logical)
         ))
     }
+}
+
+/// Cells of a block that hold categories of the dictionary: one each, or several in turn.
+fn block_categories(dictionary: &Dictionary) -> usize {
+    dictionary.hashes.len().min(MAX_CELLS - 2)
 }
 
 /// A logical type in words.
@@ -206,6 +226,7 @@ pub struct ColumnState {
     /// Distinct values.
     pub distinct: Distinct,
     body: Body,
+    blocks: Option<Blocks>,
 }
 
 /// Values in the lane of their base domain.
@@ -243,6 +264,71 @@ impl ColumnState {
             }),
         }
         Ok(())
+    }
+
+    /// Runs updates whose rows belong to one block; without blocks in the plan they are updates like
+    /// any other.
+    ///
+    /// # Errors
+    /// Those of `updates`; the block then misses its rows, and the state is to be thrown away.
+    pub fn in_block(
+        &mut self,
+        block: i64,
+        updates: impl FnOnce(&mut Self) -> Result<()>,
+    ) -> Result<()> {
+        if self.blocks.is_none() {
+            return updates(self);
+        }
+        let before = self.coarse();
+        updates(self)?;
+        let after = self.coarse();
+        if let Some(blocks) = &mut self.blocks
+            && before.counts != after.counts
+        {
+            blocks.add(block, &before, &after);
+        }
+        Ok(())
+    }
+
+    /// Rows on the cells of a block, and the sum.
+    fn coarse(&self) -> Block {
+        let mut counts = Vec::with_capacity(MAX_CELLS + 16);
+        let c = &self.counts;
+        let mut sum = Sum::default();
+        match &self.body {
+            Body::Numeric { moments, grid, .. } => {
+                if let Some(g) = grid {
+                    g.nested_counts(&mut counts);
+                }
+                sum = moments.sum().clone();
+                counts.extend([c.nulls + c.nan, c.neg_inf + c.below, c.pos_inf + c.above]);
+            }
+            Body::Categorical(Categories::Framed {
+                dictionary,
+                known,
+                cells,
+                ..
+            }) => {
+                let n = block_categories(dictionary);
+                counts.resize(n, 0);
+                for (i, k) in known.iter().enumerate() {
+                    counts[i % n] += k.count;
+                }
+                counts.extend([cells.iter().sum(), c.nulls + c.nan]);
+            }
+            Body::Categorical(Categories::Free { .. }) => {}
+        }
+        Block { counts, sum }
+    }
+
+    /// Rows by block.
+    pub fn blocks(&self) -> Option<&Blocks> {
+        self.blocks.as_ref()
+    }
+
+    /// Drops the counts by block.
+    pub fn forget_blocks(&mut self) {
+        self.blocks = None;
     }
 
     /// Counts value `i` `counts[i]` times.
@@ -514,6 +600,11 @@ impl ColumnState {
     pub fn merge(&mut self, other: &Self) -> Result<()> {
         self.counts.merge(&other.counts)?;
         self.distinct.merge(&other.distinct);
+        match (&mut self.blocks, &other.blocks) {
+            (Some(a), Some(b)) => a.merge(b)?,
+            (None, None) => {}
+            _ => return Err(Error::incompatible("a state with blocks and one without")),
+        }
         match (&mut self.body, &other.body) {
             (
                 Body::Numeric {
@@ -596,6 +687,9 @@ impl ColumnState {
             }
             Body::Categorical(c) => c.encode(w),
         }
+        if let Some(b) = &self.blocks {
+            b.encode(w);
+        }
     }
 
     /// Reads what [`ColumnState::encode`] wrote for this plan.
@@ -649,6 +743,12 @@ impl ColumnState {
                 *c = Categories::decode(r, Arc::clone(d), plan.hash_cells())?
             }
             _ => return Err(Error::corrupt("a state without its dictionary")),
+        }
+        if let Some(blocks) = &mut s.blocks {
+            *blocks = Blocks::decode(r, blocks.cells())?;
+            if blocks.total() != s.coarse().counts {
+                return Err(Error::corrupt("blocks and counts disagree"));
+            }
         }
         Ok(s)
     }

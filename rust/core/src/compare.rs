@@ -1,18 +1,20 @@
 //! Two profiles in, rows out.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Deserialize;
 use serde_json::json;
 
 use crate::column::{ColumnState, Kind, base_domain, name_of, scaled, value_of};
 use crate::decide::{Entry, Policy, Tolerance, decide, is_judged};
+use crate::dependence::{Blocked, Layout, Sample};
 use crate::kernels::key;
 use crate::pair::{CategoricalPair, CategoryCell, CategoryKey, Cell, NumericPair, Pair, Side};
 use crate::profile::{Column, GroupKey, Profile, States};
 use crate::row::{Row, Verdict};
 use crate::states::categories::Categories;
-use crate::states::grid::{Domain, Grid};
+use crate::states::grid::{Domain, Grid, GridCounts};
 use crate::statistics::{Context, Kinds, registry};
 use crate::value::Logical;
 use crate::{Error, Result};
@@ -92,6 +94,36 @@ fn side(state: &ColumnState, logical: Logical) -> Side {
     }
 }
 
+/// Both samples by block, where the reference has at least two.
+fn blocked_of(
+    column: &Column,
+    label: &Arc<str>,
+    reference: &ColumnState,
+    current: &ColumnState,
+) -> Option<Blocked> {
+    let (a, b) = (reference.blocks()?, current.blocks()?);
+    let layout = match (
+        reference.grid().map(GridCounts::grid),
+        reference.categories(),
+    ) {
+        (Some(grid), _) => Layout::Ordered(
+            // A nested cell starts one cell behind its edge.
+            std::iter::once(0)
+                .chain(grid.nested.iter().map(|e| *e as usize + 1))
+                .map(|cell| grid.coarse_of(cell))
+                .collect(),
+        ),
+        (None, Some(_)) => Layout::Categories(a.cells().saturating_sub(2)),
+        _ => return None,
+    };
+    (a.iter().len() >= 2 && a.cells() == b.cells()).then(|| Blocked {
+        label: Arc::clone(label),
+        layout,
+        reference: Sample::new(a, scaled(column.logical, 1.0)),
+        current: Sample::new(b, scaled(column.logical, 1.0)),
+    })
+}
+
 /// The two samples of a column on their common partition.
 pub fn pair_of(column: &Column, reference: &ColumnState, current: &ColumnState) -> Result<Pair> {
     match column.kind {
@@ -164,6 +196,7 @@ fn numeric_pair(
         reference_range: (a.min, a.max),
         out_of_range,
         note,
+        blocked: None,
     })
 }
 
@@ -389,6 +422,7 @@ fn categorical_pair(
         new_rows: (certain, possible),
         new_examples,
         note: None,
+        blocked: None,
     })
 }
 
@@ -582,6 +616,7 @@ fn group_rows(
         alpha: options.alpha,
     };
     let segment = base.segment_by.is_some();
+    let label: Option<Arc<str>> = reference.block.as_ref().map(|b| b.label().into());
     let mut volume = false;
     for (i, column) in reference.columns.iter().enumerate() {
         let role = options
@@ -631,8 +666,15 @@ fn group_rows(
             }
             continue;
         };
-        let pair = pair_of(column, &other[i], &states[at])
+        let mut pair = pair_of(column, &other[i], &states[at])
             .map_err(|e| Error::incompatible(format!("column {:?}: {e}", column.name)))?;
+        if let Some(label) = &label {
+            let blocked = blocked_of(column, label, &other[i], &states[at]);
+            match &mut pair {
+                Pair::Numeric(p) => p.blocked = blocked,
+                Pair::Categorical(p) => p.blocked = blocked,
+            }
+        }
         for s in registry() {
             if !s.kinds.accepts(&pair) || (segment && !OF_SEGMENTS.contains(&s.name)) {
                 continue;

@@ -164,16 +164,21 @@ impl Entry {
         row.bound_high = Some(outcome.bound_high);
         row.exactness = Some(outcome.exactness);
         (row.ci_low, row.ci_high) = outcome.ci.unzip();
-        row.variance = outcome
-            .ci
-            .map(|_| base.variance.clone().unwrap_or_else(|| "iid".into()));
+        let dependence = outcome.dependence;
+        row.variance = (outcome.ci.is_some() || outcome.pvalue.is_some()).then(|| {
+            dependence
+                .as_ref()
+                .map_or_else(|| "iid".into(), |d| d.variance.clone())
+        });
         row.value_if_no_change = outcome.value_if_no_change;
-        row.null = outcome.pvalue.and(statistic.null).map(Into::into);
+        let null = dependence.as_ref().and_then(|d| d.null).or(statistic.null);
+        row.null = outcome.pvalue.and(null).map(Into::into);
         row.pvalue = outcome.pvalue;
         row.n_reference = Some(outcome.rows.0);
         row.n_current = Some(outcome.rows.1);
-        row.n_eff_reference = base.n_eff_reference.or(Some(outcome.rows.0 as f64));
-        row.n_eff_current = base.n_eff_current.or(Some(outcome.rows.1 as f64));
+        let worth = dependence.map_or((outcome.rows.0 as f64, outcome.rows.1 as f64), |d| d.rows);
+        row.n_eff_reference = Some(worth.0).filter(|n| n.is_finite());
+        row.n_eff_current = Some(worth.1).filter(|n| n.is_finite());
         row.minimum_detectable = outcome.minimum_detectable;
         row.message = outcome.message;
         Entry {

@@ -4,6 +4,7 @@ pub mod codec;
 pub mod column;
 pub mod compare;
 pub mod decide;
+pub mod dependence;
 pub mod error;
 pub mod importance;
 pub mod kernels;

@@ -4,6 +4,7 @@
 //! arrays, and the reference's grid otherwise. A statistic does not care: cells that hold one value
 //! add nothing to its bounds, so one definition serves the exact and the certified mode.
 
+use crate::dependence::Blocked;
 use crate::value::Logical;
 
 /// Counts of one side.
@@ -90,6 +91,8 @@ pub struct NumericPair {
     pub out_of_range: (u64, u64),
     /// Set when the comparison had to use a coarser precision or partition; goes into the row.
     pub note: Option<String>,
+    /// Both samples by block, where rows are known to depend on each other.
+    pub blocked: Option<Blocked>,
 }
 
 /// What a categorical cell stands for.
@@ -132,6 +135,8 @@ pub struct CategoricalPair {
     pub new_examples: Vec<(Vec<u8>, u64)>,
     /// Set when the comparison had to use a coarser partition; goes into the row.
     pub note: Option<String>,
+    /// Both samples by block, where rows are known to depend on each other.
+    pub blocked: Option<Blocked>,
 }
 
 /// The two samples a statistic compares.
@@ -144,6 +149,14 @@ pub enum Pair {
 }
 
 impl Pair {
+    /// Both samples by block.
+    pub fn blocked(&self) -> Option<&Blocked> {
+        match self {
+            Pair::Numeric(p) => p.blocked.as_ref(),
+            Pair::Categorical(p) => p.blocked.as_ref(),
+        }
+    }
+
     /// Counts of the reference and of the current sample.
     pub fn sides(&self) -> (&Side, &Side) {
         match self {

@@ -41,6 +41,8 @@ pub struct Column {
     pub kind: Kind,
     /// Grid or dictionary of the reference.
     pub frozen: Frozen,
+    /// Whether states count their rows by block too.
+    pub blocked: bool,
     /// The same for the compact states of segments.
     compact: Frozen,
 }
@@ -57,6 +59,7 @@ impl Column {
             logical,
             kind,
             frozen,
+            blocked: false,
             compact,
         }
     }
@@ -75,6 +78,7 @@ impl Column {
             },
             compact,
             exact: false,
+            blocked: self.blocked,
         }
     }
 
@@ -92,6 +96,36 @@ impl Column {
             && self.logical == other.logical
             && self.kind == other.kind
             && self.frozen_id() == other.frozen_id()
+    }
+}
+
+/// Which rows are dependent: those of one block.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum BlockRule {
+    /// Rows of one stretch of time.
+    Time {
+        /// Time column.
+        column: String,
+        /// Length as in a window: a number and `h`, `d`, `w` or `mo`.
+        length: String,
+        /// Zone in which days, weeks and months begin.
+        zone: String,
+    },
+    /// Rows of one value of a column, hashed into at most [`crate::states::blocks::KEY_BLOCKS`].
+    Key {
+        /// The column.
+        column: String,
+    },
+}
+
+impl BlockRule {
+    /// `block:1d`, `block:customer`.
+    pub fn label(&self) -> String {
+        match self {
+            BlockRule::Time { length, .. } => format!("block:{length}"),
+            BlockRule::Key { column } => format!("block:{column}"),
+        }
     }
 }
 
@@ -140,6 +174,8 @@ pub type States = Vec<ColumnState>;
 pub struct Profile {
     /// Columns, ascending by name.
     pub columns: Vec<Column>,
+    /// Rows that are dependent, where states count them by block.
+    pub block: Option<BlockRule>,
     /// States of each group.
     pub groups: BTreeMap<GroupKey, States>,
     /// What surrounds the content.
@@ -224,6 +260,13 @@ impl Profile {
                 "unit {unit:?} is in both profiles; it would be counted twice"
             )));
         }
+        if self.block != other.block {
+            return Err(Error::incompatible(format!(
+                "blocks {:?} and {:?}; profile both against one reference",
+                self.block.as_ref().map(BlockRule::label),
+                other.block.as_ref().map(BlockRule::label)
+            )));
+        }
         for (key, states) in &other.groups {
             match self.groups.get_mut(key) {
                 None => {
@@ -269,6 +312,9 @@ impl Profile {
                 }
             }
         }
+        // A rule is a small JSON object with a fixed order of fields; none is empty.
+        let rule = self.block.as_ref().map(serde_json::to_vec);
+        w.bytes(&rule.and_then(std::result::Result::ok).unwrap_or_default());
         w.varint(self.groups.len() as u64);
         let text = |w: &mut Writer, s: &str| w.bytes(s.as_bytes());
         for (key, states) in &self.groups {
@@ -378,6 +424,14 @@ impl Profile {
             };
             columns.push(Column::new(name, logical, kind, frozen));
         }
+        let block = match r.bytes()? {
+            [] => None,
+            json => Some(
+                serde_json::from_slice(json)
+                    .map_err(|e| Error::corrupt(format!("block rule: {e}")))?,
+            ),
+        };
+        columns.iter_mut().for_each(|c| c.blocked = block.is_some());
         let n = r.len(1)?;
         let mut groups = BTreeMap::new();
         for _ in 0..n {
@@ -407,6 +461,7 @@ impl Profile {
         r.finish()?;
         Ok(Self {
             columns,
+            block,
             groups,
             metadata,
         })
@@ -429,10 +484,62 @@ impl Profile {
     }
 }
 
+/// Whether a column is a time by its type and name.
+pub fn is_time(name: &str, logical: Logical) -> bool {
+    matches!(logical, Logical::Timestamp { .. } | Logical::Date)
+        && matches!(
+            name.to_ascii_lowercase().as_str(),
+            "ts" | "timestamp" | "time" | "datetime" | "date" | "event_time" | "event_timestamp"
+        )
+}
+
+/// Things that are numbered, not measured: a column of integers or strings that bears such a name, or
+/// ends in one of the endings, and holds many values is an identity.
+const NUMBERED: [&str; 26] = [
+    "account",
+    "booking",
+    "case",
+    "claim",
+    "contract",
+    "customer",
+    "device",
+    "email",
+    "flight",
+    "iban",
+    "index",
+    "invoice",
+    "ip",
+    "loan",
+    "order",
+    "passenger",
+    "patient",
+    "phone",
+    "policy",
+    "request",
+    "session",
+    "shipment",
+    "ticket",
+    "transaction",
+    "trip",
+    "user",
+];
+const ENDINGS: [&str; 9] = [
+    "id", "uuid", "guid", "key", "hash", "number", "num", "no", "nr",
+];
+/// Fewest distinct values of such a column.
+const MANY: f64 = 1000.0;
+
+fn is_numbered(lower: &str) -> bool {
+    let last = lower.rsplit(['_', '-', ' ', '.']).next().unwrap_or(lower);
+    NUMBERED.contains(&lower) || NUMBERED.contains(&last) || ENDINGS.contains(&last)
+}
+
 /// Role of a column from its name, type and reference values, for roles that were not given.
 ///
-/// Unique integers and strings are `id`; the usual names of times, labels, scores and predictions
-/// are taken at their word; everything else is a `feature`.
+/// Unique integers and strings are `id`, and so are those named after a numbered thing that hold
+/// many values; the usual names of times, labels, scores and predictions are taken at their word;
+/// everything else is a `feature`. Order plays no part: a profile is a function of rows, not of
+/// files.
 pub fn infer_role(name: &str, logical: Logical, state: &ColumnState) -> &'static str {
     let lower = name.to_ascii_lowercase();
     let rows = state.counts.finite;
@@ -440,15 +547,12 @@ pub fn infer_role(name: &str, logical: Logical, state: &ColumnState) -> &'static
     let unique =
         rows >= 50 && distinct + 4.0 * error >= rows as f64 && distinct >= 0.8 * rows as f64;
     match logical {
-        Logical::Timestamp { .. }
-            if matches!(
-                lower.as_str(),
-                "ts" | "timestamp" | "time" | "datetime" | "event_time" | "event_timestamp"
-            ) =>
+        _ if is_time(name, logical) => "time",
+        Logical::Int | Logical::UInt | Logical::String | Logical::Binary
+            if unique || distinct >= MANY && is_numbered(&lower) =>
         {
-            "time"
+            "id"
         }
-        Logical::Int | Logical::UInt | Logical::String | Logical::Binary if unique => "id",
         _ if matches!(lower.as_str(), "label" | "target" | "y") => "label",
         _ if lower == "score" || lower.starts_with("score_") => "score",
         _ if matches!(lower.as_str(), "prediction" | "predicted" | "y_pred") => "prediction",

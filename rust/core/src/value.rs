@@ -116,6 +116,24 @@ pub enum Slice<'a> {
     Bytes(Bytes<'a>),
 }
 
+impl<'a> Slice<'a> {
+    /// The values at these positions.
+    pub fn range(self, at: std::ops::Range<usize>) -> Slice<'a> {
+        match self {
+            Slice::Bool(v) => Slice::Bool(&v[at]),
+            Slice::I64(v) => Slice::I64(&v[at]),
+            Slice::U64(v) => Slice::U64(&v[at]),
+            Slice::F32(v) => Slice::F32(&v[at]),
+            Slice::F64(v) => Slice::F64(&v[at]),
+            Slice::I128(v) => Slice::I128(&v[at]),
+            Slice::Bytes(v) => Slice::Bytes(Bytes {
+                offsets: &v.offsets[at.start..=at.end],
+                data: v.data,
+            }),
+        }
+    }
+}
+
 impl Slice<'_> {
     /// Number of values.
     pub fn len(&self) -> usize {

@@ -102,6 +102,7 @@ fn numeric_on(x: &[f64], y: &[f64], cuts: impl Fn(usize) -> bool) -> NumericPair
         reference_iqr: 1.0,
         out_of_range: (0, 0),
         note: None,
+        blocked: None,
     }
 }
 
@@ -139,6 +140,7 @@ fn categorical(counts: &[(CategoryKey, u64, u64)], missing: (u64, u64)) -> Pair 
         new_rows: (new, new),
         new_examples: vec![],
         note: None,
+        blocked: None,
     })
 }
 

@@ -19,7 +19,10 @@ use serde::{Deserialize, Serialize};
 use tidegauge_core::column::{
     ColumnPlan, ColumnState, Frozen, Kind, base_domain, default_kind, refine,
 };
-use tidegauge_core::profile::{Column, GroupKey, Metadata, Problem, Profile, States, infer_role};
+use tidegauge_core::profile::{
+    BlockRule, Column, GroupKey, Metadata, Problem, Profile, States, infer_role, is_time,
+};
+use tidegauge_core::states::blocks::MISSING as MISSING_BLOCK;
 use tidegauge_core::states::categories::Dictionary;
 use tidegauge_core::states::refine::{Refinement, Step, grid_of, start};
 use tidegauge_core::value::{Logical, Slice};
@@ -27,7 +30,9 @@ use tidegauge_core::value::{Logical, Slice};
 use crate::meter::{Meter, Metered, Progress};
 use crate::source::{PageData, PageSink, Source};
 use crate::{Error, Result};
-use cuts::{Cuts, Grouping, MAX_VALUES, Registry, labels, too_many_values};
+use cuts::{
+    BlockBy, Cuts, Grouping, MAX_VALUES, Registry, TimeColumn, TimeOf, labels, too_many_values,
+};
 use grouped::{Grouped, Pool};
 use owned::Owned;
 use windows::parse_window;
@@ -59,6 +64,9 @@ pub struct ScanOptions {
     pub by: Vec<Cut>,
     /// Column with the version of the model.
     pub model_version: Option<String>,
+    /// What makes rows dependent: a length of time, a column, or `none`; days when absent and a time
+    /// is known.
+    pub block: Option<String>,
     /// Threads; all cores when 0.
     pub threads: usize,
     /// Units that may be set aside before the scan fails.
@@ -687,10 +695,73 @@ fn resolve_columns(source: &dyn Source, options: &ScanOptions) -> Result<Vec<usi
         .collect())
 }
 
+fn parse_zone(name: Option<&str>) -> Result<chrono_tz::Tz> {
+    name.map_or(Ok(chrono_tz::UTC), |z| {
+        z.parse().map_err(|_| {
+            invalid(format!(
+                "time zone {z:?}; an IANA name such as \"Europe/Berlin\" would be accepted"
+            ))
+        })
+    })
+}
+
+/// Fewest blocks of a reference that blocks are kept for unless they were asked for.
+const FEWEST_BLOCKS: usize = 20;
+
+/// The rule of blocks: that of the reference; else the one asked for; else days where a time is
+/// known. The message says why the rule of a reference cannot be kept.
+fn resolve_block(
+    source: &dyn Source,
+    options: &ScanOptions,
+    roles: &BTreeMap<String, String>,
+    like: Option<&Profile>,
+) -> Result<(Option<BlockRule>, Option<String>)> {
+    let has = |name: &str| source.columns().iter().any(|c| c.name == name);
+    if let Some(like) = like {
+        let column = match &like.block {
+            None => return Ok((None, None)),
+            Some(BlockRule::Time { column, .. } | BlockRule::Key { column }) => column,
+        };
+        if has(column) {
+            return Ok((like.block.clone(), None));
+        }
+        let message = format!(
+            "column {column:?} gives the blocks of the reference and is not here: rows are taken as independent"
+        );
+        return Ok((None, Some(message)));
+    }
+    let time = roles.iter().find(|(_, r)| *r == "time").map(|(n, _)| n);
+    let days = |column: &String, length: &str| BlockRule::Time {
+        column: column.clone(),
+        length: length.to_owned(),
+        zone: options.time_zone.clone().unwrap_or_else(|| "UTC".into()),
+    };
+    match (options.block.as_deref(), time) {
+        (Some("none"), _) => Ok((None, None)),
+        (None, time) => Ok((time.map(|t| days(t, "1d")), None)),
+        (Some(key), _) if has(key) => Ok((
+            Some(BlockRule::Key {
+                column: key.to_owned(),
+            }),
+            None,
+        )),
+        (Some(length), Some(time)) if parse_window(length).is_ok() => {
+            Ok((Some(days(time, length)), None))
+        }
+        (Some(length), None) if parse_window(length).is_ok() => Err(invalid(format!(
+            "block {length:?} needs a column with the role time; name one with time="
+        ))),
+        (Some(other), _) => Err(invalid(format!(
+            "block {other:?}; a length such as \"1d\" (a number and h, d, w or mo), the name of a column, or \"none\" would be accepted"
+        ))),
+    }
+}
+
 fn resolve_cuts(
     source: &dyn Source,
     options: &ScanOptions,
     roles: &BTreeMap<String, String>,
+    block: Option<&BlockRule>,
     like: Option<&Profile>,
 ) -> Result<Cuts> {
     let position = |name: &str| source.columns().iter().position(|c| c.name == name);
@@ -705,48 +776,45 @@ fn resolve_cuts(
         })
     };
     let window = options.window.as_deref().map(parse_window).transpose()?;
-    let zone = match &options.time_zone {
-        None => chrono_tz::UTC,
-        Some(z) => z.parse().map_err(|_| {
-            invalid(format!(
-                "time zone {z:?}; an IANA name such as \"Europe/Berlin\" would be accepted"
-            ))
-        })?,
-    };
-    let time_name = roles
-        .iter()
-        .find(|(_, r)| *r == "time")
-        .map(|(n, _)| n.clone());
+    let zone = parse_zone(options.time_zone.as_deref())?;
     let mut time = None;
-    let mut date = false;
-    if window.is_some() {
-        let Some(name) = time_name else {
-            return Err(invalid(
-                "a window needs a column with the role time; name one with time=".into(),
-            ));
+    if window.is_some() || matches!(block, Some(BlockRule::Time { .. })) {
+        let name = match block {
+            Some(BlockRule::Time { column, .. }) if window.is_none() => Some(column),
+            _ => roles.iter().find(|(_, r)| *r == "time").map(|(n, _)| n),
         };
-        let at = position(&name)
+        let name = name.ok_or_else(|| {
+            invalid("a window needs a column with the role time; name one with time=".into())
+        })?;
+        let at = position(name)
             .ok_or_else(|| invalid(format!("time column {name:?} does not exist")))?;
-        time = Some((
-            at,
-            match &source.columns()[at].logical {
-                Ok(Logical::Timestamp { unit, .. }) => unit.per_second(),
-                Ok(Logical::Date) => {
-                    date = true;
-                    1
-                }
-                other => {
-                    return Err(invalid(format!(
-                        "time column {name:?} is {}; a timestamp or date would be accepted",
-                        match other {
-                            Ok(l) => tidegauge_core::column::name_of(*l),
-                            Err(why) => why.clone(),
-                        }
-                    )));
-                }
-            },
-        ));
+        let unit = match &source.columns()[at].logical {
+            Ok(Logical::Timestamp { unit, .. }) => TimeOf::PerSecond(unit.per_second()),
+            Ok(Logical::Date) => TimeOf::Days,
+            other => {
+                return Err(invalid(format!(
+                    "time column {name:?} is {}; a timestamp or date would be accepted",
+                    match other {
+                        Ok(l) => tidegauge_core::column::name_of(*l),
+                        Err(why) => why.clone(),
+                    }
+                )));
+            }
+        };
+        time = Some(TimeColumn { at, unit });
     }
+    let block_by = match block {
+        Some(BlockRule::Time { length, zone, .. }) => Some(BlockBy::Time(
+            parse_window(length)?,
+            parse_zone(Some(zone))?,
+        )),
+        Some(BlockRule::Key { column }) => {
+            let at = position(column);
+            at.iter().try_for_each(|c| readable(*c))?;
+            at.map(BlockBy::Key)
+        }
+        None => None,
+    };
     let mut by = Vec::new();
     let mut kept = Vec::new();
     for cut in &options.by {
@@ -770,11 +838,11 @@ fn resolve_cuts(
     model_version.iter().try_for_each(|c| readable(*c))?;
     Ok(Cuts {
         time,
-        date,
         window,
         zone,
         by,
         model_version,
+        block: block_by,
         kept,
     })
 }
@@ -824,6 +892,17 @@ fn add_counts(
         }
     }
     Ok(())
+}
+
+/// Blocks that hold a row of the whole.
+fn count_blocks(groups: &BTreeMap<GroupKey, States>) -> usize {
+    let whole = groups.iter().filter(|(k, _)| k.segment.is_none());
+    let keys: BTreeSet<i64> = whole
+        .filter_map(|(_, s)| s.first()?.blocks())
+        .flat_map(|b| b.iter().map(|(key, _)| *key))
+        .filter(|key| *key != MISSING_BLOCK)
+        .collect();
+    keys.len()
 }
 
 /// Profiles a source: a reference when `like` is absent, else against the grids of `like`.
@@ -922,6 +1001,7 @@ fn attempt(
                 frozen: Frozen::Nothing,
                 compact: false,
                 exact: false,
+                blocked: false,
             },
             Some(p) => match p.column(&c.name) {
                 None => {
@@ -946,6 +1026,7 @@ fn attempt(
     }
 
     // Roles first: windows need the time column.
+    let mut timely = None;
     let mut roles = like.map(|p| p.metadata.roles.clone()).unwrap_or_default();
     roles.extend(options.roles.clone());
     if !roles.values().any(|r| r == "time") {
@@ -961,13 +1042,35 @@ fn attempt(
             roles.insert((*one).to_owned(), "time".into());
         }
     }
-    let mut cuts = resolve_cuts(source, options, &roles, like)?;
+    // A time is known by its type and name before anything is read.
+    if like.is_none() && !roles.values().any(|r| r == "time") {
+        let named =
+            |t: &&Task| !roles.contains_key(&t.plan.name) && is_time(&t.plan.name, t.plan.logical);
+        if let Some(name) = tasks.iter().find(named).map(|t| t.plan.name.clone()) {
+            timely = Some(name);
+        }
+    }
+    let mut known = roles.clone();
+    known.extend(timely.map(|name| (name, "time".to_owned())));
+    let (mut block, unblocked) = resolve_block(source, options, &known, like)?;
+    problems.extend(unblocked.map(|message| Problem {
+        kind: "schema".into(),
+        name: "block".into(),
+        message,
+        rows: None,
+    }));
+    let mut cuts = resolve_cuts(source, options, &roles, block.as_ref(), like)?;
+    columns.iter_mut().for_each(|c| c.blocked = block.is_some());
+    tasks
+        .iter_mut()
+        .for_each(|t| t.plan.blocked = block.is_some());
     // Passes known from the start: keys of a reference, and counts.
     (0..1 + usize::from(like.is_none())).for_each(|_| scan.expect(tasks.iter().map(|t| t.at)));
     scan.expect(cuts.columns());
     if like.is_none() {
         columns = scan.freeze(&tasks)?;
         largest_segments(&scan, &mut cuts)?;
+        columns.iter_mut().for_each(|c| c.blocked = block.is_some());
         for (t, c) in tasks.iter_mut().zip(&columns) {
             t.plan = c.plan(t.plan.source, false);
         }
@@ -998,8 +1101,8 @@ fn attempt(
         .filter(|t| !failures.contains_key(t))
         .collect();
     keep.sort_by(|a, b| tasks[*a].plan.name.cmp(&tasks[*b].plan.name));
-    let columns: Vec<Column> = keep.iter().map(|t| columns[*t].clone()).collect();
-    let groups: BTreeMap<GroupKey, States> = groups
+    let mut columns: Vec<Column> = keep.iter().map(|t| columns[*t].clone()).collect();
+    let mut groups: BTreeMap<GroupKey, States> = groups
         .into_iter()
         .map(|(k, states)| {
             let mut slots: Vec<Option<ColumnState>> = states.into_iter().map(Some).collect();
@@ -1007,6 +1110,18 @@ fn attempt(
         })
         .collect();
 
+    if like.is_none()
+        && options.block.is_none()
+        && block.is_some()
+        && count_blocks(&groups) < FEWEST_BLOCKS
+    {
+        block = None;
+        columns.iter_mut().for_each(|c| c.blocked = false);
+        groups
+            .values_mut()
+            .flatten()
+            .for_each(ColumnState::forget_blocks);
+    }
     let borders = groups
         .keys()
         .filter_map(|k| k.window)
@@ -1019,6 +1134,7 @@ fn attempt(
         .collect();
     let mut profile = Profile {
         columns,
+        block,
         groups,
         metadata: Metadata::default(),
     };

@@ -452,6 +452,7 @@ fn outcome(value: f64, rows: u64) -> Outcome {
         rows: (0, rows),
         support_mismatch: false,
         message: None,
+        dependence: None,
     }
 }
 

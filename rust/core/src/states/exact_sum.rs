@@ -112,6 +112,17 @@ impl<const N: usize> ExactSum<N> {
         }
     }
 
+    /// Takes another sum away.
+    pub fn subtract_sum(&mut self, other: &Self) {
+        let mut borrow = false;
+        for (a, b) in self.limbs.iter_mut().zip(&other.limbs) {
+            let (s, c1) = a.overflowing_sub(*b);
+            let (s, c2) = s.overflowing_sub(u64::from(borrow));
+            *a = s;
+            borrow = c1 | c2;
+        }
+    }
+
     /// Whether the sum is below zero.
     pub fn is_negative(&self) -> bool {
         self.limbs[N - 1] >> 63 == 1

@@ -257,6 +257,9 @@ impl Grid {
         }
         let coarse = positions(r, edges.len())?;
         let nested = positions(r, edges.len())?;
+        if nested.len() + 4 > crate::states::blocks::MAX_CELLS {
+            return Err(Error::corrupt("more nested cells than a block may have"));
+        }
         Ok(Self {
             domain,
             edges,
@@ -616,6 +619,22 @@ impl GridCounts {
                 self.ends[end].add_scaled(false, u128::from(k) * u128::from(count), 0)
             }
         }
+    }
+
+    /// Counts in the nested cells, appended to `out`: one more than nested edges.
+    pub fn nested_counts(&self, out: &mut Vec<u64>) {
+        let count = |cells: std::ops::Range<usize>| -> u64 {
+            let old: u64 = self.counts[cells.clone()].iter().sum();
+            old + self.recent[cells].iter().map(|r| r / ONE).sum::<u64>()
+        };
+        let mut from = 0;
+        for edge in &self.frame.grid.nested {
+            // Cell `c` lies behind edge `c - 1`.
+            let to = *edge as usize + 1;
+            out.push(count(from..to));
+            from = to;
+        }
+        out.push(count(from..self.counts.len()));
     }
 
     fn reserve(&mut self, more: usize) {

@@ -1,5 +1,6 @@
 //! States: canonical commutative monoids, one per question and column.
 
+pub mod blocks;
 pub mod categories;
 pub mod counts;
 pub mod distinct;

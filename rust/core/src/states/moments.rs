@@ -176,6 +176,11 @@ impl Moments {
         variance(&self.sum, &self.squares, n)
     }
 
+    /// The exact sum of the values about their centre.
+    pub fn sum(&self) -> &Sum {
+        &self.sum
+    }
+
     /// The exact sum as an integer, when it is one.
     pub fn integer_sum(&self) -> Option<i128> {
         self.sum.to_i128()

@@ -263,7 +263,7 @@ pub fn build(segments: &[Segment], domain: Domain, center: f64) -> Option<Grid> 
     {
         coarse.push(*cell);
     }
-    let mut nested = boundaries(&before, total, 64);
+    let mut nested = boundaries(&before, total, 48);
     nested.extend(&coarse);
     nested.extend([0, edges.len().saturating_sub(1) as u32]);
     nested.sort_unstable();

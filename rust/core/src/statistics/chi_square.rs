@@ -3,7 +3,6 @@
 use super::table::Table;
 use super::{Context, Kinds, NotApplicable, Outcome, Statistic, join};
 use crate::pair::Pair;
-use crate::special::chi_square_sf;
 
 /// Pearson's statistic of the 2 x k table of both samples, without continuity correction: the
 /// reference is a sample too. New values are one cell, hash cells are cells, missing is left out.
@@ -29,15 +28,12 @@ fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
     let value = table.chi_square();
     let df = (table.len() - 1) as f64;
     let mut outcome = Outcome::exact(value, (table.n, table.m));
-    outcome.value_if_no_change = Some(df);
-    outcome.pvalue = Some(if df == 0.0 {
-        1.0
-    } else {
-        chi_square_sf(value, df)
-    });
+    outcome.value_if_no_change = Some(df * table.inflation());
+    outcome.pvalue = Some(table.pvalue(value / table.inflation()));
     outcome.message = join([
         Some(format!("{df} degrees of freedom")),
         table.pooled_note(),
     ]);
+    table.depends(&mut outcome);
     Ok(outcome)
 }

@@ -3,7 +3,6 @@
 use super::table::Table;
 use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, join};
 use crate::pair::Pair;
-use crate::special::chi_square_sf;
 
 /// Bias-corrected association between sample (reference or current) and category.
 ///
@@ -39,23 +38,22 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     };
     let mut outcome = Outcome::exact(value, (table.n, table.m));
     outcome.value_if_no_change = Some(0.0);
-    outcome.pvalue = Some(if df == 0.0 {
-        1.0
-    } else {
-        chi_square_sf(chi_square, df)
-    });
+    let inflation = table.inflation();
+    outcome.pvalue = Some(table.pvalue(chi_square / inflation));
     outcome.message = join([table.pooled_note()]);
+    table.depends(&mut outcome);
     if scale > 0.0 {
-        let lambda = (chi_square - df).max(0.0);
+        let lambda = (chi_square - df * inflation).max(0.0);
         let interval = Interval::Normal {
             bounds: (value * value, value * value),
-            bias: 0.0,
-            se: libm::sqrt(2.0 * df + 4.0 * lambda) / (rows * scale),
+            bias: df * (inflation - 1.0).max(0.0) / (rows * scale),
+            se: libm::sqrt(inflation * (2.0 * table.dispersion() * inflation + 4.0 * lambda))
+                / (rows * scale),
             comparisons: 1,
             root: true,
             range: STATISTIC.range,
         };
-        outcome = outcome.with_interval(interval, context);
+        outcome = outcome.with_interval(table.clustered(interval), context);
     }
     Ok(outcome)
 }

@@ -3,7 +3,6 @@
 use super::table::Table;
 use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, join, sum};
 use crate::pair::Pair;
-use crate::special::chi_square_sf;
 
 /// `sqrt((1/2) sum (sqrt p - sqrt q)^2)` on the cells of `psi` without a prior.
 ///
@@ -46,22 +45,19 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     let (df, c) = ((table.len() - 1) as f64, table.inverse_rows() / 8.0);
     let delta = table.delta_variance(|p, q| (-0.5 * libm::sqrt(q / p), -0.5 * libm::sqrt(p / q)));
     outcome.value_if_no_change = Some(libm::sqrt(df * c).min(1.0));
-    outcome.pvalue = Some(if df == 0.0 {
-        1.0
-    } else {
-        chi_square_sf(low / c, df)
-    });
+    outcome.pvalue = Some(table.pvalue(low / c));
     outcome.message = join([table.pooled_note()]);
+    table.depends(&mut outcome);
     let interval = Interval::Normal {
         bounds: (
             outcome.bound_low * outcome.bound_low,
             outcome.bound_high * outcome.bound_high,
         ),
         bias: df * c,
-        se: libm::sqrt(2.0 * df * c * c + delta),
+        se: libm::sqrt(2.0 * table.dispersion() * c * c + delta),
         comparisons: 1,
         root: true,
         range: STATISTIC.range,
     };
-    Ok(outcome.with_interval(interval, context))
+    Ok(outcome.with_interval(table.clustered(interval), context))
 }

@@ -51,10 +51,10 @@ pub enum Interval {
     },
     /// Absolute difference of two shares: Newcombe (1998), method 10, folded at 0.
     AbsoluteDifference {
-        /// Successes and rows of the reference.
-        reference: (u64, u64),
-        /// Successes and rows of the current sample.
-        current: (u64, u64),
+        /// Successes and (effective) rows of the reference.
+        reference: (f64, f64),
+        /// Successes and (effective) rows of the current sample.
+        current: (f64, f64),
     },
     /// A probability between certified bounds, as a share of so many (effective) rows: Wilson (1927).
     Wilson {
@@ -67,11 +67,19 @@ pub enum Interval {
     /// Newcombe's margins for the difference of both, laid around the share.
     Share {
         /// Certified bounds of the successes.
-        successes: (u64, u64),
-        /// Current rows.
-        rows: u64,
+        successes: (f64, f64),
+        /// Current (effective) rows.
+        rows: f64,
         /// Successes and rows behind the expected share; none: the share alone (Wilson 1927).
-        expected: Option<(u64, u64)>,
+        expected: Option<(f64, f64)>,
+    },
+    /// Another interval, whose errors are estimated with so many degrees of freedom: the level is
+    /// the one at which a normal quantile equals Student's.
+    Clustered {
+        /// The interval as if the errors were known.
+        inner: Box<Interval>,
+        /// Degrees of freedom of the errors.
+        df: f64,
     },
     /// Interval of a metric.
     Metric(Box<crate::metrics::Interval>),
@@ -139,11 +147,11 @@ impl Interval {
                 expected,
             } => {
                 let z = two_sided(alpha);
-                let side = |x: u64| match expected {
+                let side = |x: f64| match expected {
                     None => wilson(x, rows, z),
                     Some(base) => {
                         let (low, high) = newcombe(base, (x, rows), z);
-                        let p = base.0 as f64 / base.1 as f64;
+                        let p = base.0 / base.1;
                         (p + low, p + high)
                     }
                 };
@@ -153,6 +161,7 @@ impl Interval {
                 )
             }
             Interval::Metric(ref inner) => inner.at(alpha),
+            Interval::Clustered { ref inner, df } => inner.at(student_level(alpha, df)),
         }
     }
 
@@ -188,6 +197,7 @@ impl Interval {
                 let (low, high) = self.at(alpha);
                 0.5 * (high - low)
             }
+            Interval::Clustered { ref inner, df } => inner.margin(student_level(alpha, df)),
         }
     }
 
@@ -233,6 +243,11 @@ pub(crate) fn mcdiarmid(inverse_rows: f64, alpha: f64) -> f64 {
     libm::sqrt(0.5 * inverse_rows * libm::log(2.0 / alpha))
 }
 
+/// The level whose normal quantile is Student's at `alpha`.
+fn student_level(alpha: f64, df: f64) -> f64 {
+    2.0 * crate::special::normal_sf(student_two_sided_isf(alpha, df))
+}
+
 /// Two-sided normal quantile.
 fn two_sided(alpha: f64) -> f64 {
     normal_isf(0.5 * alpha).max(0.0)
@@ -244,8 +259,8 @@ fn spread(z: f64, se: f64) -> f64 {
 }
 
 /// Wilson (1927) limits of a share; the limits at 0 and at all rows are exact.
-fn wilson(x: u64, n: u64, z: f64) -> (f64, f64) {
-    wilson_share((x as f64 / n as f64).min(1.0), n as f64, z)
+fn wilson(x: f64, n: f64, z: f64) -> (f64, f64) {
+    wilson_share((x / n).min(1.0), n, z)
 }
 
 /// The same from a share of `n` rows, whole or not.
@@ -269,9 +284,9 @@ fn wilson_share(p: f64, n: f64, z: f64) -> (f64, f64) {
 }
 
 /// Newcombe (1998), Statistics in Medicine 17, method 10: limits of current minus reference.
-fn newcombe(reference: (u64, u64), current: (u64, u64), z: f64) -> (f64, f64) {
-    let p = reference.0 as f64 / reference.1 as f64;
-    let q = current.0 as f64 / current.1 as f64;
+fn newcombe(reference: (f64, f64), current: (f64, f64), z: f64) -> (f64, f64) {
+    let p = reference.0 / reference.1;
+    let q = current.0 / current.1;
     let (pl, pu) = wilson(reference.0, reference.1, z);
     let (ql, qu) = wilson(current.0, current.1, z);
     let difference = q - p;
@@ -288,7 +303,7 @@ mod tests {
     #[test]
     fn newcombe_matches_the_paper() {
         // Newcombe (1998), table II, (a) 56/70 - 48/80, method 10: 0.0524 to 0.3339.
-        let (low, high) = newcombe((48, 80), (56, 70), 1.959_963_984_540_054);
+        let (low, high) = newcombe((48.0, 80.0), (56.0, 70.0), 1.959_963_984_540_054);
         assert!((low - 0.0524).abs() < 5e-5 && (high - 0.3339).abs() < 5e-5);
     }
 

@@ -3,7 +3,7 @@
 use super::table::Table;
 use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, join, sum};
 use crate::pair::Pair;
-use crate::special::{chi_square_sf, jensen_term};
+use crate::special::jensen_term;
 use core::f64::consts::LN_2;
 
 /// Square root of the Jensen-Shannon divergence in nats: `scipy.spatial.distance.jensenshannon`
@@ -53,22 +53,19 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
         (0.5 * libm::log(p / middle), 0.5 * libm::log(q / middle))
     });
     outcome.value_if_no_change = Some(libm::sqrt(df * c).min(STATISTIC.range.1));
-    outcome.pvalue = Some(if df == 0.0 {
-        1.0
-    } else {
-        chi_square_sf(low / c, df)
-    });
+    outcome.pvalue = Some(table.pvalue(low / c));
     outcome.message = join([table.pooled_note()]);
+    table.depends(&mut outcome);
     let interval = Interval::Normal {
         bounds: (
             outcome.bound_low * outcome.bound_low,
             outcome.bound_high * outcome.bound_high,
         ),
         bias: df * c,
-        se: libm::sqrt(2.0 * df * c * c + delta),
+        se: libm::sqrt(2.0 * table.dispersion() * c * c + delta),
         comparisons: 1,
         root: true,
         range: STATISTIC.range,
     };
-    Ok(outcome.with_interval(interval, context))
+    Ok(outcome.with_interval(table.clustered(interval), context))
 }

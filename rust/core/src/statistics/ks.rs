@@ -1,8 +1,9 @@
 //! Two-sample Kolmogorov-Smirnov distance.
 
+use super::table::Table;
 use super::{
-    Context, Interval, Kinds, NotApplicable, Outcome, Statistic, Steps, cross, inverse_rows,
-    outward, share,
+    Context, Interval, Kinds, NotApplicable, Outcome, RAO_SCOTT, Statistic, Steps, clustered,
+    cross, inverse_rows, outward, share,
 };
 use crate::pair::Pair;
 use crate::special::kolmogorov_sf;
@@ -12,7 +13,9 @@ use crate::special::kolmogorov_sf;
 /// Infinities are ordered as values; null and NaN are left to `missing_rate`. The value is attained
 /// at a cell edge. Inside a cell that holds several values, `F - G` is at most `F(right) - G(left)`,
 /// so the certificate is never wider than the smaller of the cell's two masses. The p-value is the
-/// limit at the attained distance, hence the largest over the certificate.
+/// limit at the attained distance, hence the largest over the certificate. With blocks, rows are
+/// divided by the design effect where the variance of `F - G` is largest, and p is that of Rao and
+/// Scott's test of homogeneity on the coarse cells.
 pub const STATISTIC: Statistic = Statistic {
     name: "ks",
     definition: "ks/v1",
@@ -57,16 +60,21 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     if highest > attained {
         outcome.bound_low = outward(value, -1.0);
     }
-    let rows = inverse_rows(n, m);
+    let design = steps.design();
+    let rows = design.map_or(inverse_rows(n, m), |(_, d)| d.inverse_rows((n, m)));
     outcome.value_if_no_change = Some((KOLMOGOROV_MEAN * libm::sqrt(rows)).min(1.0));
     outcome.pvalue = Some(kolmogorov_sf(value / libm::sqrt(rows)));
+    if let Some((blocked, d)) = design {
+        let homogeneity = Table::new(pair, false)?.homogeneity();
+        let null = homogeneity.map(|_| RAO_SCOTT);
+        outcome.pvalue = homogeneity.or(outcome.pvalue);
+        outcome.depends(blocked, d.effective((n, m)), null);
+    }
     let bounds = (outcome.bound_low, outcome.bound_high);
-    Ok(outcome.with_interval(
-        Interval::BoundedDifference {
-            bounds,
-            bias: 0.0,
-            inverse_rows: rows,
-        },
-        context,
-    ))
+    let interval = Interval::BoundedDifference {
+        bounds,
+        bias: 0.0,
+        inverse_rows: rows,
+    };
+    Ok(outcome.with_interval(clustered(interval, design.as_ref().map(|d| &d.1)), context))
 }

@@ -50,12 +50,13 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     let mut outcome = Outcome::bounded(value, value, high, STATISTIC.range, (n, m));
     let at = (difference > 0).then(|| format!("largest at {label}"));
     outcome.message = join([at, table.pooled_note()]);
+    table.depends(&mut outcome);
     let se = table
         .cells
         .iter()
         .map(|c| {
             let (p, q) = table.shares(c);
-            libm::sqrt(p * (1.0 - p) / n as f64 + q * (1.0 - q) / m as f64)
+            table.deviation(p, q)
         })
         .fold(0.0, f64::max);
     let interval = Interval::Normal {
@@ -66,5 +67,5 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
         root: false,
         range: STATISTIC.range,
     };
-    Ok(outcome.with_interval(interval, context))
+    Ok(outcome.with_interval(table.clustered(interval), context))
 }

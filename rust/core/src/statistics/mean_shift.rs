@@ -8,6 +8,8 @@ use crate::special::student_two_sided;
 /// Mean of the current values minus mean of the reference values, finite values only, with Welch's
 /// interval and p-value.
 ///
+/// With blocks, the variance of each mean is that of the sums of its blocks.
+///
 /// Two constant sides have p = 1 when equal and 0 when not; with fewer than two values on a side
 /// there is neither interval nor p.
 pub const STATISTIC: Statistic = Statistic {
@@ -49,6 +51,23 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     }
     outcome.value_if_no_change = Some(0.0);
     outcome.message = steps.left_out();
+    let blocks = pair.blocked().map(|b| (b, b.means()));
+    let blocks = blocks.filter(|(_, v)| v.reference + v.current > 0.0);
+    if let Some((blocked, v)) = blocks {
+        let (se, df) = (libm::sqrt(v.reference + v.current), v.df);
+        outcome.pvalue = Some(student_two_sided(value / se, df));
+        let worth = |variance: f64, of_rows: f64| {
+            if of_rows > 0.0 {
+                variance / of_rows
+            } else {
+                f64::NAN
+            }
+        };
+        let rows = (worth(r.variance, v.reference), worth(c.variance, v.current));
+        outcome.depends(blocked, rows, Some("block-sums-t"));
+        let bounds = (outcome.bound_low, outcome.bound_high);
+        return Ok(outcome.with_interval(Interval::Student { bounds, se, df }, context));
+    }
     let (vr, vc) = (r.variance / n, c.variance / m);
     let se = libm::sqrt(vr + vc);
     if se == 0.0 {

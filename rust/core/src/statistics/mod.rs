@@ -49,6 +49,7 @@ pub use interval::Interval;
 pub(crate) use interval::fold;
 pub use parity::parity;
 
+use crate::dependence::{Blocked, Design};
 use crate::pair::{NumericPair, Pair};
 use crate::row::Exactness;
 use crate::value::Logical;
@@ -235,6 +236,19 @@ pub struct Outcome {
     pub support_mismatch: bool,
     /// What a reader must know, in plain words.
     pub message: Option<String>,
+    /// How dependence of rows entered interval and p-value; none: rows taken as independent.
+    pub dependence: Option<Dependence>,
+}
+
+/// How dependence of rows entered an outcome.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Dependence {
+    /// `block:` and the length of a block or its key.
+    pub variance: String,
+    /// Independent rows that both samples are worth.
+    pub rows: (f64, f64),
+    /// Null and method of the p-value, where it replaces that of the definition.
+    pub null: Option<&'static str>,
 }
 
 impl Outcome {
@@ -253,6 +267,7 @@ impl Outcome {
             rows,
             support_mismatch: false,
             message: None,
+            dependence: None,
         }
     }
 
@@ -265,6 +280,21 @@ impl Outcome {
             outcome.bound_high = outward(high, 1.0).clamp(range.0, range.1).max(value);
         }
         outcome
+    }
+
+    /// Notes how dependence entered, with the rows that both samples are worth.
+    fn depends(&mut self, blocked: &Blocked, rows: (f64, f64), null: Option<&'static str>) {
+        self.dependence = Some(Dependence {
+            variance: blocked.label.to_string(),
+            rows,
+            null,
+        });
+        if blocked.is_borrowed() {
+            self.message = join([
+                self.message.take(),
+                Some("one block: its error is that of a block of the reference".into()),
+            ]);
+        }
     }
 
     /// Attaches an interval, and with it `ci` and `minimum_detectable` at the context's level.
@@ -291,7 +321,7 @@ fn join(parts: impl IntoIterator<Item = Option<String>>) -> Option<String> {
 }
 
 /// Sum with error compensation (Neumaier 1974).
-fn sum(terms: impl IntoIterator<Item = f64>) -> f64 {
+pub(crate) fn sum(terms: impl IntoIterator<Item = f64>) -> f64 {
     let (mut total, mut lost) = (0.0_f64, 0.0_f64);
     for x in terms {
         let next = total + x;
@@ -413,6 +443,12 @@ impl<'a> Steps<'a> {
         })
     }
 
+    /// Design of the distribution function, where blocks are known.
+    fn design(&self) -> Option<(&'a Blocked, Design)> {
+        let blocked = self.pair.blocked.as_ref()?;
+        Some((blocked, blocked.distribution()?))
+    }
+
     fn iter(&self) -> impl Iterator<Item = Step<'a>> {
         let start = if self.with_infinities {
             (self.pair.reference.neg_inf, self.pair.current.neg_inf)
@@ -496,8 +532,28 @@ impl<'a> Steps<'a> {
     }
 }
 
-/// Pieces shared by the three rates: `|b / m - a / n|` with Newcombe's interval.
-fn rate(counts: (u64, u64), rows: (u64, u64), context: &Context) -> Result<Outcome, NotApplicable> {
+/// Rao and Scott's test of homogeneity on coarse cells, as the `null` of a row.
+const RAO_SCOTT: &str = "rao-scott-f";
+
+/// An interval whose errors were estimated: with the quantiles of Student's distribution.
+fn clustered(interval: Interval, design: Option<&Design>) -> Interval {
+    match design {
+        Some(d) => Interval::Clustered {
+            inner: Box::new(interval),
+            df: d.df,
+        },
+        None => interval,
+    }
+}
+
+/// Pieces shared by the three rates: `|b / m - a / n|` with Newcombe's interval. With blocks, rows
+/// are divided by the design effect of the missing share.
+fn rate(
+    pair: &Pair,
+    counts: (u64, u64),
+    rows: (u64, u64),
+    context: &Context,
+) -> Result<Outcome, NotApplicable> {
     let (a, b) = counts;
     let n = total([rows.0], "reference", "row")?;
     let m = total([rows.1], "current sample", "row")?;
@@ -507,22 +563,27 @@ fn rate(counts: (u64, u64), rows: (u64, u64), context: &Context) -> Result<Outco
     let difference = cross(a, n, b, m);
     let value = share(difference, n, m);
     let pooled = (a as f64 + b as f64) / (n as f64 + m as f64);
-    let variance = pooled * (1.0 - pooled) * inverse_rows(n, m);
+    let design = pair.blocked().and_then(|b| Some((b, b.missing()?)));
+    let effect = design.map_or((1.0, 1.0), |d| d.1.effect);
+    let variance = pooled * (1.0 - pooled) * (effect.0 / n as f64 + effect.1 / m as f64);
     let mut outcome = Outcome::exact(value, (n, m));
     outcome.value_if_no_change = Some(NORMAL_MEAN_ABS * libm::sqrt(variance));
-    outcome.pvalue = Some(if difference == 0 {
-        1.0
-    } else {
-        2.0 * crate::special::normal_sf(value / libm::sqrt(variance))
+    let z = value / libm::sqrt(variance);
+    outcome.pvalue = Some(match design {
+        _ if difference == 0 => 1.0,
+        None => 2.0 * crate::special::normal_sf(z),
+        Some((_, d)) => crate::special::student_two_sided(z, d.df),
     });
     outcome.message = Some(format!(
         "{a} of {n} reference rows, {b} of {m} current rows"
     ));
-    Ok(outcome.with_interval(
-        Interval::AbsoluteDifference {
-            reference: (a, n),
-            current: (b, m),
-        },
-        context,
-    ))
+    if let Some((blocked, d)) = design {
+        outcome.depends(blocked, d.effective((n, m)), Some("two-proportion-block-t"));
+    }
+    let side = |x: u64, n: u64, effect: f64| (x as f64 / effect, n as f64 / effect);
+    let interval = Interval::AbsoluteDifference {
+        reference: side(a, n, effect.0),
+        current: side(b, m, effect.1),
+    };
+    Ok(outcome.with_interval(clustered(interval, design.as_ref().map(|d| &d.1)), context))
 }

@@ -63,12 +63,18 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     let bounds = (high > low)
         .then(|| format!("between {low} and {high} rows: the dictionary is not complete"));
     outcome.message = join([names, bounds]);
+    let design = p.blocked.as_ref().and_then(|b| Some((b, b.outside()?)));
+    let effect = design.map_or((1.0, 1.0), |d| d.1.effect);
+    if let Some((blocked, d)) = design {
+        outcome.depends(blocked, d.effective((n, m)), None);
+    }
+    let interval = Interval::Share {
+        successes: (low as f64 / effect.1, high as f64 / effect.1),
+        rows: m as f64 / effect.1,
+        expected: Some((single as f64 / effect.0, n as f64 / effect.0)),
+    };
     Ok(outcome.with_interval(
-        Interval::Share {
-            successes: (low, high),
-            rows: m,
-            expected: Some((single, n)),
-        },
+        super::clustered(interval, design.as_ref().map(|d| &d.1)),
         context,
     ))
 }

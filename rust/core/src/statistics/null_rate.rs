@@ -24,5 +24,5 @@ pub const STATISTIC: Statistic = Statistic {
 
 fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     let (r, c) = pair.sides();
-    rate((r.nulls, c.nulls), (r.rows, c.rows), context)
+    rate(pair, (r.nulls, c.nulls), (r.rows, c.rows), context)
 }

@@ -3,7 +3,6 @@
 use super::table::Table;
 use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, join, sum};
 use crate::pair::Pair;
-use crate::special::chi_square_sf;
 
 /// `sum (q - p) ln(q / p)` in nats over 10 near-equal-mass cells of the reference (or categories,
 /// hash cells and new values), missing, -inf and +inf; cells empty on both sides are left out, and
@@ -62,21 +61,18 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     });
     let mut outcome = Outcome::exact(value, (table.n, table.m));
     outcome.value_if_no_change = Some(df * c);
-    outcome.pvalue = Some(if k == 1 {
-        1.0
-    } else {
-        chi_square_sf(value / c, df)
-    });
+    outcome.pvalue = Some(table.pvalue(value / c));
     let mismatch = table.support_mismatch();
     outcome.support_mismatch = mismatch.is_some();
     outcome.message = join([mismatch, table.pooled_note()]);
+    table.depends(&mut outcome);
     let interval = Interval::Normal {
         bounds: (value, value),
         bias: df * c,
-        se: libm::sqrt(2.0 * df * c * c + delta),
+        se: libm::sqrt(2.0 * table.dispersion() * c * c + delta),
         comparisons: 1,
         root: false,
         range: STATISTIC.range,
     };
-    Ok(outcome.with_interval(interval, context))
+    Ok(outcome.with_interval(table.clustered(interval), context))
 }

@@ -119,6 +119,12 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     }
     let rounding = steps.rounding();
     (low, high) = ((low - rounding).max(0.0), high + rounding);
+    let design = steps.design();
+    if let Some((_, d)) = design {
+        // A quantile's error is that of the share below it, here at its largest.
+        se *=
+            libm::sqrt(d.inverse_rows((steps.n, steps.m)) / super::inverse_rows(steps.n, steps.m));
+    }
     let mut outcome = if low == high {
         Outcome::exact(high, (steps.n, steps.m))
     } else {
@@ -134,6 +140,9 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     };
     let at = (where_ > 0).then(|| format!("largest at the {} % quantile", where_ * 5));
     outcome.message = join([at, steps.left_out()]);
+    if let Some((blocked, d)) = design {
+        outcome.depends(blocked, d.effective((steps.n, steps.m)), None);
+    }
     if se.is_finite() {
         let bounds = (outcome.bound_low, outcome.bound_high);
         let interval = Interval::Normal {
@@ -144,6 +153,7 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
             root: false,
             range: STATISTIC.range,
         };
+        let interval = super::clustered(interval, design.as_ref().map(|d| &d.1));
         outcome = outcome.with_interval(interval, context);
     }
     Ok(outcome)

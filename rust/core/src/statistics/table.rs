@@ -1,7 +1,9 @@
 //! The coarse table behind PSI, the divergences, and the tests of categories.
 
-use super::{NotApplicable, cross, inverse_rows, total};
+use super::{Interval, NotApplicable, Outcome, RAO_SCOTT, clustered, cross, inverse_rows, total};
+use crate::dependence::{Blocked, Design};
 use crate::pair::{CategoryKey, Pair};
+use crate::special::chi_square_sf;
 
 /// Categories held by fewer rows are not named in messages.
 const MIN_COUNT: u64 = 10;
@@ -28,6 +30,8 @@ pub(super) struct Table {
     pub n: u64,
     /// Current rows.
     pub m: u64,
+    /// Both samples by block and the design of the test of homogeneity on the same kind of cells.
+    design: Option<(Blocked, Design)>,
 }
 
 impl Table {
@@ -82,7 +86,15 @@ impl Table {
         }
         let n = total(cells.iter().map(|c| c.reference), "reference", "value")?;
         let m = total(cells.iter().map(|c| c.current), "current sample", "value")?;
-        Ok(Table { cells, n, m })
+        let design = pair
+            .blocked()
+            .and_then(|b| Some((b.clone(), b.homogeneity(missing)?)));
+        Ok(Table {
+            cells,
+            n,
+            m,
+            design,
+        })
     }
 
     /// Number of cells.
@@ -90,9 +102,60 @@ impl Table {
         self.cells.len()
     }
 
-    /// `1 / n + 1 / m`.
+    /// Design effects of both sides; 1 for independent rows.
+    pub fn effect(&self) -> (f64, f64) {
+        self.design.as_ref().map_or((1.0, 1.0), |d| d.1.effect)
+    }
+
+    /// `1 / n + 1 / m` of the rows both sides are worth.
     pub fn inverse_rows(&self) -> f64 {
-        inverse_rows(self.n, self.m)
+        self.design
+            .as_ref()
+            .map_or(inverse_rows(self.n, self.m), |(_, d)| {
+                d.inverse_rows((self.n, self.m))
+            })
+    }
+
+    /// Upper tail of what is a chi-square with one degree of freedom less than there are cells for
+    /// independent rows; with blocks, that of the test of homogeneity of the cells that are not rare.
+    pub fn pvalue(&self, chi_square: f64) -> f64 {
+        let df = (self.len() - 1) as f64;
+        match &self.design {
+            _ if df == 0.0 => 1.0,
+            None => chi_square_sf(chi_square, df),
+            Some((_, d)) => d.pvalue,
+        }
+    }
+
+    /// Rao and Scott's test of homogeneity of the table, where blocks are known.
+    pub fn homogeneity(&self) -> Option<f64> {
+        self.design.as_ref().map(|d| d.1.pvalue)
+    }
+
+    /// How many times larger the sampling error of both sides is than that of independent rows.
+    pub fn inflation(&self) -> f64 {
+        self.inverse_rows() / inverse_rows(self.n, self.m)
+    }
+
+    /// Half the variance of that chi-square.
+    pub fn dispersion(&self) -> f64 {
+        let df = (self.len() - 1) as f64;
+        self.design
+            .as_ref()
+            .map_or(df, |(_, d)| df / d.spread.min(1.0))
+    }
+
+    /// Notes on an outcome how dependence entered.
+    pub fn depends(&self, outcome: &mut Outcome) {
+        if let Some((blocked, d)) = &self.design {
+            let null = outcome.pvalue.map(|_| RAO_SCOTT);
+            outcome.depends(blocked, d.effective((self.n, self.m)), null);
+        }
+    }
+
+    /// The interval, with Student's quantiles where errors were estimated from blocks.
+    pub fn clustered(&self, interval: Interval) -> Interval {
+        clustered(interval, self.design.as_ref().map(|d| &d.1))
     }
 
     /// Shares of one cell.
@@ -130,7 +193,8 @@ impl Table {
                 b2 += q * gq * gq;
             }
         }
-        (a2 - a * a).max(0.0) / self.n as f64 + (b2 - b * b).max(0.0) / self.m as f64
+        let (e, f) = self.effect();
+        e * (a2 - a * a).max(0.0) / self.n as f64 + f * (b2 - b * b).max(0.0) / self.m as f64
     }
 
     /// Mean of `(1/2) sum |p - q|` for normal fluctuations of each cell around its shares, an upper
@@ -138,9 +202,15 @@ impl Table {
     pub fn total_variation_bias(&self) -> f64 {
         let sd = self.cells.iter().map(|cell| {
             let (p, q) = self.shares(cell);
-            libm::sqrt(p * (1.0 - p) / self.n as f64 + q * (1.0 - q) / self.m as f64)
+            self.deviation(p, q)
         });
         0.5 * super::NORMAL_MEAN_ABS * super::sum(sd)
+    }
+
+    /// Standard deviation of the difference of shares of one cell.
+    pub fn deviation(&self, p: f64, q: f64) -> f64 {
+        let (e, f) = self.effect();
+        libm::sqrt(e * p * (1.0 - p) / self.n as f64 + f * q * (1.0 - q) / self.m as f64)
     }
 
     /// The same under no change, with pooled shares.

@@ -8,7 +8,7 @@ use crate::pair::Pair;
 ///
 /// Categories: values, hash cells and new values, missing left to `missing_rate`; a hash cell can
 /// hide at most the smaller of its two masses, which is the upper bound. Ordered columns: coarse
-/// cells, missing, -inf and +inf.
+/// cells, missing, -inf and +inf. With blocks, p is that of Rao and Scott's test of homogeneity.
 pub const STATISTIC: Statistic = Statistic {
     name: "total_variation",
     definition: "total_variation/v1",
@@ -47,15 +47,17 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     let inverse_rows = table.inverse_rows();
     outcome.value_if_no_change = Some(table.total_variation_if_no_change());
     let excess = (value - table.total_variation_if_no_change()).max(0.0);
-    outcome.pvalue = Some((2.0 * libm::exp(-2.0 * excess * excess / inverse_rows)).min(1.0));
+    outcome.pvalue = Some(match table.homogeneity() {
+        None => (2.0 * libm::exp(-2.0 * excess * excess / inverse_rows)).min(1.0),
+        Some(pvalue) => pvalue,
+    });
     outcome.message = join([table.pooled_note()]);
+    table.depends(&mut outcome);
     let bounds = (outcome.bound_low, outcome.bound_high);
-    Ok(outcome.with_interval(
-        Interval::BoundedDifference {
-            bounds,
-            bias,
-            inverse_rows,
-        },
-        context,
-    ))
+    let interval = Interval::BoundedDifference {
+        bounds,
+        bias,
+        inverse_rows,
+    };
+    Ok(outcome.with_interval(table.clustered(interval), context))
 }

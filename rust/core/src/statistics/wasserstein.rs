@@ -50,13 +50,15 @@ pub(super) fn distance(
         let size = a.abs_diff(b) as f64 / nm;
         if a < b { -size } else { size }
     };
+    let design = steps.design().map(|(_, d)| d);
+    let effect = design.map_or((1.0, 1.0), |d| d.effect);
     let deviation = |at: (u64, u64)| {
         let (f, g) = (at.0 as f64 / n, at.1 as f64 / m);
-        libm::sqrt(f * (1.0 - f) / n + g * (1.0 - g) / m)
+        libm::sqrt(effect.0 * f * (1.0 - f) / n + effect.1 * g * (1.0 - g) / m)
     };
     let pooled = |at: (u64, u64)| {
         let h = (at.0 as f64 + at.1 as f64) / (n + m);
-        libm::sqrt(h * (1.0 - h) * (1.0 / n + 1.0 / m))
+        libm::sqrt(h * (1.0 - h) * (effect.0 / n + effect.1 / m))
     };
     let (mut low, mut high, mut bias, mut null) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let mut exact = true;
@@ -117,7 +119,16 @@ pub(super) fn distance(
     outcome.value_if_no_change = Some(NORMAL_MEAN_ABS * sum(null) / scale);
     outcome.message = steps.left_out();
     let (r, c) = (&steps.pair.reference, &steps.pair.current);
-    let se = libm::sqrt(r.variance / n + c.variance / m) / scale;
+    let blocks = steps.pair.blocked.as_ref().map(|b| (b, b.means()));
+    let blocks = blocks.filter(|(_, v)| v.reference + v.current > 0.0);
+    let variance = blocks.map_or(r.variance / n + c.variance / m, |(_, v)| {
+        v.reference + v.current
+    });
+    let se = libm::sqrt(variance) / scale;
+    if let Some((blocked, v)) = blocks {
+        let rows = (r.variance / v.reference, c.variance / v.current);
+        outcome.depends(blocked, rows, None);
+    }
     if se.is_finite() {
         let interval = Interval::Normal {
             bounds: (outcome.bound_low, outcome.bound_high),
@@ -127,7 +138,7 @@ pub(super) fn distance(
             root: false,
             range: STATISTIC.range,
         };
-        outcome = outcome.with_interval(interval, context);
+        outcome = outcome.with_interval(super::clustered(interval, design.as_ref()), context);
     }
     Ok(outcome)
 }

@@ -7,6 +7,8 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::Mutex;
 
 use tidegauge_core::profile::GroupKey;
+use tidegauge_core::states::blocks::{KEY_BLOCKS, MISSING as MISSING_BLOCK};
+use tidegauge_core::states::categories::hash;
 use tidegauge_core::value::Slice;
 
 use super::windows::{Window, window_of};
@@ -51,10 +53,12 @@ impl Registry {
     }
 }
 
-/// Rows of one unit in the order of their groups.
+/// Rows of one unit in the order of their groups and blocks.
 pub(super) struct Grouping {
     /// Number of each group in the scan.
     pub(super) groups: Vec<u32>,
+    /// Block of each group; a group of several blocks is here once for each.
+    pub(super) blocks: Vec<i64>,
     /// Whether the groups are segments, whose states are compact.
     pub(super) segment: bool,
     /// Rows, group by group, ascending in each.
@@ -65,7 +69,7 @@ pub(super) struct Grouping {
 
 impl Grouping {
     /// Orders rows by group: a counting sort.
-    fn new(ids: &[u32], groups: Vec<u32>, segment: bool) -> Self {
+    fn new(ids: &[u32], groups: Vec<u32>, blocks: Vec<i64>, segment: bool) -> Self {
         let mut starts = vec![0u32; groups.len() + 1];
         for id in ids {
             starts[*id as usize + 1] += 1;
@@ -82,6 +86,7 @@ impl Grouping {
         }
         Self {
             groups,
+            blocks,
             segment,
             order,
             starts,
@@ -179,10 +184,10 @@ impl PageSink for Labels {
 }
 
 /// Collects the windows of a time column: an id per row and the window of each id.
-struct Windows<'a> {
-    cuts: &'a Cuts,
+struct Windows {
     window: Window,
-    per_second: i64,
+    zone: chrono_tz::Tz,
+    unit: TimeOf,
     ids: Vec<u32>,
     found: Vec<Option<(i64, i64)>>,
     known: HashMap<(i64, i64), u32>,
@@ -194,21 +199,37 @@ struct Windows<'a> {
 /// Id of rows without an instant.
 const NO_WINDOW: u32 = 0;
 
-impl Windows<'_> {
-    fn id(&mut self, time: i64) -> Result<u32> {
-        let us = if self.cuts.date {
-            time.saturating_mul(86_400_000_000)
-        } else if self.per_second > 1_000_000 {
-            time.div_euclid(self.per_second / 1_000_000)
-        } else {
-            time.saturating_mul(1_000_000 / self.per_second)
+impl Windows {
+    fn read(
+        source: &dyn Source,
+        unit: usize,
+        time: TimeColumn,
+        window: Window,
+        zone: chrono_tz::Tz,
+    ) -> Result<Self> {
+        let mut windows = Windows {
+            window,
+            zone,
+            unit: time.unit,
+            ids: Vec::new(),
+            found: vec![None],
+            known: HashMap::new(),
+            last: None,
+            dictionary: Vec::new(),
         };
+        read(source, unit, time.at, &mut windows)?;
+        counted(source, unit, time.at, windows.ids.len())?;
+        Ok(windows)
+    }
+
+    fn id(&mut self, time: i64) -> Result<u32> {
+        let us = self.unit.micros(time);
         if let Some((from, to, id)) = self.last
             && (from..to).contains(&us)
         {
             return Ok(id);
         }
-        let Some(window) = window_of(us, self.window, self.cuts.zone) else {
+        let Some(window) = window_of(us, self.window, self.zone) else {
             return Ok(NO_WINDOW);
         };
         let next = self.found.len() as u32;
@@ -226,7 +247,7 @@ impl Windows<'_> {
     }
 }
 
-impl PageSink for Windows<'_> {
+impl PageSink for Windows {
     fn needs_validity(&self) -> bool {
         true
     }
@@ -261,28 +282,105 @@ impl PageSink for Windows<'_> {
     }
 }
 
+/// What the integers of a time column count.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum TimeOf {
+    Days,
+    PerSecond(i64),
+}
+
+impl TimeOf {
+    /// Microseconds since 1970.
+    fn micros(self, time: i64) -> i64 {
+        match self {
+            TimeOf::Days => time.saturating_mul(86_400_000_000),
+            TimeOf::PerSecond(n) if n > 1_000_000 => time.div_euclid(n / 1_000_000),
+            TimeOf::PerSecond(n) => time.saturating_mul(1_000_000 / n),
+        }
+    }
+}
+
+/// A time column of a source.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct TimeColumn {
+    pub(super) at: usize,
+    pub(super) unit: TimeOf,
+}
+
+/// Which block a row belongs to.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum BlockBy {
+    /// The stretch of time.
+    Time(Window, chrono_tz::Tz),
+    /// The hash of a column's value.
+    Key(usize),
+}
+
+/// The blocks of the rows of a unit: an id per row and the block of each id.
+struct BlockIds {
+    ids: Vec<u32>,
+    keys: Vec<i64>,
+}
+
 /// How rows are cut, resolved against a source.
 pub(super) struct Cuts {
-    pub(super) time: Option<(usize, i64)>,
-    pub(super) date: bool,
+    pub(super) time: Option<TimeColumn>,
     pub(super) window: Option<Window>,
     pub(super) zone: chrono_tz::Tz,
     pub(super) by: Vec<(String, Vec<usize>)>,
     pub(super) model_version: Option<usize>,
+    pub(super) block: Option<BlockBy>,
     /// Segments with states of their own, by cut; all others are `(other)`.
     pub(super) kept: Vec<BTreeSet<String>>,
 }
 
 impl Cuts {
     pub(super) fn is_trivial(&self) -> bool {
-        self.window.is_none() && self.by.is_empty() && self.model_version.is_none()
+        self.window.is_none()
+            && self.by.is_empty()
+            && self.model_version.is_none()
+            && self.block.is_none()
     }
 
     /// Columns that are read to cut rows, once per use.
     pub(super) fn columns(&self) -> impl Iterator<Item = usize> {
         let segments = self.by.iter().flat_map(|(_, columns)| columns);
-        let time = self.window.and(self.time).map(|(column, _)| column);
-        segments.copied().chain(time).chain(self.model_version)
+        let time = self.window.and(self.time).map(|t| t.at);
+        let block = match self.block {
+            Some(BlockBy::Time(..)) => self.time.map(|t| t.at),
+            Some(BlockBy::Key(column)) => Some(column),
+            None => None,
+        };
+        segments
+            .copied()
+            .chain(time)
+            .chain(self.model_version)
+            .chain(block)
+    }
+
+    fn blocks(&self, source: &dyn Source, unit: usize) -> Result<Option<BlockIds>> {
+        Ok(match (self.block, self.time) {
+            (Some(BlockBy::Time(length, zone)), Some(time)) => {
+                let found = Windows::read(source, unit, time, length, zone)?;
+                let start = |w: Option<(i64, i64)>| w.map_or(MISSING_BLOCK, |w| w.0);
+                Some(BlockIds {
+                    ids: found.ids,
+                    keys: found.found.into_iter().map(start).collect(),
+                })
+            }
+            (Some(BlockBy::Key(column)), _) => {
+                let found = labels(source, unit, &[column])?;
+                let hashed = |text: &String| match text.as_str() {
+                    MISSING => MISSING_BLOCK,
+                    text => (hash(text.as_bytes()) % KEY_BLOCKS) as i64,
+                };
+                Some(BlockIds {
+                    keys: found.texts.iter().map(hashed).collect(),
+                    ids: found.ids,
+                })
+            }
+            _ => None,
+        })
     }
 
     /// The rows of a unit by group: without segments first, then by cut.
@@ -294,19 +392,8 @@ impl Cuts {
     ) -> Result<Vec<Grouping>> {
         // Ids of rows and, by id, the window and version they stand for.
         let (mut base, mut parts) = (None::<Vec<u32>>, vec![(None, None::<String>)]);
-        if let (Some(window), Some((column, per_second))) = (self.window, self.time) {
-            let mut windows = Windows {
-                cuts: self,
-                window,
-                per_second,
-                ids: Vec::new(),
-                found: vec![None],
-                known: HashMap::new(),
-                last: None,
-                dictionary: Vec::new(),
-            };
-            read(source, unit, column, &mut windows)?;
-            counted(source, unit, column, windows.ids.len())?;
+        if let (Some(window), Some(time)) = (self.window, self.time) {
+            let windows = Windows::read(source, unit, time, window, self.zone)?;
             parts = windows.found.into_iter().map(|w| (w, None)).collect();
             base = Some(windows.ids);
         }
@@ -330,9 +417,18 @@ impl Cuts {
             model_version: parts[part].1.clone(),
             segment,
         };
+        let blocks = self.blocks(source, unit)?;
+        let number = |ids: &[u32], count, segment, key: &dyn Fn(usize) -> GroupKey| {
+            number(ids, count, segment, registry, blocks.as_ref(), key)
+        };
         let mut out = Vec::with_capacity(1 + self.by.len());
-        if let Some(ids) = &base {
-            out.push(self.number(ids, parts.len(), false, registry, |id| key(id, None))?);
+        match (&base, &blocks) {
+            (Some(ids), _) => out.push(number(ids, parts.len(), false, &|id| key(id, None))?),
+            (None, Some(b)) => {
+                let ids = vec![0; b.ids.len()];
+                out.push(number(&ids, 1, false, &|id| key(id, None))?);
+            }
+            (None, None) => {}
         }
         for ((name, columns), kept) in self.by.iter().zip(&self.kept) {
             let mut labels = labels(source, unit, columns)?;
@@ -344,16 +440,16 @@ impl Cuts {
             let values = labels.texts.len();
             if base.is_none() && out.is_empty() {
                 let ids = vec![0; labels.ids.len()];
-                out.push(self.number(&ids, 1, false, registry, |id| key(id, None))?);
+                out.push(number(&ids, 1, false, &|id| key(id, None))?);
             }
             out.push(match &base {
-                None => self.number(&labels.ids, values, true, registry, |id| {
+                None => number(&labels.ids, values, true, &|id| {
                     key(0, of_segment(id as u32))
                 })?,
                 Some(ids) => {
                     let mut crossed = std::mem::take(&mut labels.ids);
                     let pairs = cross(&mut crossed, values, ids, parts.len());
-                    self.number(&crossed, pairs.len(), true, registry, |id| {
+                    number(&crossed, pairs.len(), true, &|id| {
                         let (segment, part) = pairs[id];
                         key(part as usize, of_segment(segment))
                     })?
@@ -362,30 +458,46 @@ impl Cuts {
         }
         Ok(out)
     }
+}
 
-    /// Replaces the ids of a unit, which may be unused or mean the same, by its groups.
-    fn number(
-        &self,
-        ids: &[u32],
-        count: usize,
-        segment: bool,
-        registry: &Registry,
-        key: impl Fn(usize) -> GroupKey,
-    ) -> Result<Grouping> {
-        let mut used = vec![false; count];
-        ids.iter().for_each(|id| used[*id as usize] = true);
-        let (mut local, mut groups) = (vec![0u32; count], Vec::new());
-        let mut known: HashMap<u32, u32> = HashMap::new();
-        for id in (0..count).filter(|id| used[*id]) {
-            let group = registry.number(key(id))?;
-            local[id] = *known.entry(group).or_insert_with(|| {
-                groups.push(group);
-                groups.len() as u32 - 1
-            });
-        }
-        let ids: Vec<u32> = ids.iter().map(|id| local[*id as usize]).collect();
-        Ok(Grouping::new(&ids, groups, segment))
+/// Replaces the ids of a unit, which may be unused or mean the same, by its groups and blocks.
+fn number(
+    ids: &[u32],
+    count: usize,
+    segment: bool,
+    registry: &Registry,
+    blocks: Option<&BlockIds>,
+    key: &dyn Fn(usize) -> GroupKey,
+) -> Result<Grouping> {
+    let mut crossed = ids.to_vec();
+    let pairs = match blocks {
+        Some(b) => cross(&mut crossed, count, &b.ids, b.keys.len()),
+        None => (0..count as u32).map(|id| (id, 0)).collect(),
+    };
+    let mut used = vec![false; pairs.len()];
+    crossed.iter().for_each(|id| used[*id as usize] = true);
+    let mut numbers: HashMap<u32, u32> = HashMap::new();
+    let (mut local, mut groups, mut of_blocks) = (vec![0u32; pairs.len()], Vec::new(), Vec::new());
+    let mut known: HashMap<(u32, i64), u32> = HashMap::new();
+    for id in (0..pairs.len()).filter(|id| used[*id]) {
+        let (part, block) = pairs[id];
+        let group = match numbers.get(&part) {
+            Some(group) => *group,
+            None => {
+                let group = registry.number(key(part as usize))?;
+                numbers.insert(part, group);
+                group
+            }
+        };
+        let block = blocks.map_or(MISSING_BLOCK, |b| b.keys[block as usize]);
+        local[id] = *known.entry((group, block)).or_insert_with(|| {
+            groups.push(group);
+            of_blocks.push(block);
+            groups.len() as u32 - 1
+        });
     }
+    crossed.iter_mut().for_each(|id| *id = local[*id as usize]);
+    Ok(Grouping::new(&crossed, groups, of_blocks, segment))
 }
 
 /// The values of one or several crossed columns of a unit, row by row.
@@ -483,7 +595,7 @@ mod tests {
 
     #[test]
     fn a_counting_sort_keeps_rows_ascending_in_each_group() {
-        let g = Grouping::new(&[2, 0, 2, 1, 0], vec![7, 8, 9], false);
+        let g = Grouping::new(&[2, 0, 2, 1, 0], vec![7, 8, 9], vec![0; 3], false);
         assert_eq!(g.order, [1, 4, 3, 0, 2]);
         assert_eq!(g.starts, [0, 2, 3, 5]);
     }

@@ -134,46 +134,54 @@ impl<'a> Grouped<'a> {
                         .present
                         .extend(local.filter(|row| self.valid[*row as usize]));
                 }
-                let at = &scratch.present;
-                state.update_nulls((n - at.len()) as u64)?;
-                let (Some(first), Some(last)) = (at.first(), at.last()) else {
-                    continue;
-                };
-                if let Some(dictionary) = of_dictionary {
-                    let dictionary = dictionary.slice();
-                    let ordered = !matches!(dictionary, Slice::Bytes(_) | Slice::Bool(_));
-                    if ordered && dictionary.len() > at.len() / 2 {
-                        // Hardly any value comes twice: kernels are quicker than counts.
-                        let of = at.iter().map(|row| self.indices[*row as usize] as usize);
-                        state.update(plan, Owned::gather(dictionary, of).slice())?;
-                        continue;
-                    }
-                    scratch.used.clear();
-                    for row in at {
-                        let index = self.indices[*row as usize];
-                        let count = &mut scratch.counts[index as usize];
-                        if *count == 0 {
-                            scratch.used.push(index);
+                let Scratch {
+                    present: at,
+                    counts,
+                    used,
+                    used_counts,
+                } = scratch;
+                state.in_block(grouping.blocks[g], |s| {
+                    s.update_nulls((n - at.len()) as u64)?;
+                    let (Some(first), Some(last)) = (at.first(), at.last()) else {
+                        return Ok(());
+                    };
+                    if let Some(dictionary) = of_dictionary {
+                        let dictionary = dictionary.slice();
+                        let ordered = !matches!(dictionary, Slice::Bytes(_) | Slice::Bool(_));
+                        if ordered && dictionary.len() > at.len() / 2 {
+                            // Hardly any value comes twice: kernels are quicker than counts.
+                            let of = at.iter().map(|row| self.indices[*row as usize] as usize);
+                            s.update(plan, Owned::gather(dictionary, of).slice())?;
+                            return Ok(());
                         }
-                        *count += 1;
+                        used.clear();
+                        for row in at {
+                            let index = self.indices[*row as usize];
+                            let count = &mut counts[index as usize];
+                            if *count == 0 {
+                                used.push(index);
+                            }
+                            *count += 1;
+                        }
+                        used_counts.clear();
+                        for index in used.iter() {
+                            let count = &mut counts[*index as usize];
+                            used_counts.push(std::mem::take(count));
+                        }
+                        let of = used.iter().map(|index| *index as usize);
+                        let values = Owned::gather(dictionary, of);
+                        s.update_counted(plan, values.slice(), used_counts)?;
+                    } else if let Some(values) = &self.values {
+                        let run = *first as usize..*last as usize + 1;
+                        if run.len() == at.len() {
+                            s.update(plan, values.part(run.start, run.end))?;
+                        } else {
+                            let of = at.iter().map(|row| *row as usize);
+                            s.update(plan, Owned::gather(values.slice(), of).slice())?;
+                        }
                     }
-                    scratch.used_counts.clear();
-                    for index in &scratch.used {
-                        let count = &mut scratch.counts[*index as usize];
-                        scratch.used_counts.push(std::mem::take(count));
-                    }
-                    let of = scratch.used.iter().map(|index| *index as usize);
-                    let values = Owned::gather(dictionary, of);
-                    state.update_counted(plan, values.slice(), &scratch.used_counts)?;
-                } else if let Some(values) = &self.values {
-                    let run = *first as usize..*last as usize + 1;
-                    if run.len() == at.len() {
-                        state.update(plan, values.part(run.start, run.end))?;
-                    } else {
-                        let of = at.iter().map(|row| *row as usize);
-                        state.update(plan, Owned::gather(values.slice(), of).slice())?;
-                    }
-                }
+                    Ok(())
+                })?;
             }
         }
         self.from = to;

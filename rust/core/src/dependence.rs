@@ -1,0 +1,474 @@
+//! Sampling error of dependent rows, from blocks taken as independent units.
+//!
+//! Logged rows resemble their neighbours in time, so `n` rows are worth far fewer. Shares are ratio
+//! estimators over blocks (Cochran 1977, section 11.7): with `r_b = y_b - p n_b`, the covariance of
+//! the shares of a sample of `B` blocks is `B / (B - 1) sum_b r_b r_b' / n^2`. Chi-square statistics
+//! are corrected to second order (Rao and Scott 1981; Thomas and Rao 1987): the mean design effect
+//! scales the statistic, Satterthwaite's degrees of freedom and those of the blocks give an F
+//! distribution. A current sample of fewer than two blocks has no error of its own to estimate: it
+//! takes that of one reference block, as the reference blocks left out in turn would show.
+
+use std::sync::Arc;
+
+use crate::special::fisher_sf;
+use crate::states::blocks::Blocks;
+
+/// Rows of one sample by block and cell.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Sample {
+    /// Blocks, each with its rows by cell.
+    blocks: Vec<Vec<u64>>,
+    /// Sum of the finite values of each block about a centre common to both samples.
+    sums: Vec<f64>,
+}
+
+impl Sample {
+    /// From the state; `unit` turns sums into the unit of the column.
+    pub fn new(blocks: &Blocks, unit: f64) -> Self {
+        Sample {
+            blocks: blocks.iter().map(|(_, b)| b.counts.clone()).collect(),
+            sums: blocks.iter().map(|(_, b)| b.sum.to_f64() * unit).collect(),
+        }
+    }
+
+    /// Number of blocks.
+    pub fn len(&self) -> usize {
+        self.blocks.len()
+    }
+
+    /// Whether there is no block.
+    pub fn is_empty(&self) -> bool {
+        self.blocks.is_empty()
+    }
+
+    /// `B / (B - 1) / n^2`, and the total of `n`.
+    fn scale(&self, rows: &[f64]) -> f64 {
+        let n: f64 = rows.iter().sum();
+        let b = self.len() as f64;
+        b / (b - 1.0) / (n * n)
+    }
+
+    /// Totals of a quantity of each block.
+    fn each(&self, of: impl Fn(&[u64]) -> f64) -> Vec<f64> {
+        self.blocks.iter().map(|b| of(b)).collect()
+    }
+}
+
+/// What the cells of a block are.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Layout {
+    /// Ordered cells, each with its coarse cell; then missing, -inf and +inf.
+    Ordered(Vec<u32>),
+    /// This many cells of known categories; then all other values, and missing.
+    Categories(usize),
+}
+
+impl Layout {
+    fn values(&self) -> usize {
+        match self {
+            Layout::Ordered(coarse) => coarse.len(),
+            Layout::Categories(n) => *n,
+        }
+    }
+
+    /// Cells that hold a missing row.
+    fn missing(&self) -> usize {
+        match self {
+            Layout::Ordered(coarse) => coarse.len(),
+            Layout::Categories(n) => n + 1,
+        }
+    }
+}
+
+/// Both samples of a column by block.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Blocked {
+    /// `block:` and the length of a block or the key.
+    pub label: Arc<str>,
+    /// What the cells are.
+    pub layout: Layout,
+    /// The reference; at least two blocks.
+    pub reference: Sample,
+    /// The current sample.
+    pub current: Sample,
+}
+
+/// What dependence does to an estimate of both samples.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Design {
+    /// Variance over that of as many independent rows: reference, current.
+    pub effect: (f64, f64),
+    /// Degrees of freedom of the variance (Welch and Satterthwaite over both samples).
+    pub df: f64,
+    /// Satterthwaite's degrees of freedom of a quadratic form, over those of its rank.
+    pub spread: f64,
+    /// p-value of the test of homogeneity; 1 for designs of a single share.
+    pub pvalue: f64,
+}
+
+/// Variance of an estimate of each side.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Variances {
+    /// Of the reference.
+    pub reference: f64,
+    /// Of the current sample.
+    pub current: f64,
+    /// Degrees of freedom of their sum.
+    pub df: f64,
+}
+
+/// Cells below this share of both samples are pooled before a test of homogeneity, unless nothing
+/// would be left to compare: what is met in few blocks has no covariance to speak of.
+const RARE: f64 = 0.01;
+
+impl Blocked {
+    /// Whether the current sample has too few blocks for an error of its own.
+    pub fn is_borrowed(&self) -> bool {
+        self.current.len() < 2
+    }
+
+    /// Welch and Satterthwaite's degrees of freedom of the sum of two variances.
+    fn df(&self, reference: f64, current: f64) -> f64 {
+        let own = (self.reference.len() - 1) as f64;
+        if self.is_borrowed() {
+            return own;
+        }
+        let (r, c) = (reference.max(0.0), current.max(0.0));
+        let sum = r + c;
+        if sum <= 0.0 {
+            return own;
+        }
+        let (r, c) = (r / sum, c / sum);
+        1.0 / (r * r / own + c * c / (self.current.len() - 1) as f64)
+    }
+
+    /// Sums of squared residuals of `y - p n` over the blocks of each side, scaled to variances of
+    /// the share `p`.
+    fn variances(&self, part: impl Fn(&[u64]) -> f64, whole: impl Fn(&[u64]) -> f64) -> Variances {
+        let of = |s: &Sample| {
+            let (y, n) = (s.each(&part), s.each(&whole));
+            let p = y.iter().sum::<f64>() / n.iter().sum::<f64>();
+            let squares = y.iter().zip(&n).map(|(y, n)| (y - p * n) * (y - p * n));
+            s.scale(&n) * crate::statistics::sum(squares)
+        };
+        self.combine(of)
+    }
+
+    fn combine(&self, of: impl Fn(&Sample) -> f64) -> Variances {
+        let reference = of(&self.reference);
+        let current = if self.is_borrowed() {
+            reference * self.borrowed()
+        } else {
+            of(&self.current)
+        };
+        Variances {
+            reference,
+            current,
+            df: self.df(reference, current),
+        }
+    }
+
+    /// Variance of the current sample's single block in units of the reference's.
+    fn borrowed(&self) -> f64 {
+        self.reference.len() as f64 / self.current.len().max(1) as f64
+    }
+
+    /// Design of a share: rows of the cells `part` among the cells `whole` (all rows by default).
+    /// None where neither sample has any or both have nothing else.
+    fn share(&self, part: impl Fn(usize) -> bool, whole: impl Fn(usize) -> bool) -> Option<Design> {
+        let sum = |of: &dyn Fn(usize) -> bool, b: &[u64]| {
+            b.iter()
+                .enumerate()
+                .filter(|(i, _)| of(*i))
+                .map(|(_, c)| *c as f64)
+                .sum::<f64>()
+        };
+        let v = self.variances(|b| sum(&part, b), |b| sum(&whole, b));
+        let rows = |s: &Sample| {
+            let (mut y, mut n) = (0.0, 0.0);
+            for b in &s.blocks {
+                y += sum(&part, b);
+                n += sum(&whole, b);
+            }
+            (y, n)
+        };
+        let ((y, n), (z, m)) = (rows(&self.reference), rows(&self.current));
+        let independent = |y: f64, n: f64| {
+            let p = y / n;
+            p * (1.0 - p) / n
+        };
+        // Where a side has none (or nothing else), the effect is that of the other side.
+        let own = |v: f64, i: f64| (i > 0.0 && v > 0.0).then(|| v / i);
+        let reference = own(v.reference, independent(y, n));
+        let current = match self.is_borrowed() {
+            true => own(v.reference * self.borrowed(), independent(y, n) * n / m),
+            false => own(v.current, independent(z, m)),
+        };
+        let effect = match (reference, current) {
+            (Some(r), Some(c)) => (r, c),
+            (Some(r), None) => (r, r),
+            (None, Some(c)) => (c, c),
+            (None, None) => return None,
+        };
+        Some(Design {
+            effect,
+            df: v.df,
+            spread: 1.0,
+            pvalue: 1.0,
+        })
+    }
+
+    /// Design of the share of missing rows.
+    pub fn missing(&self) -> Option<Design> {
+        let at = self.layout.missing();
+        self.share(|i| i == at, |_| true)
+    }
+
+    /// Design of the share of values outside the dictionary, or outside the reference's range.
+    pub fn outside(&self) -> Option<Design> {
+        let missing = self.layout.missing();
+        match &self.layout {
+            Layout::Categories(n) => self.share(|i| i == *n, |i| i != missing),
+            Layout::Ordered(coarse) => {
+                let last = coarse.len().saturating_sub(1);
+                self.share(|i| i == 0 || i == last, |i| i != missing)
+            }
+        }
+    }
+
+    /// Variances of both means of finite values.
+    pub fn means(&self) -> Variances {
+        let values = self.layout.values();
+        self.combine(|s| {
+            let n = s.each(|b| b[..values].iter().map(|c| *c as f64).sum());
+            let mean = s.sums.iter().sum::<f64>() / n.iter().sum::<f64>();
+            let squares = s.sums.iter().zip(&n).map(|(y, n)| {
+                let r = y - mean * n;
+                r * r
+            });
+            s.scale(&n) * crate::statistics::sum(squares)
+        })
+    }
+
+    /// Design of the distribution function: the effects where the variance of the difference is
+    /// largest, against that of independent rows where theirs is (a quarter).
+    pub fn distribution(&self) -> Option<Design> {
+        let Layout::Ordered(coarse) = &self.layout else {
+            return None;
+        };
+        let k = coarse.len();
+        // -inf, the cells, +inf.
+        let below = |b: &[u64], edge: usize| {
+            b[k + 1] as f64 + b[..edge].iter().map(|c| *c as f64).sum::<f64>()
+        };
+        let ordered = |b: &[u64]| {
+            b[k + 1..].iter().map(|c| *c as f64).sum::<f64>()
+                + b[..k].iter().map(|c| *c as f64).sum::<f64>()
+        };
+        let rows = |s: &Sample| s.blocks.iter().map(|b| ordered(b)).sum::<f64>();
+        let (n, m) = (rows(&self.reference), rows(&self.current));
+        let mut worst: Option<Variances> = None;
+        for edge in 0..=k {
+            let v = self.variances(|b| below(b, edge), ordered);
+            if worst.is_none_or(|w| v.reference + v.current > w.reference + w.current) {
+                worst = Some(v);
+            }
+        }
+        let w = worst.filter(|w| w.reference + w.current > 0.0)?;
+        Some(Design {
+            effect: (4.0 * w.reference * n, 4.0 * w.current * m),
+            df: w.df,
+            spread: 1.0,
+            pvalue: 1.0,
+        })
+    }
+
+    /// Design of a test of homogeneity on the coarse cells or categories, with or without missing
+    /// rows as a cell; rare cells are pooled. None where the samples have fewer than two cells.
+    pub fn homogeneity(&self, missing: bool) -> Option<Design> {
+        let (k, groups) = self.groups(missing);
+        if k < 2 {
+            return None;
+        }
+        let table = |s: &Sample| -> Vec<Vec<f64>> {
+            s.blocks
+                .iter()
+                .map(|b| {
+                    let mut row = vec![0.0; k];
+                    for (c, g) in b.iter().zip(&groups) {
+                        if let Some(g) = g {
+                            row[*g] += *c as f64;
+                        }
+                    }
+                    row
+                })
+                .collect()
+        };
+        let (a, b) = (table(&self.reference), table(&self.current));
+        let total =
+            |t: &[Vec<f64>]| -> Vec<f64> { (0..k).map(|j| t.iter().map(|r| r[j]).sum()).collect() };
+        let (ta, tb) = (total(&a), total(&b));
+        let (n, m): (f64, f64) = (ta.iter().sum(), tb.iter().sum());
+        let pooled: Vec<f64> = ta.iter().zip(&tb).map(|(x, y)| (x + y) / (n + m)).collect();
+        let covariance = |rows: &[Vec<f64>], total: &[f64], n: f64| -> Vec<f64> {
+            let count = rows.len() as f64;
+            let scale = count / (count - 1.0) / (n * n);
+            let mut out = vec![0.0; k * k];
+            let mut residual = vec![0.0; k];
+            for row in rows {
+                let size: f64 = row.iter().sum();
+                for j in 0..k {
+                    // In units where independent rows have the identity (up to rank one).
+                    residual[j] = (row[j] - total[j] / n * size) / libm::sqrt(pooled[j]);
+                }
+                for i in 0..k {
+                    for j in 0..k {
+                        out[i * k + j] += residual[i] * residual[j] * scale;
+                    }
+                }
+            }
+            out
+        };
+        let va = covariance(&a, &ta, n);
+        let vb = if self.is_borrowed() {
+            va.iter().map(|v| v * self.borrowed()).collect()
+        } else {
+            covariance(&b, &tb, m)
+        };
+        let trace = |v: &[f64]| (0..k).map(|j| v[j * k + j]).sum::<f64>();
+        let (sa, sb) = (trace(&va), trace(&vb));
+        let squares: f64 = va.iter().zip(&vb).map(|(x, y)| (x + y) * (x + y)).sum();
+        if !(sa + sb > 0.0 && squares > 0.0) {
+            return None;
+        }
+        let rank = (k - 1) as f64;
+        // Pearson's statistic over 1/n + 1/m: its mean is the trace, whatever the dependence.
+        let distance = crate::statistics::sum((0..k).map(|j| {
+            let d = ta[j] / n - tb[j] / m;
+            d * d / pooled[j]
+        }));
+        let df = self.df(sa, sb);
+        let own = (sa + sb) * (sa + sb) / squares;
+        Some(Design {
+            effect: (sa * n / rank, sb * m / rank),
+            df,
+            spread: own / rank,
+            pvalue: fisher_sf(distance / (sa + sb), own, own * df),
+        })
+    }
+
+    /// Groups of cells of a test of homogeneity: their number, and the group of each cell.
+    fn groups(&self, missing: bool) -> (usize, Vec<Option<usize>>) {
+        let width = self.reference.blocks.first().map_or(0, Vec::len);
+        let mut rows = vec![0.0; width];
+        for b in self.reference.blocks.iter().chain(&self.current.blocks) {
+            for (r, c) in rows.iter_mut().zip(b) {
+                *r += *c as f64;
+            }
+        }
+        let at = self.layout.missing();
+        if !missing && at < width {
+            rows[at] = 0.0;
+        }
+        // First by coarse cell, then everything rare into one.
+        let key = |i: usize| match &self.layout {
+            Layout::Ordered(coarse) if i < coarse.len() => coarse[i] as usize,
+            _ => width + i,
+        };
+        let mut mass = std::collections::BTreeMap::new();
+        for (i, r) in rows.iter().enumerate().filter(|(_, r)| **r > 0.0) {
+            *mass.entry(key(i)).or_insert(0.0) += r;
+        }
+        let all: f64 = mass.values().sum();
+        let common = mass.values().filter(|r| **r >= RARE * all).count();
+        let pooling = common >= 2;
+        let mut numbers = std::collections::BTreeMap::new();
+        let mut next = 0;
+        let mut rare = None;
+        for (key, rows) in &mass {
+            let number = if pooling && *rows < RARE * all {
+                *rare.get_or_insert_with(|| {
+                    next += 1;
+                    next - 1
+                })
+            } else {
+                next += 1;
+                next - 1
+            };
+            numbers.insert(*key, number);
+        }
+        let groups = (0..width)
+            .map(|i| {
+                (rows[i] > 0.0)
+                    .then(|| numbers.get(&key(i)).copied())
+                    .flatten()
+            })
+            .collect();
+        (next, groups)
+    }
+}
+
+impl Design {
+    /// Rows each sample is worth.
+    pub fn effective(&self, rows: (u64, u64)) -> (f64, f64) {
+        (rows.0 as f64 / self.effect.0, rows.1 as f64 / self.effect.1)
+    }
+
+    /// Sum of the reciprocal effective rows.
+    pub fn inverse_rows(&self, rows: (u64, u64)) -> f64 {
+        self.effect.0 / rows.0 as f64 + self.effect.1 / rows.1 as f64
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sample(blocks: &[[u64; 4]]) -> Sample {
+        Sample {
+            blocks: blocks.iter().map(|b| b.to_vec()).collect(),
+            sums: blocks.iter().map(|b| b[1] as f64 - b[0] as f64).collect(),
+        }
+    }
+
+    fn two(reference: &[[u64; 4]], current: &[[u64; 4]]) -> Blocked {
+        Blocked {
+            label: "block:1d".into(),
+            // Two categories, others, missing.
+            layout: Layout::Categories(2),
+            reference: sample(reference),
+            current: sample(current),
+        }
+    }
+
+    #[test]
+    fn duplicating_every_row_doubles_the_effect() {
+        let one = [[1, 0, 0, 0], [0, 1, 0, 0], [1, 0, 0, 0], [0, 1, 0, 0]];
+        let twice = one.map(|b| b.map(|c| 2 * c));
+        let (a, b) = (two(&one, &one), two(&twice, &twice));
+        let (a, b) = (a.homogeneity(false).unwrap(), b.homogeneity(false).unwrap());
+        // Single rows: the effect is B / (B - 1).
+        assert!((a.effect.0 - 4.0 / 3.0).abs() < 1e-12);
+        assert!((b.effect.0 - 8.0 / 3.0).abs() < 1e-12);
+        assert!((a.spread - 1.0).abs() < 1e-12);
+        assert!((a.df - 6.0).abs() < 1e-12);
+    }
+
+    #[test]
+    fn a_single_block_takes_the_error_of_the_reference() {
+        let one = [[3, 1, 0, 0], [1, 3, 0, 0], [2, 2, 0, 0], [4, 0, 0, 0]];
+        let b = two(&one, &one[..1]);
+        let d = b.homogeneity(false).unwrap();
+        // A block of the mean size has the same variance per row.
+        assert!((d.effect.0 - d.effect.1).abs() < 1e-12);
+        assert_eq!(d.df, 3.0);
+    }
+
+    #[test]
+    fn nothing_missing_anywhere_has_no_design() {
+        let one = [[3, 1, 0, 0], [1, 3, 0, 0]];
+        assert_eq!(two(&one, &one).missing(), None);
+        let some = [[3, 1, 0, 1], [1, 3, 0, 0]];
+        assert!(two(&one, &some).missing().is_some());
+    }
+}
