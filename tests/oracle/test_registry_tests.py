@@ -246,7 +246,8 @@ def test_certificates_of_profiles(name: str) -> None:
             slack = REL * abs(exact["statistic"]) + 1e-12
             assert certified["bound_low"] <= exact["bound_high"] + slack, (column, which)
             assert certified["bound_high"] >= exact["bound_low"] - slack, (column, which)
-            if which != "energy":
+            # With blocks of days p is another test's.
+            if which != "energy" and certified["variance"] == "iid":
                 assert certified["pvalue"] >= exact["pvalue"] * (1 - 1e-3) - 1e-12, (column, which)
             width = certified["bound_high"] - certified["bound_low"]
             if which in ("probability_of_superiority", "kuiper"):

@@ -73,13 +73,15 @@ pub enum Interval {
         /// Successes and rows behind the expected share; none: the share alone (Wilson 1927).
         expected: Option<(f64, f64)>,
     },
-    /// Another interval, whose errors are estimated with so many degrees of freedom: the level is
-    /// the one at which a normal quantile equals Student's.
+    /// Another interval, whose errors are estimated from blocks: its level is the one at which a
+    /// normal quantile is Student's, times the root of the inflation.
     Clustered {
         /// The interval as if the errors were known.
         inner: Box<Interval>,
         /// Degrees of freedom of the errors.
         df: f64,
+        /// How much larger the variance is than the inner interval takes it to be.
+        inflation: f64,
     },
     /// Interval of a metric.
     Metric(Box<crate::metrics::Interval>),
@@ -161,7 +163,11 @@ impl Interval {
                 )
             }
             Interval::Metric(ref inner) => inner.at(alpha),
-            Interval::Clustered { ref inner, df } => inner.at(student_level(alpha, df)),
+            Interval::Clustered {
+                ref inner,
+                df,
+                inflation,
+            } => inner.at(clustered_level(alpha, df, inflation)),
         }
     }
 
@@ -197,7 +203,11 @@ impl Interval {
                 let (low, high) = self.at(alpha);
                 0.5 * (high - low)
             }
-            Interval::Clustered { ref inner, df } => inner.margin(student_level(alpha, df)),
+            Interval::Clustered {
+                ref inner,
+                df,
+                inflation,
+            } => inner.margin(clustered_level(alpha, df, inflation)),
         }
     }
 
@@ -243,9 +253,11 @@ pub(crate) fn mcdiarmid(inverse_rows: f64, alpha: f64) -> f64 {
     libm::sqrt(0.5 * inverse_rows * libm::log(2.0 / alpha))
 }
 
-/// The level whose normal quantile is Student's at `alpha`.
-fn student_level(alpha: f64, df: f64) -> f64 {
-    2.0 * crate::special::normal_sf(student_two_sided_isf(alpha, df))
+/// The level whose normal quantile is Student's at `alpha`, times the inflated deviation.
+fn clustered_level(alpha: f64, df: f64, inflation: f64) -> f64 {
+    let quantile = student_two_sided_isf(alpha, df) * libm::sqrt(inflation);
+    // Levels below the smallest normal double have no quantile.
+    (2.0 * crate::special::normal_sf(quantile)).max(f64::MIN_POSITIVE)
 }
 
 /// Two-sided normal quantile.

@@ -185,7 +185,11 @@ impl Statistic {
                 context.alpha
             )));
         }
-        (self.compute)(pair, context)
+        let mut outcome = (self.compute)(pair, context)?;
+        if let Some(blocked) = pair.blocked().filter(|_| outcome.dependence.is_none()) {
+            outcome.inflate(blocked, context);
+        }
+        Ok(outcome)
     }
 }
 
@@ -280,6 +284,36 @@ impl Outcome {
             outcome.bound_high = outward(high, 1.0).clamp(range.0, range.1).max(value);
         }
         outcome
+    }
+
+    /// Dependence for statistics without a rule of their own: intervals as wide as the design effect
+    /// of the distribution function (or of the table) asks, and the p-value of the test of
+    /// homogeneity.
+    fn inflate(&mut self, blocked: &Blocked, context: &Context) {
+        let homogeneity = blocked.homogeneity(false);
+        let design = blocked.distribution().or(homogeneity);
+        let Some(design) = design.filter(|_| self.interval.is_some() || self.pvalue.is_some())
+        else {
+            return;
+        };
+        let pvalue = self.pvalue.and(homogeneity).map(|d| d.pvalue);
+        self.pvalue = pvalue.or(self.pvalue);
+        if let Some(inner) = self.interval.take() {
+            let (n, m) = self.rows;
+            let interval = Interval::Clustered {
+                inner: Box::new(inner),
+                df: design.df,
+                inflation: design.inverse_rows(self.rows) / inverse_rows(n, m),
+            };
+            self.ci = Some(interval.at(context.alpha));
+            self.minimum_detectable = Some(interval.margin(context.alpha));
+            self.interval = Some(interval);
+        }
+        self.depends(
+            blocked,
+            design.effective(self.rows),
+            pvalue.map(|_| RAO_SCOTT),
+        );
     }
 
     /// Notes how dependence entered, with the rows that both samples are worth.
@@ -541,6 +575,7 @@ fn clustered(interval: Interval, design: Option<&Design>) -> Interval {
         Some(d) => Interval::Clustered {
             inner: Box::new(interval),
             df: d.df,
+            inflation: 1.0,
         },
         None => interval,
     }
