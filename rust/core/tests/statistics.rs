@@ -1095,3 +1095,31 @@ fn the_total_variation_interval_covers_the_true_distance_at_small_rows() {
     }
     assert!(covered >= trials * 95 / 100, "{covered} of {trials}");
 }
+
+/// Scoreboard 35: at a billion rows every p-value is 0; the interval says that nothing moved that matters.
+#[test]
+fn a_harmless_shift_of_a_billion_rows_is_ok() {
+    let n = 1_000_000_000_u64;
+    let mut pair = numeric_on(&[1.0, 2.0, 3.0], &[1.0, 2.0, 3.0], |_| true);
+    for (cell, (r, c)) in pair.cells.iter_mut().zip([
+        (n / 2, n / 2 - 1_000_000),
+        (n / 4, n / 4),
+        (n / 4, n / 4 + 1_000_000),
+    ]) {
+        (cell.reference, cell.current) = (r, c);
+    }
+    for side in [&mut pair.reference, &mut pair.current] {
+        (side.rows, side.finite) = (n, n);
+    }
+    let rows = decide(
+        entries(&base("x", "numeric"), &Pair::Numeric(pair)),
+        &Policy::default(),
+    );
+    let of = |name: &str| rows.iter().find(|r| r.statistic == name).unwrap();
+    for name in ["ks", "kuiper", "cramer_von_mises", "mann_whitney"] {
+        assert_eq!(of(name).pvalue, Some(0.0), "{name}");
+    }
+    close(of("ks").value.unwrap(), 1e-3, 1e-12, "ks");
+    assert!(of("ks").ci_high.unwrap() < 0.0011);
+    assert_eq!(of("verdict").verdict, Some(Verdict::Ok));
+}
