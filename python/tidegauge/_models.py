@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     import numpy as np
     import numpy.typing as npt
+    import polars as pl
 
     Floats = npt.NDArray[np.float64]
     Arrays = dict[str, Any]
@@ -131,6 +132,27 @@ def take(values: Any, rows: npt.NDArray[np.intp]) -> Any:
     import numpy as np
 
     return np.asarray(values)[rows]
+
+
+def lazy_frame(data: Any) -> pl.LazyFrame | None:
+    """Paths and globs of Parquet files as a LazyFrame; None for anything that holds its rows.
+
+    Raises
+    ------
+    UsageError
+        If a path is no Parquet file.
+    """
+    if type(data).__module__.partition(".")[0] == "polars" and type(data).__name__ == "LazyFrame":
+        lazy: pl.LazyFrame = data
+        return lazy
+    paths = data if isinstance(data, list) else [data]
+    if not paths or not all(isinstance(path, (str, Path)) for path in paths):
+        return None
+    if wrong := [path for path in paths if Path(path).suffix.lower() != ".parquet"]:
+        raise UsageError(f"file {str(wrong[0])!r}; accepted are Parquet files, or pl.scan_... of others")
+    import polars as pl
+
+    return pl.scan_parquet(paths)
 
 
 @dataclass(kw_only=True)

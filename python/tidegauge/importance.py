@@ -16,14 +16,14 @@ from tidegauge import _core
 from tidegauge.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
     import pandas as pd
     import polars as pl
 
-    from tidegauge._models import Linear, ReadModel, Trees
+    from tidegauge._models import Linear, ReadModel, Table, Trees
 
     Floats = npt.NDArray[np.float64]
 
@@ -45,6 +45,12 @@ LOSSES = {
     "neg_mean_squared_error": "squared",
     "r2": "squared",
 }
+
+
+#: Losses of labels that are classes.
+CLASSES = ("brier", "log_loss", "zero_one")
+#: Rows of a batch of files.
+BATCH = 1 << 16
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -174,9 +180,11 @@ def permutation_importance(
         function from `X` to predictions; a file ``.txt`` (LightGBM), ``.json`` or ``.ubj`` (XGBoost),
         ``.joblib`` or ``.pkl`` (with `allow_pickle`).
     X : pandas or Polars frame, Arrow table, numpy array, or dictionary of columns; shape (n, n_features)
-        What the model predicts from; it is not changed.
-    y : array-like, shape (n,)
-        Labels.
+        What the model predicts from; it is not changed. Of trees also a Polars LazyFrame, or paths and
+        globs of Parquet files, which are read twice in batches and never held.
+    y : array-like, shape (n,), or str
+        Labels; of files and LazyFrames the name of their column. Rows without a label are left out there,
+        and `notes` counts them.
     method : {"auto", "exact", "permutation"}
         ``"exact"`` counts every pair of rows and takes tree ensembles and linear models;
         ``"permutation"`` takes anything;
@@ -235,6 +243,13 @@ def permutation_importance(
     if not 0.0 < alpha < 1.0:
         raise UsageError(f"alpha {alpha!r}; accepted is between 0 and 1")
     model = _models.load(model, allow_pickle=allow_pickle)
+    if (lazy := _models.lazy_frame(X)) is not None:
+        if method == "permutation" or max_rows is not None or sample_weight is not None or groups is not None:
+            raise UsageError(
+                "files and LazyFrames take method='exact' without max_rows, sample_weight and groups; "
+                "read the table first for the others"
+            )
+        return _exact_stream(_models.read(model), lazy, y, scoring, alpha, n_threads)
     table = _models.Table(X)
     if max_rows is not None:
         if max_rows < 2:
@@ -272,17 +287,16 @@ def permutation_importance(
     )
 
 
-def _exact(read: ReadModel, table: Any, y: Any, scoring: str | None, alpha: float, n_threads: int) -> ImportanceResult:
+def _exact(
+    read: ReadModel, table: Table, y: Any, scoring: str | None, alpha: float, n_threads: int
+) -> ImportanceResult:
     import numpy as np
 
     from tidegauge._models import Linear, Trees
 
-    if scoring is None:
-        scoring = "accuracy" if read.classifies else "r2"
-    if scoring not in LOSSES:
-        raise UsageError(f"scoring {scoring!r} is no mean over rows; exact are {', '.join(sorted(LOSSES))}")
+    scoring = _scoring(read, scoring)
     columns = read.columns(table)
-    labels = read.labels(y, classes=LOSSES[scoring] in ("zero_one", "brier", "log_loss"))
+    labels = read.labels(y, classes=LOSSES[scoring] in CLASSES)
     if len(labels) != table.rows:
         raise UsageError(f"y has {len(labels)} rows, X {table.rows}")
     checked = read.check(table, columns)
@@ -294,6 +308,88 @@ def _exact(read: ReadModel, table: Any, y: Any, scoring: str | None, alpha: floa
     spread = float(np.mean((labels - labels.mean()) ** 2)) if scoring == "r2" else 1.0
     if spread == 0.0:
         raise UsageError("r2 of labels that are all equal; choose neg_mean_squared_error")
+    return _result(read, table, found, scoring, alpha, spread=spread, rows=len(labels), checked=checked, notes=[])
+
+
+def _exact_stream(
+    read: ReadModel, lazy: pl.LazyFrame, y: Any, scoring: Any, alpha: float, n_threads: int
+) -> ImportanceResult:
+    """Two passes over batches of rows; the sums do not depend on how the rows come."""
+    from tidegauge._models import Table, Trees
+
+    if not isinstance(read, Trees):
+        raise UsageError("files and LazyFrames take tree ensembles; read the table first for other models")
+    if not isinstance(y, str):
+        raise UsageError(f"y is {type(y).__name__}; of files and LazyFrames it is the name of the label column")
+    scoring = _scoring(read, scoring)
+    if scoring == "r2":
+        raise UsageError("r2 of files and LazyFrames; choose neg_mean_squared_error, which differs by a factor")
+
+    present = _labelled(lazy, y)
+
+    def batches() -> Iterator[tuple[Table, list[Floats], Floats]]:
+        for frame in lazy.filter(present).collect_batches(chunk_size=BATCH, maintain_order=False):
+            if not frame.height:
+                continue
+            table = Table(frame.drop(y))
+            yield table, read.columns(table), read.labels(frame[y], classes=LOSSES[scoring] in CLASSES)
+
+    donors = _core.Donors(read.trees, LOSSES[scoring], 0.5)
+    checked, first = None, None
+    for table, columns, labels in batches():
+        if checked is None:
+            checked, first = read.check(table, columns), table
+        donors.update(columns, labels)
+    if first is None or checked is None:
+        raise UsageError(f"no row has a label in {y!r}")
+    sums = _core.ImportanceSums(donors)
+    for _, columns, labels in batches():
+        sums.update(columns, labels, n_threads)
+    found = json.loads(sums.finish(alpha)) | {"provenance": {"sums": sums.digest, "trees": read.trees.size}}
+    missing = int(lazy.select((~present).sum()).collect().item())
+    notes = [f"{missing:,} rows without a label in {y!r} are left out"] if missing else []
+    return _result(read, first, found, scoring, alpha, spread=1.0, rows=sums.rows, checked=checked, notes=notes)
+
+
+def _labelled(lazy: pl.LazyFrame, label: str) -> pl.Expr:
+    """Whether a row has a label.
+
+    Raises
+    ------
+    UsageError
+        If there is no such column.
+    """
+    import polars as pl
+
+    schema = lazy.collect_schema()
+    if label not in schema:
+        raise UsageError(f"y names {label!r}, which is no column of X")
+    present = pl.col(label).is_not_null()
+    return present & pl.col(label).is_not_nan() if schema[label].is_float() else present
+
+
+def _scoring(read: ReadModel, scoring: Any) -> str:
+    if scoring is None:
+        return "accuracy" if read.classifies else "r2"
+    if scoring not in LOSSES:
+        raise UsageError(f"scoring {scoring!r} is no mean over rows; exact are {', '.join(sorted(LOSSES))}")
+    return str(scoring)
+
+
+def _result(
+    read: ReadModel,
+    table: Table,
+    found: dict[str, Any],
+    scoring: str,
+    alpha: float,
+    *,
+    spread: float,
+    rows: int,
+    checked: dict[str, Any],
+    notes: list[str],
+) -> ImportanceResult:
+    import numpy as np
+
     # In the order of the columns of X; null is NaN.
     order = np.argsort(read.positions)
     floats = {
@@ -315,8 +411,9 @@ def _exact(read: ReadModel, table: Any, y: Any, scoring: str | None, alpha: floa
         scoring=scoring,
         definition=EXACT,
         method="exact",
-        n_rows=len(labels),
+        n_rows=rows,
         alpha=alpha,
+        notes=notes,
         provenance={"source": read.source, "check": checked} | found["provenance"],
     )
 

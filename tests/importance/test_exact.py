@@ -376,3 +376,40 @@ def test_linear_models_in_closed_form(kind: str) -> None:
         assert found.importances_mean[4] == 0.0
         assert found.provenance["numerical_error"] < 1e-10
     assert tg.permutation_importance(model, x, y).method == "exact"
+
+
+def test_files_in_any_number_give_the_same_sums(tmp_path: Path) -> None:
+    polars = pytest.importorskip("polars")
+    known = case("lightgbm-categorical")
+    names = [f"Column_{j}" for j in range(5)]
+    frame = polars.DataFrame(dict(zip(names, known.x.T, strict=True))).with_columns(y=polars.Series(known.y))
+    whole = tg.permutation_importance(known.model, known.x, known.y, method="exact", scoring="neg_log_loss")
+    shuffled = frame.sample(fraction=1.0, shuffle=True, seed=5)
+    # Rows without a label are counted, whatever their values.
+    lost = frame.head(40).with_columns(y=polars.lit(None, dtype=polars.Int64))
+    for files in (1, 7, 64):
+        folder = tmp_path / str(files)
+        folder.mkdir()
+        size = -(-len(frame) // files)
+        for i, part in enumerate(shuffled.iter_slices(size)):
+            part.write_parquet(folder / f"{i}.parquet")
+        lost.write_parquet(folder / "lost.parquet")
+        found = tg.permutation_importance(known.model, folder / "*.parquet", "y", scoring="neg_log_loss")
+        assert found.provenance["sums"] == whole.provenance["sums"]
+        assert found.features == names
+        assert found.n_rows == len(frame)
+        assert found.notes == ["40 rows without a label in 'y' are left out"]
+        np.testing.assert_array_equal(found.importances_mean, whole.importances_mean)
+    lazy = tg.permutation_importance(known.model, frame.lazy(), "y", scoring="neg_log_loss")
+    assert lazy.provenance["sums"] == whole.provenance["sums"]
+    for keywords, told in (
+        ({"max_rows": 5}, "max_rows"),
+        ({"scoring": "r2"}, "r2"),
+        ({"method": "permutation"}, "files"),
+    ):
+        with pytest.raises(UsageError, match=told):
+            tg.permutation_importance(known.model, frame.lazy(), "y", **keywords)
+    with pytest.raises(UsageError, match="no column"):
+        tg.permutation_importance(known.model, frame.lazy(), "label", scoring="neg_log_loss")
+    with pytest.raises(UsageError, match="Parquet"):
+        tg.permutation_importance(known.model, "rows.csv", "y")

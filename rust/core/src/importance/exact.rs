@@ -37,6 +37,8 @@ const LOSS_BITS: i32 = 58;
 const MAX_ROWS: u64 = 1 << 34;
 /// Most conditions on leaves, features counted once a leaf: about 100 bytes each.
 const MAX_CONDITIONS: usize = 1 << 22;
+/// Most cells of a feature times outputs: half a kilobyte each and thread.
+const MAX_STEPS: usize = 1 << 19;
 /// Rows of a block, the bits of a word.
 const BLOCK: usize = 64;
 /// Losses beyond this multiple of the observed range are refused, when the model's own bound is farther.
@@ -261,24 +263,27 @@ impl Model {
 
         let (quantum, base) = fixed_point(&ensemble)?;
         let reach = reach(&ensemble);
+        let widest = used.iter().map(|u| u.cells).max().unwrap_or(0);
+        if widest.saturating_mul(ensemble.outputs()) > MAX_STEPS {
+            return Err(no_exact_form(format_args!(
+                "{widest} cells of a feature and {} outputs",
+                ensemble.outputs()
+            )));
+        }
         let mut paths = Vec::new();
         let mut total = 0;
         for (t, tree) in ensemble.trees.iter().enumerate() {
-            if total > MAX_CONDITIONS {
-                return Err(Error::invalid(format!(
-                    "a model whose leaves have more than {MAX_CONDITIONS} conditions (forests of deep trees) has no \
-                     exact form here; use method=\"permutation\""
-                )));
-            }
             leaves_of(&tree.nodes, &cells, &mut |value, conditions| {
                 total += conditions.len();
-                paths.push((
-                    t as u32,
-                    tree.output,
-                    (value / quantum).round() as i64,
-                    conditions,
-                ));
+                let fixed = (value / quantum).round() as i64;
+                paths.push((t as u32, tree.output, fixed, conditions));
+                total <= MAX_CONDITIONS
             });
+            if total > MAX_CONDITIONS {
+                return Err(no_exact_form(format_args!(
+                    "more than {MAX_CONDITIONS} conditions on leaves (forests of deep trees)"
+                )));
+            }
         }
 
         // Slots in the order of features, and within one of trees and leaves.
@@ -403,12 +408,27 @@ impl Model {
     }
 }
 
-/// Calls `visit` with the value of each leaf and its conditions, one a feature, by depth first.
-fn leaves_of(nodes: &[Node], cells: &[Cells], visit: &mut impl FnMut(f64, Vec<(u32, Runs)>)) {
+fn no_exact_form(what: std::fmt::Arguments<'_>) -> Error {
+    Error::invalid(format!(
+        "a model with {what} has no exact form here; use method=\"permutation\""
+    ))
+}
+
+/// Calls `visit` with the value of each leaf and its conditions, one a feature, by depth first, until it
+/// says no.
+fn leaves_of(
+    nodes: &[Node],
+    cells: &[Cells],
+    visit: &mut impl FnMut(f64, Vec<(u32, Runs)>) -> bool,
+) {
     let mut stack = vec![(0u32, Vec::<(u32, Runs)>::new())];
     while let Some((at, path)) = stack.pop() {
         match &nodes[at as usize] {
-            Node::Leaf(value) => visit(*value, path),
+            Node::Leaf(value) => {
+                if !visit(*value, path) {
+                    return;
+                }
+            }
             node @ Node::Split {
                 feature,
                 left,

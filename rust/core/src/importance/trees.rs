@@ -7,8 +7,8 @@
 use super::losses::Link;
 use crate::{Error, Result};
 
-/// Largest number of nodes, trees and features a model may announce.
-const LIMIT: usize = 1 << 26;
+/// Largest number of features a model may announce.
+const LIMIT: usize = 1 << 24;
 
 /// What a value must satisfy to go left.
 #[derive(Debug, Clone, PartialEq)]

@@ -7,8 +7,10 @@ use super::super::trees::{Ensemble, Missing, Node, Rule, Tree};
 use super::ubjson;
 use crate::{Error, Result};
 
-/// Most nodes of a tree and features of a model.
-const LIMIT: usize = 1 << 26;
+/// Most nodes of a tree.
+const NODES: usize = 1 << 26;
+/// Most features and classes of a model: each takes memory before a tree is seen.
+const LIMIT: usize = 1 << 20;
 /// Categories from here on are not valid to XGBoost.
 const CATEGORIES: u32 = 1 << 24;
 
@@ -211,7 +213,7 @@ fn link(objective: &str, outputs: usize) -> Result<(Link, ToMargin)> {
 fn read_tree(tree: &Value, t: usize, output: u32, features: usize, weight: f64) -> Result<Tree> {
     let param = get(tree, "tree_param")?;
     let n = count(get(param, "num_nodes")?, "num_nodes")?;
-    if n == 0 || n > LIMIT {
+    if n == 0 || n > NODES {
         return Err(bad(format!("tree {t} has {n} nodes")));
     }
     if let Some(size) = param.get("size_leaf_vector")
