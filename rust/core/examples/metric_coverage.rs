@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use tidegauge_core::kernels::key::mix;
 use tidegauge_core::metrics::{
     Answer, Average, Batch, Context, Fairness, Label, Plan, Prediction, State, Task, Weighting,
-    one_vs_rest, rows,
+    evaluate_blocks, find, one_vs_rest, rows,
 };
 
 /// Rows of the sample that stands for the population.
@@ -49,6 +49,8 @@ pub struct Sample {
     probability: [Vec<f64>; 3],
     group: Vec<u32>,
     weight: Vec<f64>,
+    /// Rows of a block, where rows come in blocks one after another.
+    block_rows: usize,
 }
 
 /// A population, and the design effect of its samples.
@@ -105,6 +107,26 @@ fn repeated(random: &mut Random, n: usize) -> Sample {
             sample.score.push(once.score[i]);
             sample.group.push(once.group[i]);
         }
+    }
+    sample
+}
+
+/// Forty blocks; each has a rate and a shift of the scores of its own.
+fn blocks(random: &mut Random, n: usize) -> Sample {
+    let mut sample = Sample {
+        block_rows: if n < POPULATION / 10 { n / 40 } else { 100 },
+        ..Sample::default()
+    };
+    let (mut rate, mut shift) = (0.0, 0.0);
+    for i in 0..n {
+        if i % sample.block_rows == 0 {
+            rate = 1.0 / (1.0 + libm::exp(0.4 - 0.5 * random.normal()));
+            shift = 0.5 * random.normal();
+        }
+        let y = u32::from(random.uniform() < rate);
+        let logit = 1.4 * f64::from(y) - 1.1 + shift + random.normal();
+        sample.class.push(y);
+        sample.score.push(1.0 / (1.0 + libm::exp(-logit)));
     }
     sample
 }
@@ -183,6 +205,12 @@ pub const CASES: &[Case] = &[
         draw: repeated,
     },
     Case {
+        name: "binary labels in 40 blocks with effects of their own, block variance",
+        task: BINARY,
+        design_effect: 1.0,
+        draw: blocks,
+    },
+    Case {
         name: "three classes of 60, 30 and 10 %",
         task: Task::Multiclass { classes: 3 },
         design_effect: 1.0,
@@ -202,8 +230,55 @@ pub const CASES: &[Case] = &[
     },
 ];
 
+/// The metrics of the case with blocks.
+const OF_BLOCKS: [&str; 8] = [
+    "accuracy",
+    "average_precision",
+    "brier",
+    "f1",
+    "gains",
+    "log_loss",
+    "mcc",
+    "roc_auc",
+];
+
+/// Every number of a sample of the case with blocks, whose variance is that of the blocks.
+fn blocked(case: &Case, sample: &Sample) -> BTreeMap<String, Answer> {
+    let plan = Plan::full(case.task, Weighting::None, u32::MAX);
+    let state = |from: usize, to: usize| {
+        let mut state = State::empty(plan.clone()).expect("a plan of its task");
+        let batch = Batch {
+            label: Label::Class(&sample.class[from..to]),
+            prediction: Prediction::Score(&sample.score[from..to]),
+            weight: None,
+        };
+        state.update(&batch).expect("rows of the plan");
+        state.finish().expect("counts in range");
+        state
+    };
+    let n = sample.class.len();
+    let parts: Vec<State> = (0..n)
+        .step_by(sample.block_rows)
+        .map(|from| state(from, n.min(from + sample.block_rows)))
+        .collect();
+    let whole = state(0, n);
+    let context = Context::default();
+    let mut found = BTreeMap::new();
+    let metrics = OF_BLOCKS.map(|name| find(name).expect("a metric of the registry"));
+    let all = evaluate_blocks(&metrics, &whole, &parts, &context).unwrap_or_default();
+    for (name, answers) in OF_BLOCKS.iter().zip(all) {
+        if let Some(one) = answers.ok().and_then(|mut a| a.pop()) {
+            found.insert((*name).to_owned(), one.answer);
+        }
+    }
+    found
+}
+
 /// Every number of a sample, by name.
 fn answers(case: &Case, sample: &Sample) -> BTreeMap<String, Answer> {
+    if sample.block_rows > 0 && sample.class.len() < POPULATION / 10 {
+        return blocked(case, sample);
+    }
     let is_weighted = !sample.weight.is_empty();
     let weighting = if is_weighted {
         WEIGHTS
@@ -301,10 +376,14 @@ pub fn truth(case: &Case, rows: usize) -> BTreeMap<String, f64> {
     let sample = (case.draw)(&mut Random::new(1), rows);
     let value = |a: &Answer| a.outcome.as_ref().map(|o| o.value).ok();
     let found = answers(case, &sample);
-    found
+    let mut values: BTreeMap<String, f64> = found
         .iter()
         .filter_map(|(k, a)| Some((k.clone(), value(a)?)))
-        .collect()
+        .collect();
+    if sample.block_rows > 0 {
+        values.retain(|name, _| OF_BLOCKS.contains(&name.as_str()));
+    }
+    values
 }
 
 /// Draws samples of `n` rows and counts intervals by metric.

@@ -331,7 +331,8 @@ fn evaluate(found: &Metric, columns: &Columns, options: &Options) -> Result<Stri
             context.share = *share;
             let mut of_share = match &blocks {
                 None => found.evaluate(&state, &context)?,
-                Some(blocks) => evaluate_blocks(found, &state, blocks, &context)?
+                Some(blocks) => evaluate_blocks(&[found], &state, blocks, &context)?
+                    .swap_remove(0)?
                     .into_iter()
                     .map(|b| {
                         variances.push(json!([b.blocks, number(b.design_effect)]));

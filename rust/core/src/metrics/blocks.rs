@@ -22,25 +22,19 @@ pub struct Blocked {
     pub blocks: usize,
 }
 
-/// Evaluates a metric on `whole` with the variance that states of its blocks show.
+/// Evaluates metrics on `whole` with the variance that states of its blocks show: one result for each.
 ///
 /// `blocks` are states of the rows of `whole`, split by block, of one plan; they may count scores in
-/// fewer cells. The context's design effect is replaced.
+/// fewer cells. The context's design effect is replaced. Each block is left out once for all metrics.
 ///
 /// # Errors
-/// [`NotApplicable`] when fewer than two blocks hold rows, or the rest has no number without one of
-/// them.
+/// [`NotApplicable`] when fewer than two blocks hold rows.
 pub fn evaluate_blocks(
-    metric: &Metric,
+    metrics: &[&Metric],
     whole: &State,
     blocks: &[State],
     context: &Context,
-) -> Result<Vec<Blocked>, NotApplicable> {
-    let independent = Context {
-        design_effect: 1.0,
-        ..context.clone()
-    };
-    let base = metric.evaluate(whole, &independent)?;
+) -> Result<Vec<Result<Vec<Blocked>, NotApplicable>>, NotApplicable> {
     let held: Vec<&State> = blocks
         .iter()
         .filter(|b| b.coverage().used > 0 && b.amount().w > 0.0)
@@ -51,56 +45,77 @@ pub fn evaluate_blocks(
             held.len()
         ));
     };
+    let independent = Context {
+        design_effect: 1.0,
+        ..context.clone()
+    };
     let nothing = State::empty(first.plan().clone()).map_err(failed)?;
-    let mut without = Vec::with_capacity(held.len());
-    leave_one_out(metric, &held, nothing, &independent, &mut without)?;
-    let count = held.len() as f64;
-    let student = student_two_sided_isf(context.alpha, count - 1.0);
-    let factor = student / normal_isf(0.5 * context.alpha);
-    base.into_iter()
-        .enumerate()
-        .map(|(i, answer)| {
-            let values: Vec<f64> = without.iter().filter_map(|v| *v.get(i)?).collect();
-            let mean = values.iter().sum::<f64>() / count;
-            let square = |v: &f64| (v - mean) * (v - mean);
-            let variance = values.iter().map(square).sum::<f64>() * (count - 1.0) / count;
-            let one_sigma = answer.interval.as_ref().map(|i| i.at(ONE_SIGMA));
-            let se = one_sigma.map_or(0.0, |(low, high)| 0.5 * (high - low));
-            let ratio = factor * factor * variance / (se * se);
-            let complete = values.len() == without.len();
-            let design_effect = if complete && ratio.is_finite() && ratio > 0.0 {
-                ratio
-            } else {
-                1.0
-            };
-            let of_blocks = Context {
-                design_effect,
-                ..context.clone()
-            };
-            let told = (!complete && answer.outcome.is_ok())
-                .then(|| "no number without one of the blocks: rows taken as independent".into());
-            let again = metric.evaluate(whole, &of_blocks)?.swap_remove(i);
-            Ok(Blocked {
-                answer: again.message(told),
-                design_effect,
-                blocks: held.len(),
-            })
-        })
-        .collect()
+    // By metric and block left out, the value of each part.
+    let mut without: Vec<Vec<Vec<Option<f64>>>> = vec![Vec::new(); metrics.len()];
+    leave_one_out(&held, nothing, &mut |rest| {
+        for (metric, values) in metrics.iter().zip(&mut without) {
+            let value = |a: &Answer| a.outcome.as_ref().map(|o| o.value).ok();
+            let answers = metric.evaluate(rest, &independent).unwrap_or_default();
+            values.push(answers.iter().map(value).collect());
+        }
+    })?;
+    let of = |(metric, without): (&&Metric, &Vec<Vec<Option<f64>>>)| {
+        let base = metric.evaluate(whole, &independent)?;
+        let parts = base.into_iter().enumerate();
+        let blocked = |(i, answer)| blocked(metric, whole, answer, i, without, context);
+        parts.map(blocked).collect()
+    };
+    Ok(metrics.iter().zip(&without).map(of).collect())
 }
 
-/// The values of the metric without each block, by halves: `others` are the blocks not in `blocks`.
-fn leave_one_out(
+/// Part `i` of a metric, evaluated again with the design effect that its values without each block
+/// show.
+fn blocked(
     metric: &Metric,
+    whole: &State,
+    answer: Answer,
+    i: usize,
+    without: &[Vec<Option<f64>>],
+    context: &Context,
+) -> Result<Blocked, NotApplicable> {
+    let values: Vec<f64> = without.iter().filter_map(|v| *v.get(i)?).collect();
+    let count = without.len() as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let square = |v: &f64| (v - mean) * (v - mean);
+    let variance = values.iter().map(square).sum::<f64>() * (count - 1.0) / count;
+    let one_sigma = answer.interval.as_ref().map(|i| i.at(ONE_SIGMA));
+    let se = one_sigma.map_or(0.0, |(low, high)| 0.5 * (high - low));
+    let factor =
+        student_two_sided_isf(context.alpha, count - 1.0) / normal_isf(0.5 * context.alpha);
+    let ratio = factor * factor * variance / (se * se);
+    let complete = values.len() == without.len();
+    let design_effect = if complete && ratio.is_finite() && ratio > 0.0 {
+        ratio
+    } else {
+        1.0
+    };
+    let of_blocks = Context {
+        design_effect,
+        ..context.clone()
+    };
+    let told = (!complete && answer.outcome.is_ok())
+        .then(|| "no number without one of the blocks: rows taken as independent".into());
+    let again = metric.evaluate(whole, &of_blocks)?.swap_remove(i);
+    Ok(Blocked {
+        answer: again.message(told),
+        design_effect,
+        blocks: without.len(),
+    })
+}
+
+/// Calls `each` with all blocks but one, by halves: `others` are the blocks not in `blocks`.
+fn leave_one_out(
     blocks: &[&State],
     others: State,
-    context: &Context,
-    out: &mut Vec<Vec<Option<f64>>>,
+    each: &mut impl FnMut(&State),
 ) -> Result<(), NotApplicable> {
     if blocks.len() == 1 {
-        let value = |a: &Answer| a.outcome.as_ref().map(|o| o.value).ok();
-        let answers = metric.evaluate(&others, context);
-        out.push(answers.map_or_else(|_| Vec::new(), |all| all.iter().map(value).collect()));
+        each(&others);
         return Ok(());
     }
     let (left, right) = blocks.split_at(blocks.len() / 2);
@@ -109,7 +124,7 @@ fn leave_one_out(
         for block in outside {
             rest.merge(block).map_err(failed)?;
         }
-        leave_one_out(metric, inside, rest, context, out)?;
+        leave_one_out(inside, rest, each)?;
     }
     Ok(())
 }
