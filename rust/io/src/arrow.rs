@@ -301,10 +301,10 @@ fn agree(schema: &SchemaRef, index: usize, batch: &RecordBatch) -> Result<()> {
     })
 }
 
+/// Seconds are milliseconds here, as they are in Parquet, in Polars and in any file either of them wrote.
 fn unit(unit: &ArrowUnit) -> TimeUnit {
     match unit {
-        ArrowUnit::Second => TimeUnit::S,
-        ArrowUnit::Millisecond => TimeUnit::Ms,
+        ArrowUnit::Second | ArrowUnit::Millisecond => TimeUnit::Ms,
         ArrowUnit::Microsecond => TimeUnit::Us,
         ArrowUnit::Nanosecond => TimeUnit::Ns,
     }
@@ -451,6 +451,17 @@ impl Buffers {
                 }
             };
         }
+        macro_rules! seconds {
+            ($type:ty) => {{
+                gather(array.as_primitive::<$type>(), valid, &mut self.i64, |v| v);
+                for value in &mut self.i64 {
+                    *value = value.checked_mul(1000).ok_or_else(|| {
+                        format!("{value} seconds do not fit 64 bits of milliseconds")
+                    })?;
+                }
+                Slice::I64(&self.i64)
+            }};
+        }
         Ok(Some(match array.data_type() {
             Boolean => {
                 let flags = array.as_boolean().values();
@@ -509,15 +520,17 @@ impl Buffers {
                 }
                 Slice::I64(&self.i64)
             }
-            Time32(ArrowUnit::Second) => widen!(Time32SecondType, i64, I64, i64::from),
+            Time32(ArrowUnit::Second) => {
+                widen!(Time32SecondType, i64, I64, |v| 1000 * i64::from(v))
+            }
             Time32(_) => widen!(Time32MillisecondType, i64, I64, i64::from),
             Time64(ArrowUnit::Microsecond) => same!(Time64MicrosecondType, i64, I64),
             Time64(_) => same!(Time64NanosecondType, i64, I64),
-            Timestamp(ArrowUnit::Second, _) => same!(TimestampSecondType, i64, I64),
+            Timestamp(ArrowUnit::Second, _) => seconds!(TimestampSecondType),
             Timestamp(ArrowUnit::Millisecond, _) => same!(TimestampMillisecondType, i64, I64),
             Timestamp(ArrowUnit::Microsecond, _) => same!(TimestampMicrosecondType, i64, I64),
             Timestamp(ArrowUnit::Nanosecond, _) => same!(TimestampNanosecondType, i64, I64),
-            Duration(ArrowUnit::Second) => same!(DurationSecondType, i64, I64),
+            Duration(ArrowUnit::Second) => seconds!(DurationSecondType),
             Duration(ArrowUnit::Millisecond) => same!(DurationMillisecondType, i64, I64),
             Duration(ArrowUnit::Microsecond) => same!(DurationMicrosecondType, i64, I64),
             Duration(ArrowUnit::Nanosecond) => same!(DurationNanosecondType, i64, I64),

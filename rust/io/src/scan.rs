@@ -1148,6 +1148,12 @@ fn attempt(
             }
         }
     }
+    problems.extend(source.notes().into_iter().map(|(name, message)| Problem {
+        kind: "schema".into(),
+        name,
+        message,
+        rows: None,
+    }));
     problems.sort_by(|a, b| (&a.kind, &a.name).cmp(&(&b.kind, &b.name)));
     profile.metadata = Metadata {
         order,

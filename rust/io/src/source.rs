@@ -48,6 +48,10 @@ pub trait Source: Sync {
     fn unit_id(&self, unit: usize) -> String;
     /// Feeds every page of one column of one unit to `sink`; the rows add up to `unit_rows`.
     fn read(&self, unit: usize, column: usize, sink: &mut dyn PageSink) -> Result<()>;
+    /// What was met while reading that is no error and must not pass in silence: column and message.
+    fn notes(&self) -> Vec<(String, String)> {
+        Vec::new()
+    }
     /// Bytes that [`Source::read`] goes through, stored or held; for progress.
     fn weight(&self, unit: usize, column: usize) -> u64;
     /// The rows as a stream, when they do not lie in units; there are no units then.

@@ -191,7 +191,9 @@ fn decimals_of_every_width() {
 fn dates_times_and_durations() {
     let rows = || vec![Some(-3), None, Some(7)];
     let expected = [i(-3), Cell::Null, i(7)];
-    let (s, ms, us, ns) = (TimeUnit::S, TimeUnit::Ms, TimeUnit::Us, TimeUnit::Ns);
+    let (ms, us, ns) = (TimeUnit::Ms, TimeUnit::Us, TimeUnit::Ns);
+    // Seconds are milliseconds, as they are in Parquet.
+    let thousands = [i(-3000), Cell::Null, i(7000)];
     check(
         Date32Array::from(vec![Some(-3), None, Some(7)]),
         Logical::Date,
@@ -204,8 +206,8 @@ fn dates_times_and_durations() {
     );
     check(
         Time32SecondArray::from(vec![Some(-3), None, Some(7)]),
-        Logical::Time { unit: s },
-        &expected,
+        Logical::Time { unit: ms },
+        &thousands,
     );
     check(
         Time32MillisecondArray::from(vec![Some(-3), None, Some(7)]),
@@ -223,7 +225,7 @@ fn dates_times_and_durations() {
         &expected,
     );
     let naive = |unit| Logical::Timestamp { unit, zoned: false };
-    check(TimestampSecondArray::from(rows()), naive(s), &expected);
+    check(TimestampSecondArray::from(rows()), naive(ms), &thousands);
     check(
         TimestampMillisecondArray::from(rows()),
         naive(ms),
@@ -246,13 +248,21 @@ fn dates_times_and_durations() {
     );
     check(
         DurationSecondArray::from(rows()),
-        Logical::Duration { unit: s },
-        &expected,
+        Logical::Duration { unit: ms },
+        &thousands,
     );
     check(
         DurationNanosecondArray::from(rows()),
         Logical::Duration { unit: ns },
         &expected,
+    );
+    let error = source(Arc::new(TimestampSecondArray::from(vec![i64::MAX])))
+        .read(0, 0, &mut Collect::default())
+        .unwrap_err();
+    assert!(
+        error
+            .to_string()
+            .ends_with("seconds do not fit 64 bits of milliseconds")
     );
     let error = source(Arc::new(Date64Array::from(vec![1])))
         .read(0, 0, &mut Collect::default())

@@ -676,7 +676,7 @@ fn plan_paths(py: Python<'_>, paths: Vec<String>, options: &str) -> PyResult<Str
     Ok(json!({
         "files": files,
         "row_groups": units,
-        "rows": (0..units).map(|u| source.unit_rows(u)).sum::<u64>(),
+        "rows": (0..units).map(|u| source.unit_rows(u)).fold(0, u64::saturating_add),
         "columns": columns,
     })
     .to_string())

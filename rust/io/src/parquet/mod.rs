@@ -9,10 +9,12 @@ mod codec;
 mod decode;
 mod delta;
 mod footer;
+mod hints;
 mod page;
 mod schema;
+mod sinks;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
@@ -30,6 +32,7 @@ use decode::{Stream, Values};
 use page::{Buffers, Kind, Pages, encoding};
 use schema::FileColumn;
 pub(crate) use schema::{NESTED, refuse_same_names};
+use sinks::{Scaled, Shadowed};
 
 /// Value of a partition that stands for null in every Hive-like writer.
 const HIVE_NULL: &str = "__HIVE_DEFAULT_PARTITION__";
@@ -100,6 +103,8 @@ pub struct ParquetSource {
     options: ParquetOptions,
     failures: Vec<(String, Error)>,
     scratch: Mutex<Vec<Scratch>>,
+    /// Columns whose values differ from those of the folders, by column and file.
+    shadowed: Mutex<BTreeSet<(usize, usize)>>,
     pages: AtomicU64,
     checksummed: AtomicU64,
 }
@@ -153,7 +158,7 @@ impl ParquetSource {
         };
         let mut columns: Vec<SourceColumn> =
             first.columns.iter().map(|c| c.column.clone()).collect();
-        // A column that is in the files too is read from there.
+        // A column that is in the files too is read from there, and compared.
         let names: Vec<String> = first
             .file
             .partitions
@@ -188,6 +193,7 @@ impl ParquetSource {
             },
             failures,
             scratch: Mutex::default(),
+            shadowed: Mutex::default(),
             pages: AtomicU64::new(0),
             checksummed: AtomicU64::new(0),
         })
@@ -201,11 +207,6 @@ impl ParquetSource {
     /// Files read.
     pub fn files(&self) -> impl Iterator<Item = &ResolvedFile> {
         self.members.iter().map(|m| &m.file)
-    }
-
-    /// Position of a unit's file among [`ParquetSource::files`].
-    pub fn unit_file(&self, unit: usize) -> usize {
-        self.units[unit].file
     }
 
     /// Pages read so far, and how many of them carried a checksum (each of which was right).
@@ -356,6 +357,34 @@ impl ParquetSource {
         }
     }
 
+    /// Reads a column chunk; values are scaled, and compared with the name of the folder, where they must be.
+    fn read_checked(
+        &self,
+        unit: &Unit,
+        column: usize,
+        scratch: &mut Scratch,
+        sink: &mut dyn PageSink,
+    ) -> Result<()> {
+        let member = &self.members[unit.file];
+        let of = &member.columns[column];
+        if of.factor != 1 {
+            return self.read_chunk(unit, column, scratch, &mut Scaled::new(sink, of));
+        }
+        let mut partitions = member.file.partitions.iter();
+        let folder = partitions.find(|(name, _)| *name == of.column.name);
+        let (Some((_, text)), Ok(logical)) = (folder, &of.column.logical) else {
+            return self.read_chunk(unit, column, scratch, sink);
+        };
+        let expected = Some(text.as_str()).filter(|text| *text != HIVE_NULL);
+        let mut sink = Shadowed::new(sink, expected, *logical);
+        self.read_chunk(unit, column, scratch, &mut sink)?;
+        if sink.found {
+            let mut all = self.shadowed.lock().unwrap_or_else(|p| p.into_inner());
+            all.insert((column, unit.file));
+        }
+        Ok(())
+    }
+
     fn read_constant(
         &self,
         rows: u64,
@@ -413,6 +442,30 @@ impl Source for ParquetSource {
         self.units.len()
     }
 
+    fn notes(&self) -> Vec<(String, String)> {
+        let all = self.shadowed.lock().unwrap_or_else(|p| p.into_inner());
+        let mut notes = Vec::new();
+        for (at, column) in self.columns.iter().enumerate() {
+            let mut files = all.range((at, 0)..(at + 1, 0)).map(|(_, file)| *file);
+            let Some(first) = files.next() else {
+                continue;
+            };
+            let (name, file) = (&column.name, &self.members[first].file);
+            let given = file.partitions.iter().find(|(key, _)| key == name);
+            let value = given.map_or("", |(_, value)| value.as_str());
+            notes.push((
+                name.clone(),
+                format!(
+                    "column {name:?} has other values than the names of the folders in {} files, the first one {} \
+                     with {value:?} in its folder; the values in the files are counted",
+                    files.count() + 1,
+                    file.display
+                ),
+            ));
+        }
+        notes
+    }
+
     fn unit_rows(&self, unit: usize) -> u64 {
         self.units[unit].rows
     }
@@ -458,7 +511,7 @@ impl Source for ParquetSource {
                 .unwrap_or_else(|poisoned| poisoned.into_inner())
         };
         let mut scratch = pool().pop().unwrap_or_default();
-        let done = self.read_chunk(unit, column, &mut scratch, sink);
+        let done = self.read_checked(unit, column, &mut scratch, sink);
         if scratch.buffers.capacity() + scratch.values.capacity() + scratch.dictionary.capacity()
             <= KEPT_BUFFERS
         {
@@ -521,7 +574,8 @@ fn open(file: &ResolvedFile) -> Result<(Vec<FileColumn>, Vec<Unit>)> {
             ))
         })
         .map_err(|e| refuse(e.to_string()))?;
-    let columns = schema::columns(metadata.file_metadata().schema_descr().root_schema());
+    let mut columns = schema::columns(metadata.file_metadata().schema_descr().root_schema());
+    hints::apply(&mut columns, metadata.file_metadata());
     Ok((columns, units(&metadata).map_err(fail)?))
 }
 

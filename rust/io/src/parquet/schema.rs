@@ -75,6 +75,8 @@ pub struct FileColumn {
     pub read: Read,
     /// Whether rows may be null.
     pub optional: bool,
+    /// What stored integers are multiplied with: 1000 for seconds.
+    pub factor: i64,
 }
 
 /// Columns below the root of a schema.
@@ -151,6 +153,7 @@ fn column(field: &Type, leaf: usize) -> FileColumn {
         leaf,
         read,
         optional: repetition == Repetition::OPTIONAL,
+        factor: 1,
     }
 }
 
