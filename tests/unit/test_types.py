@@ -34,7 +34,9 @@ TYPES: dict[str, pa.Array] = {
     "float16": pa.array([0.5, -1, None, 2, 0.25, 1, 2], pa.float16()),
 }
 # Polars has times of day in nanoseconds alone; pandas has no type for them, nor for dates and decimals.
-POLARS = [name for name in TYPES if not name.startswith("time") or name in ("time64[ns]",) or name.startswith("timestamp")]
+POLARS = [
+    name for name in TYPES if not name.startswith("time") or name in ("time64[ns]",) or name.startswith("timestamp")
+]
 
 
 def digest(data: Any) -> str:
@@ -69,9 +71,7 @@ def test_pandas_is_the_table(name: str) -> None:
 @pytest.mark.parametrize("text", [b"", b"=", b"AAAA", b"////////", b"\xff" * 20, b"/////" + b"A" * 4000])
 def test_a_schema_in_the_footer_that_is_none_is_ignored(text: bytes, tmp_path: Path) -> None:
     table = pa.table({"x": pa.array([1, 2, 3], pa.int64())})
-    pq.write_table(
-        table.replace_schema_metadata({"ARROW:schema": text}), tmp_path / "x.parquet", store_schema=False
-    )
+    pq.write_table(table.replace_schema_metadata({"ARROW:schema": text}), tmp_path / "x.parquet", store_schema=False)
     assert digest(tmp_path / "x.parquet") == digest(table)
 
 
