@@ -209,6 +209,11 @@ impl ParquetSource {
         self.members.iter().map(|m| &m.file)
     }
 
+    /// Position of a unit's file among [`ParquetSource::files`].
+    pub fn unit_file(&self, unit: usize) -> usize {
+        self.units[unit].file
+    }
+
     /// Pages read so far, and how many of them carried a checksum (each of which was right).
     pub fn pages_read(&self) -> (u64, u64) {
         (
