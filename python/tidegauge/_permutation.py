@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from tidegauge import _core
 from tidegauge._models import ModelFile, Table, _library_of
 from tidegauge.errors import UsageError
-from tidegauge.importance import LOSSES, PERMUTATION, ImportanceResult, benjamini_hochberg
+from tidegauge.importance import LOSSES, PERMUTATION, ImportanceResult, benjamini_hochberg, correlated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -187,9 +187,20 @@ def run(
         method="permutation",
         n_rows=table.rows,
         alpha=alpha,
+        correlated=correlated(list(units), [_numbers(table, columns) for columns in units.values()]),
         notes=notes,
         provenance={"seed": seed, "generator": generator, "n_repeats": n_repeats},
     )
+
+
+def _numbers(table: Table, columns: Sequence[int]) -> Floats | None:
+    """The one column of a unit, where it holds numbers."""
+    if len(columns) != 1:
+        return None
+    try:
+        return table.floats(columns[0], None)
+    except UsageError:
+        return None
 
 
 def _core_normal(alpha: float) -> float:

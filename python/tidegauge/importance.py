@@ -49,6 +49,8 @@ LOSSES = {
 
 #: Losses of labels that are classes.
 CLASSES = ("brier", "log_loss", "zero_one")
+#: Rows on which correlations are taken.
+ASSOCIATED = 4096
 #: Rows of a batch of files.
 BATCH = 1 << 16
 
@@ -83,6 +85,10 @@ class ImportanceResult:
         ``permutation``.
     n_rows : int
         Rows that were used, as rows and as donors.
+    correlated : list of list of (str, float)
+        For each feature the others whose rank correlation with it is at least .7, the closest first,
+        on at most 4,096 rows: permuting one of them makes rows that the data does not have, and the
+        others stand in for it. Categories count by their codes; empty for groups.
     notes : list of str
         Why a method was chosen, and what was left out.
     provenance : dict
@@ -103,6 +109,7 @@ class ImportanceResult:
     method: str
     n_rows: int
     alpha: float
+    correlated: list[list[tuple[str, float]]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)
 
@@ -128,6 +135,7 @@ class ImportanceResult:
                 "ci_high": self.interval[order, 1],
                 "pvalue": self.pvalue[order],
                 "qvalue": self.qvalue[order],
+                "correlated": [", ".join(f"{n} {r:.2f}" for n, r in self.correlated[i]) for i in order],
                 "scoring": [self.scoring] * len(order),
                 "definition": [self.definition] * len(order),
             }
@@ -308,7 +316,8 @@ def _exact(
     spread = float(np.mean((labels - labels.mean()) ** 2)) if scoring == "r2" else 1.0
     if spread == 0.0:
         raise UsageError("r2 of labels that are all equal; choose neg_mean_squared_error")
-    return _result(read, table, found, scoring, alpha, spread=spread, rows=len(labels), checked=checked, notes=[])
+    associated = correlated(read.features, list(columns))
+    return _result(read, table, found | {"correlated": associated}, scoring, alpha, len(labels), spread, checked)
 
 
 def _exact_stream(
@@ -348,7 +357,9 @@ def _exact_stream(
     found = json.loads(sums.finish(alpha)) | {"provenance": {"sums": sums.digest, "trees": read.trees.size}}
     missing = int(lazy.select((~present).sum()).collect().item())
     notes = [f"{missing:,} rows without a label in {y!r} are left out"] if missing else []
-    return _result(read, first, found, scoring, alpha, spread=1.0, rows=sums.rows, checked=checked, notes=notes)
+    notes.append("correlations are those of the first batch of rows")
+    found["correlated"] = correlated(read.features, list(read.columns(first)))
+    return _result(read, first, found, scoring, alpha, sums.rows, 1.0, checked, notes)
 
 
 def _labelled(lazy: pl.LazyFrame, label: str) -> pl.Expr:
@@ -382,11 +393,10 @@ def _result(
     found: dict[str, Any],
     scoring: str,
     alpha: float,
-    *,
-    spread: float,
     rows: int,
+    spread: float,
     checked: dict[str, Any],
-    notes: list[str],
+    notes: list[str] | None = None,
 ) -> ImportanceResult:
     import numpy as np
 
@@ -398,6 +408,7 @@ def _result(
     }
     means = floats["importance"] / spread
     pvalue = floats["pvalue"]
+    shown = dict(zip(read.features, (str(table.names[j]) for j in read.positions), strict=True))
     return ImportanceResult(
         features=[str(table.names[read.positions[i]]) for i in order],
         importances_mean=means,
@@ -413,7 +424,8 @@ def _result(
         method="exact",
         n_rows=rows,
         alpha=alpha,
-        notes=notes,
+        correlated=[[(shown[name], r) for name, r in found["correlated"][i]] for i in order],
+        notes=notes or [],
         provenance={"source": read.source, "check": checked} | found["provenance"],
     )
 
@@ -446,6 +458,37 @@ def _of_terms(read: Linear, loss: str, columns: list[Floats], labels: Floats, al
     by_row = row_loss(scoring, labels, None)
     baseline = float(np.mean(by_row(read.compute(columns)))) if by_row is not None else float("nan")
     return found | {"baseline": baseline, "provenance": {"numerical_error": max(found["error"])}}
+
+
+def correlated(names: list[str], columns: list[Floats | None]) -> list[list[tuple[str, float]]]:
+    """Names and rank correlations of at least .7, the closest first; None for a column without numbers.
+
+    Missing values of a column lie in the middle of its ranks.
+    """
+    import numpy as np
+
+    standard: list[Floats | None] = []
+    for column in columns:
+        if column is None or len(column) < 3:
+            standard.append(None)
+            continue
+        kept = column[np.unique(np.linspace(0, len(column) - 1, min(ASSOCIATED, len(column))).astype(np.intp))]
+        missing = np.isnan(kept)
+        values, index, counts = np.unique(kept[~missing], return_inverse=True, return_counts=True)
+        ranks = np.zeros(len(kept))
+        # The middle rank of ties, about the mean of all.
+        ranks[~missing] = (np.cumsum(counts) - (counts - 1) / 2.0)[index] - (len(index) + 1) / 2.0
+        size = float(np.sqrt(ranks @ ranks))
+        standard.append(ranks / size if len(values) > 1 else None)
+    present = [j for j, column in enumerate(standard) if column is not None]
+    found: list[list[tuple[str, float]]] = [[] for _ in names]
+    if present:
+        matrix = np.array([standard[j] for j in present])
+        table = np.abs(matrix @ matrix.T)
+        for row, j in zip(table, present, strict=True):
+            close = [i for i in np.argsort(-row, kind="stable") if row[i] >= 0.7 and present[i] != j]
+            found[j] = [(names[present[i]], float(min(row[i], 1.0))) for i in close]
+    return found
 
 
 def benjamini_hochberg(pvalue: Floats) -> Floats:

@@ -231,3 +231,22 @@ def test_results_are_tables() -> None:
     assert found.features[0] in repr(found)
     assert np.nanmax(found.qvalue) <= 1.0
     assert np.all(found.qvalue[~np.isnan(found.qvalue)] >= found.pvalue[~np.isnan(found.pvalue)])
+
+
+def test_correlated_features_are_named() -> None:
+    from scipy.stats import spearmanr
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(500, 5))
+    x[:, 1] = np.exp(x[:, 0]) + 0.1 * x[:, 1]
+    x[:, 3] = np.round(-x[:, 0] + 0.5 * x[:, 3], 1)
+    x[:, 4] = 1.0
+    for method in ("exact", "permutation"):
+        found = tg.permutation_importance(LinearRegression().fit(x, x[:, 0]), x, x[:, 0], method=method, scoring="r2")
+        assert [n for n, _ in found.correlated[0]] == ["column_1", "column_3"]
+        assert found.correlated[2] == found.correlated[4] == []
+        for j, pairs in enumerate(found.correlated):
+            for name, r in pairs:
+                other = x[:, int(name[-1])]
+                assert r == pytest.approx(abs(spearmanr(x[:, j], other).statistic), rel=1e-12)
+        assert "column_3 0." in found.to_polars().filter(feature="column_0")["correlated"][0]
