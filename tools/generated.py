@@ -3,6 +3,7 @@
 python/tidegauge/stats.py       one function per statistic of the registry (tools/functions.py)
 docs/statistics.md              the registry of statistics
 docs/metrics.md                 the registry of metrics
+docs/scoreboard.md              cases other tools get wrong (tools/scoreboard.py)
 docs/cli.md                     the help of every command
 docs/configuration.schema.json  the JSON Schema of tidegauge.toml
 """
@@ -18,6 +19,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import functions
+import scoreboard
 
 ROOT = Path(__file__).resolve().parent.parent
 NOTICE = "<!-- written by tools/generated.py; `make docs` renews it -->\n"
@@ -123,6 +125,7 @@ FILES: dict[str, Callable[[], str]] = {
     "python/tidegauge/stats.py": functions.source,
     "docs/statistics.md": statistics,
     "docs/metrics.md": metrics,
+    "docs/scoreboard.md": scoreboard.page,
     "docs/cli.md": cli,
     "docs/configuration.schema.json": configuration_schema,
 }

@@ -166,6 +166,16 @@ def test_scipy_agrees_without_ties() -> None:
         assert p in (0.001, 0.25) or ours == pytest.approx(p, rel=0.1), (p, ours)
 
 
+def test_equal_shares_with_ties() -> None:
+    """0/1 columns with equal shares: scipy 1.17 gives T = 3.4 and p = 1e-8, right are 0 and 1."""
+    x, y = (np.repeat([0.0, 1.0], counts) for counts in ([400, 600], [300, 450]))
+    assert stats.cramervonmises_2samp(x, y).pvalue < 1e-7
+    for name in ("cramer_von_mises", "kuiper", "energy"):
+        assert statistic(name, x, y)["statistic"] == 0, name
+    for name in ("cramer_von_mises", "anderson_darling", "kuiper"):
+        assert statistic(name, x, y)["pvalue"] == 1, name
+
+
 @pytest.mark.parametrize("values", [2, 3, 10, 10**6], ids=lambda v: f"{v} values")
 @pytest.mark.parametrize("name", ["cramer_von_mises", "anderson_darling"])
 def test_level_with_ties(name: str, values: int) -> None:

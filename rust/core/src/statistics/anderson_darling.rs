@@ -116,8 +116,9 @@ fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
     }
     outcome.value_if_no_change = Some(0.0);
     let tied = 2.0 * (sum(diagonal) + 2.0 * sum(cross_terms));
-    outcome.pvalue = Some(if tied > 0.0 {
-        let excess = outcome.bound_low * sigma;
+    // 1 at the smallest value there is.
+    let excess = outcome.bound_low * sigma;
+    outcome.pvalue = Some(if tied > 0.0 && 1.0 + excess > 1e-14 {
         anderson_darling_sf(1.0 + excess * libm::sqrt(LIMIT_VARIANCE / tied))
     } else {
         1.0

@@ -10,7 +10,7 @@ use crate::special::cramer_von_mises_sf;
 /// Infinities are values. Without ties this is scipy's `T`; with ties scipy's ranks depend on which
 /// of equal rows comes first, the distribution functions here do not. The p-value is Smirnov's limit
 /// at `1/6 + (T - mean) / sqrt(45 variance)`: the mean of `T` over permutations given the ties, and
-/// Anderson's variance times the ratio of the limits with and without these ties.
+/// Anderson's variance times the ratio of the limits with and without these ties; it is 1 at 0.
 ///
 /// In a cell of several values the row of rank `t` sees `F - G` no further out than the counts
 /// allow, which is the certificate; the value spreads both sides evenly over the cell, and the p-value
@@ -98,7 +98,7 @@ fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
     let variance = anderson * (tied / untied);
     outcome.value_if_no_change = Some(mean);
     let standard = (outcome.bound_low - mean) / libm::sqrt(45.0 * variance);
-    outcome.pvalue = Some(if variance > 0.0 {
+    outcome.pvalue = Some(if outcome.bound_low > 0.0 && variance > 0.0 {
         cramer_von_mises_sf(1.0 / 6.0 + standard)
     } else {
         1.0

@@ -259,7 +259,7 @@ def on_ranks(x, y):
     k = n * m
     anderson = mp.mpf((N + 1) * (4 * k * N - 3 * (n * n + m * m) - 2 * k)) / (45 * N * N * 4 * k)
     variance = anderson * tied / untied if untied else mp.mpf(0)
-    rec["cramer_von_mises_pvalue"] = spell(omega_squared(mp.mpf(1) / 6 + ratio(T - mean) / mp.sqrt(45 * variance))) if variance else 1.0
+    rec["cramer_von_mises_pvalue"] = spell(omega_squared(mp.mpf(1) / 6 + ratio(T - mean) / mp.sqrt(45 * variance))) if variance and T else 1.0
     variance = Fraction(n * m, 12) * (N + 1 - ties / (N * (N - 1)))
     z = (abs(ratio(pairs) - mp.mpf(n * m) / 2) - mp.mpf(1) / 2) / mp.sqrt(ratio(variance)) if variance else None
     rec["mann_whitney_pvalue"] = spell(min(mp.mpf(1), mp.erfc(z / mp.sqrt(2)))) if variance else 1.0
@@ -276,7 +276,7 @@ def on_ranks(x, y):
         s = [ratio(spreads[i]) for i in kept]
         tied = limit_variance([w[i] / v for i, v in zip(kept, s)], [ratio(middles[i]) for i in kept], s)
         limit = 2 * (mp.pi**2 - 9) / 3
-        rec["anderson_darling_pvalue"] = spell(a_squared(1 + (A2 - 1) * mp.sqrt(limit / tied))) if tied else 1.0
+        rec["anderson_darling_pvalue"] = spell(a_squared(1 + (A2 - 1) * mp.sqrt(limit / tied))) if tied and A2 else 1.0
         if np.isfinite(x).all() and np.isfinite(y).all() and len(table) > 1:
             assert math.isclose(stats.anderson_ksamp([x, y], variant="midrank").statistic, rec["anderson_darling"], rel_tol=1e-9, abs_tol=1e-9)
     u = stats.mannwhitneyu(x, y, method="asymptotic")
