@@ -492,9 +492,12 @@ impl ColumnState {
         };
         let c = &mut self.counts;
         c.finite += values.len() as u64;
-        c.zeros += values.iter().filter(|v| **v == 0).count() as u64;
-        c.negatives += values.iter().filter(|v| **v < 0).count() as u64;
-        c.extend(key::of_i64(low), key::of_i64(high));
+        if low <= 0 {
+            c.zeros += values.iter().filter(|v| **v == 0).count() as u64;
+            c.negatives += values.iter().filter(|v| **v < 0).count() as u64;
+        }
+        let range = (key::of_i64(low), key::of_i64(high));
+        c.extend(range.0, range.1);
         let mut buffer = [0; BLOCK];
         let bases = &mut buffer[..values.len()];
         for (k, v) in bases.iter_mut().zip(values) {
@@ -509,10 +512,10 @@ impl ColumnState {
         else {
             return;
         };
-        keys.update(bases);
+        keys.update_block(bases, range);
         moments.update_i64(values, (low, high));
         if let Some(g) = grid {
-            g.update_integers(bases);
+            g.update_integers(bases, range);
         }
     }
 

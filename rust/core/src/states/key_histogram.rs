@@ -277,6 +277,15 @@ impl KeyHistogramBuilder {
         }
     }
 
+    /// Counts each key of a block once; `low` and `high` are its extremes.
+    pub fn update_block(&mut self, keys: &[u64], (low, high): (u64, u64)) {
+        if low >> self.level == high >> self.level && self.window.is_some() {
+            // One cell for all, as in a sorted column.
+            return self.add(low, keys.len() as u64);
+        }
+        self.update(keys);
+    }
+
     /// Counts each key once.
     pub fn update(&mut self, keys: &[u64]) {
         if self.window.is_none() {
@@ -519,6 +528,15 @@ mod tests {
         let mut built = KeyHistogramBuilder::new(4096);
         keys.chunks(512).for_each(|c| built.update(c));
         assert_eq!(built.finish(), naive(&keys, 4096));
+        let mut sorted = keys.clone();
+        sorted.sort_unstable();
+        let mut built = KeyHistogramBuilder::new(4096);
+        for block in keys.chunks(512).chain(sorted.chunks(512)) {
+            let range = (*block.iter().min().unwrap(), *block.iter().max().unwrap());
+            built.update_block(block, range);
+        }
+        sorted.extend(&keys);
+        assert_eq!(built.finish(), naive(&sorted, 4096));
         let narrow: Vec<u64> = keys
             .iter()
             .copied()
