@@ -167,18 +167,18 @@ pub type KeyMap<V> = HashMap<u64, V, BuildHasherDefault<KeyHasher>>;
 const PAGE: u64 = 64;
 /// Widest window: 2^22 cells, a directory of 2^16 pages.
 const WINDOW: u64 = 1 << 22;
-/// Most pages of a window, 1 MB of counters.
-const PAGES: usize = 1 << 12;
+/// Most counters in the pages of a window, 1 MB.
+const COUNTERS: usize = 1 << 18;
 
 /// A stretch of cells at the current level, counted in pages that exist where there are keys.
 #[derive(Debug, Clone)]
 struct Window {
     /// First cell; a multiple of [`PAGE`].
     base: u64,
-    /// Position in `pages` of each stretch of [`PAGE`] cells; 0 where there is none yet.
+    /// Where in `counts` the page of each [`PAGE`] cells starts; 0 where there is none yet.
     directory: Vec<u32>,
-    /// The page at position 0 belongs to no stretch.
-    pages: Vec<[u32; PAGE as usize]>,
+    /// The page at 0 belongs to no cells.
+    counts: Vec<u32>,
     /// Keys added since the last flush; bounds every counter.
     pending: u32,
 }
@@ -190,7 +190,7 @@ impl Window {
         Self {
             base,
             directory: vec![0; ((high - base) / PAGE) as usize + 1],
-            pages: vec![[0; PAGE as usize]],
+            counts: vec![0; PAGE as usize],
             pending: 0,
         }
     }
@@ -198,36 +198,34 @@ impl Window {
     /// Counts the keys, and returns those outside the window or beyond its last page.
     #[inline(never)]
     fn update(&mut self, keys: &[u64], level: u32) -> Vec<u64> {
-        let Self {
-            base,
-            directory,
-            pages,
-            ..
-        } = self;
-        let mut missed = false;
+        let base = self.base;
+        let (directory, counts) = (self.directory.as_slice(), self.counts.as_mut_slice());
+        let mut least = u32::MAX;
         for k in keys {
-            let at = (k >> level).wrapping_sub(*base);
-            let page = *directory.get((at / PAGE) as usize).unwrap_or(&0);
-            missed |= page == 0;
-            pages[page as usize][(at % PAGE) as usize] += 1;
+            let at = (k >> level).wrapping_sub(base);
+            let page = directory.get((at / PAGE) as usize).map_or(0, |page| *page);
+            least = least.min(page);
+            if let Some(count) = counts.get_mut((page + (at % PAGE) as u32) as usize) {
+                *count += 1;
+            }
         }
-        if !missed {
+        if least > 0 {
             return Vec::new();
         }
-        // Rare: some went to the page that belongs to no stretch. Which ones is found again.
-        pages[0] = [0; PAGE as usize];
+        // Rare: some went to the page that belongs to no cells. Which ones is found again.
+        self.counts[..PAGE as usize].fill(0);
+        let first_new = self.counts.len() as u32;
         let mut outside = Vec::new();
-        let first_new = pages.len() as u32;
         for k in keys {
-            let at = (k >> level).wrapping_sub(*base);
-            match directory.get_mut((at / PAGE) as usize) {
-                Some(page) if *page == 0 && pages.len() < PAGES => {
-                    *page = pages.len() as u32;
-                    pages.push([0; PAGE as usize]);
-                    pages[*page as usize][(at % PAGE) as usize] += 1;
+            let at = (k >> level).wrapping_sub(base);
+            match self.directory.get_mut((at / PAGE) as usize) {
+                Some(page) if *page == 0 && self.counts.len() < COUNTERS => {
+                    *page = self.counts.len() as u32;
+                    self.counts.extend([0; PAGE as usize]);
+                    self.counts[*page as usize + (at % PAGE) as usize] += 1;
                 }
                 Some(page) if *page >= first_new => {
-                    pages[*page as usize][(at % PAGE) as usize] += 1;
+                    self.counts[*page as usize + (at % PAGE) as usize] += 1;
                 }
                 Some(page) if *page > 0 => {}
                 _ => outside.push(*k),
@@ -241,8 +239,8 @@ impl Window {
         let stretches = self.directory.iter().enumerate().filter(|(_, p)| **p > 0);
         stretches.flat_map(|(i, page)| {
             let first = self.base + i as u64 * PAGE;
-            let counts = self.pages[*page as usize].iter().zip(first..);
-            let occupied = counts.filter(|(n, _)| **n > 0);
+            let counts = self.counts[*page as usize..].iter().take(PAGE as usize);
+            let occupied = counts.zip(first..).filter(|(n, _)| **n > 0);
             occupied.map(|(n, cell)| (cell, u64::from(*n)))
         })
     }
