@@ -66,6 +66,11 @@ def {name}(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) ->
     return evaluate("{name}", x, y, alpha, categorical)
 '''
 
+ALIAS = """
+
+csi = psi  # the characteristic stability index is the same number of a feature
+"""
+
 VALUES = {
     "numeric": "numbers or times",
     "categorical": "text, booleans, or numbers with ``categorical=True``",
@@ -182,6 +187,6 @@ def source() -> str:
     from tidegauge import _core
 
     registry = json.loads(_core.registry())
-    names = sorted(["Interval", "TestResult", "parity", *(entry["name"] for entry in registry)])
+    names = sorted(["Interval", "TestResult", "csi", "parity", *(entry["name"] for entry in registry)])
     head = HEAD.format(names="\n".join(f'    "{name}",' for name in names))
-    return head + "".join(map(function, registry))
+    return head + "".join(map(function, registry)) + ALIAS

@@ -18,6 +18,7 @@ __all__ = [
     "chi_square",
     "cramer_von_mises",
     "cramers_v",
+    "csi",
     "distinct_count",
     "energy",
     "energy_scaled",
@@ -1297,3 +1298,6 @@ def welch_t(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -
     -1.095445
     """
     return evaluate("welch_t", x, y, alpha, categorical)
+
+
+csi = psi  # the characteristic stability index is the same number of a feature

@@ -20,7 +20,8 @@ TEXTS = (RNG.choice(["a", "b", "c"], 400), RNG.choice(["a", "b", "c", "d"], 500)
 
 
 def test_one_function_per_statistic() -> None:
-    assert set(stats.__all__) - {"Interval", "TestResult", "parity"} == set(REGISTRY)
+    assert set(stats.__all__) - {"Interval", "TestResult", "csi", "parity"} == set(REGISTRY)
+    assert stats.csi is stats.psi
 
 
 @pytest.mark.parametrize("name", REGISTRY)

@@ -12,7 +12,7 @@ use tidegauge_core::pair::{
 };
 use tidegauge_core::row::{Exactness, Row, Verdict};
 use tidegauge_core::special;
-use tidegauge_core::statistics::{Context, Outcome, find, parity, registry};
+use tidegauge_core::statistics::{Context, Outcome, find, lookup, parity, registry};
 use tidegauge_core::value::Logical;
 
 // --- building pairs -----------------------------------------------------------------------------
@@ -459,6 +459,9 @@ fn the_registry_is_ordered_and_complete() {
             "{stem}.rs is not in the registry"
         );
     }
+    assert_eq!(lookup("csi").map(|s| s.name), Some("psi"));
+    // Neither an alias nor the number of another tool can be named to decide.
+    assert!(find("csi").is_none() && find("evidently.psi").is_none());
     assert!(parity().windows(2).all(|w| w[0].name < w[1].name));
     for statistic in registry().iter().chain(parity()) {
         assert!(
@@ -469,7 +472,7 @@ fn the_registry_is_ordered_and_complete() {
             statistic.definition
         );
         assert_eq!(
-            find(statistic.name).map(|s| s.definition),
+            lookup(statistic.name).map(|s| s.definition),
             Some(statistic.definition)
         );
     }

@@ -544,7 +544,7 @@ fn statistic(
             format!("option {unknown:?}; alpha and categorical would be accepted"),
         ));
     }
-    let Some(found) = statistics::find(name) else {
+    let Some(found) = statistics::lookup(name) else {
         return Err(usage_error(
             py,
             format!("statistic {name:?} does not exist"),

@@ -94,17 +94,20 @@ pub fn registry() -> &'static [&'static Statistic] {
     REGISTRY
 }
 
+/// The statistic of that name.
+pub fn find(name: &str) -> Option<&'static Statistic> {
+    REGISTRY.iter().find(|s| s.name == name).copied()
+}
+
 /// Second names of statistics, as other fields call them.
 const ALIASES: &[(&str, &str)] = &[("csi", "psi")];
 
-/// The statistic or parity definition of that name, or the statistic of that alias.
-pub fn find(name: &str) -> Option<&'static Statistic> {
-    let name = ALIASES
-        .iter()
-        .find(|alias| alias.0 == name)
-        .map_or(name, |alias| alias.1);
-    let every = || REGISTRY.iter().chain(parity());
-    every().find(|s| s.name == name).copied()
+/// The statistic or parity definition of that name or alias: what may be asked of two samples, though
+/// only what [`find`] knows takes part in a comparison.
+pub fn lookup(name: &str) -> Option<&'static Statistic> {
+    let alias = ALIASES.iter().find(|alias| alias.0 == name);
+    let name = alias.map_or(name, |alias| alias.1);
+    find(name).or_else(|| parity().iter().find(|s| s.name == name).copied())
 }
 
 /// Kinds of columns a statistic applies to.
