@@ -226,7 +226,9 @@ struct Leaf {
 #[derive(Debug)]
 struct Condition {
     slot: u32,
-    /// Its runs, as indices into `W`, in `runs`.
+    /// Its first run, as indices into `W`; most have no other.
+    first: (u32, u32),
+    /// Its other runs in `runs`.
     end: u32,
 }
 
@@ -307,9 +309,12 @@ impl Model {
             for (feature, set) in path {
                 let f = local[feature as usize];
                 let offset = used[f].offset as u32;
-                runs.extend(set.iter().map(|(low, high)| (offset + low, offset + high)));
+                let mut words = set.iter().map(|(low, high)| (offset + low, offset + high));
+                let first = words.next().unwrap_or((offset, offset));
+                runs.extend(words);
                 conditions.push(Condition {
                     slot: place[f] as u32,
+                    first,
                     end: u32::try_from(runs.len()).map_err(too_large)?,
                 });
                 by_slot[place[f]] = Some((tree, output, value, set));
@@ -839,7 +844,8 @@ struct Block {
     below: Vec<u64>,
     /// Rows that reach the leaf of a slot by moving its feature alone.
     moved: Vec<u64>,
-    prefix: Vec<u64>,
+    /// Along the path to a leaf: which rows meet all conditions before one, and which meet it.
+    path: Vec<(u64, u64)>,
     /// What each tree gives each row.
     own: Vec<[i64; BLOCK]>,
     /// Margins, by output and row.
@@ -859,7 +865,7 @@ impl Block {
             cells: vec![[0; BLOCK]; model.used.len()],
             below: vec![0; model.words],
             moved: vec![0; model.slots.len()],
-            prefix: vec![0; model.used.len()],
+            path: vec![(0, 0); model.used.len()],
             own: vec![[0; BLOCK]; model.ensemble.trees.len()],
             margins: vec![[0; BLOCK]; model.outputs()],
             steps: vec![[0; BLOCK]; (widest + 1) * model.outputs()],
@@ -892,25 +898,25 @@ impl Block {
         for leaf in &model.leaves {
             let conditions = &model.conditions[condition..leaf.end as usize];
             condition = leaf.end as usize;
-            let prefix = &mut self.prefix[..conditions.len()];
+            let path = &mut self.path[..conditions.len()];
             let mut reached = self.all;
-            for (c, prefix) in conditions.iter().zip(prefix.iter_mut()) {
+            for (c, (prefix, holds)) in conditions.iter().zip(path.iter_mut()) {
                 *prefix = reached;
-                let mut holds = 0;
-                for (low, high) in &model.runs[run..c.end as usize] {
-                    holds |= self.below[*high as usize] & !self.below[*low as usize];
+                let word =
+                    |(low, high): (u32, u32)| self.below[high as usize] & !self.below[low as usize];
+                *holds = word(c.first);
+                if run != c.end as usize {
+                    for more in &model.runs[run..c.end as usize] {
+                        *holds |= word(*more);
+                    }
+                    run = c.end as usize;
                 }
-                run = c.end as usize;
-                // Kept for the way back, where the word of the slot replaces it.
-                self.moved[c.slot as usize] = holds;
-                reached &= holds;
+                reached &= *holds;
             }
             let mut suffix = u64::MAX;
-            for (c, prefix) in conditions.iter().zip(prefix).rev() {
-                let slot = &mut self.moved[c.slot as usize];
-                let holds = *slot;
-                *slot = *prefix & suffix & !holds;
-                suffix &= holds;
+            for (c, (prefix, holds)) in conditions.iter().zip(path).rev() {
+                self.moved[c.slot as usize] = *prefix & suffix & !*holds;
+                suffix &= *holds;
             }
             let own = &mut self.own[leaf.tree as usize];
             let margins = &mut self.margins[leaf.output as usize];
