@@ -258,10 +258,7 @@ impl ColumnState {
             Lane::Floats(v) => v.chunks(BLOCK).for_each(|b| self.block_f64(b)),
             Lane::Signed(v) => v.chunks(BLOCK).for_each(|b| self.block_i64(b)),
             Lane::Gaps(v, domain) => v.iter().for_each(|(k, _)| self.add_base(*k, 1, domain)),
-            Lane::Unsigned(v) => v.chunks(BLOCK).for_each(|b| {
-                b.iter()
-                    .for_each(|x| self.add_base(*x, 1, Domain::Unsigned));
-            }),
+            Lane::Unsigned(v) => v.chunks(BLOCK).for_each(|b| self.block_u64(b)),
         }
         Ok(())
     }
@@ -354,11 +351,9 @@ impl ColumnState {
             Lane::Signed(v) => self.few_and_many(&v, counts, Self::block_i64, |state, v, n| {
                 state.add_base(key::of_i64(v), n, Domain::Signed);
             }),
-            Lane::Unsigned(v) => {
-                for (k, n) in v.iter().zip(counts).filter(|(_, n)| **n > 0) {
-                    self.add_base(*k, *n, Domain::Unsigned);
-                }
-            }
+            Lane::Unsigned(v) => self.few_and_many(&v, counts, Self::block_u64, |state, v, n| {
+                state.add_base(v, n, Domain::Unsigned);
+            }),
             Lane::Gaps(v, domain) => {
                 for (k, i) in v.into_iter().filter(|(_, i)| counts[*i] > 0) {
                     self.add_base(k, counts[i], domain);
@@ -516,6 +511,32 @@ impl ColumnState {
         moments.update_i64(values, (low, high));
         if let Some(g) = grid {
             g.update_integers(bases, range);
+        }
+    }
+
+    fn block_u64(&mut self, values: &[u64]) {
+        let (Some(&low), Some(&high)) = (values.iter().min(), values.iter().max()) else {
+            return;
+        };
+        let c = &mut self.counts;
+        c.finite += values.len() as u64;
+        if low == 0 {
+            c.zeros += values.iter().filter(|v| **v == 0).count() as u64;
+        }
+        c.extend(low, high);
+        self.distinct.update_keys(values);
+        let Body::Numeric {
+            moments,
+            keys,
+            grid,
+        } = &mut self.body
+        else {
+            return;
+        };
+        keys.update_block(values, (low, high));
+        moments.update_u64(values, (low, high));
+        if let Some(g) = grid {
+            g.update_integers(values, (low, high));
         }
     }
 
@@ -951,5 +972,83 @@ fn ratio(source: Logical, target: Logical) -> (i128, i128) {
                 if by >= 0 { (ten(by), 1) } else { (1, ten(by)) }
             }
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::states::grid::Grid;
+    use proptest::prelude::*;
+
+    fn bytes(state: &ColumnState) -> Vec<u8> {
+        let mut w = Writer::new();
+        state.encode(&mut w);
+        w.into_bytes()
+    }
+
+    /// One value after the other, the obvious way.
+    fn single(plan: &ColumnPlan, keys: &[u64], domain: Domain) -> ColumnState {
+        let mut state = plan.empty();
+        keys.iter().for_each(|k| state.add_base(*k, 1, domain));
+        state
+    }
+
+    fn plan(logical: Logical, domain: Domain, edges: Vec<u64>) -> ColumnPlan {
+        let grid = Grid {
+            domain,
+            edges,
+            atoms: Vec::new(),
+            center: 0.5,
+            coarse: Vec::new(),
+            nested: Vec::new(),
+            bound: 1024,
+        };
+        ColumnPlan {
+            name: "x".into(),
+            logical,
+            source: logical,
+            kind: Kind::Numeric,
+            frozen: Frozen::Grid(Frame::new(grid)),
+            compact: false,
+            exact: false,
+            blocked: false,
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn blocks_equal_single_values(
+            small in prop::collection::vec(0..60u64, 1..1500),
+            wide in prop::collection::vec(any::<u64>(), 1..700),
+            repeats in 0..12u64,
+        ) {
+            for values in [small, wide] {
+                // Unsigned and signed integers, and floats made of them, plain and counted.
+                let edges = vec![0, 7, 20, 33, 1 << 40, u64::MAX - 5];
+                let counts: Vec<u64> = (0..values.len() as u64).map(|i| i % (repeats + 1)).collect();
+                let repeated = |keys: &[u64]| -> Vec<u64> {
+                    let all = keys.iter().zip(&counts);
+                    all.flat_map(|(k, n)| std::iter::repeat_n(*k, *n as usize)).collect()
+                };
+                let signed: Vec<i64> = values.iter().map(|v| key::to_i64(*v)).collect();
+                let floats: Vec<f64> = values.iter().map(|v| *v as f64 - 30.0).collect();
+                let float_keys: Vec<u64> = floats.iter().map(|x| key::of_f64(*x)).collect();
+                let float_edges = vec![key::of_f64(-20.0), key::of_f64(-3.5), key::of_f64(0.0), key::of_f64(1e18)];
+                let cases = [
+                    (plan(Logical::UInt, Domain::Unsigned, edges.clone()), Slice::U64(&values), &values, Domain::Unsigned),
+                    (plan(Logical::Int, Domain::Signed, edges), Slice::I64(&signed), &values, Domain::Signed),
+                    (plan(Logical::Float, Domain::F64, float_edges), Slice::F64(&floats), &float_keys, Domain::F64),
+                ];
+                for (plan, slice, keys, domain) in cases {
+                    let mut state = plan.empty();
+                    state.update(&plan, slice).unwrap();
+                    prop_assert_eq!(bytes(&state), bytes(&single(&plan, keys, domain)));
+                    let mut state = plan.empty();
+                    state.update_counted(&plan, slice, &counts).unwrap();
+                    prop_assert_eq!(bytes(&state), bytes(&single(&plan, &repeated(keys), domain)));
+                }
+            }
+        }
     }
 }

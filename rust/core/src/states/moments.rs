@@ -126,29 +126,42 @@ impl Moments {
     }
 
     /// Adds a block of at most [`BLOCK`] signed integers whose extremes are `range`.
-    pub fn update_i64(&mut self, values: &[i64], range: (i64, i64)) {
-        let (low, high) = range;
-        if high.wrapping_sub(low) as u64 >> 32 != 0 {
-            for v in values {
-                self.add_integer(*v < 0, v.unsigned_abs(), 1);
-            }
-            return;
+    pub fn update_i64(&mut self, values: &[i64], (low, high): (i64, i64)) {
+        if high.wrapping_sub(low) as u64 >> 32 == 0 {
+            let offsets = values.iter().map(|v| v.wrapping_sub(low) as u64);
+            return self.add_near(low.into(), offsets);
         }
-        // About the smallest value, where the squares fit 64 bits; sums of their halves do too.
-        let (mut sum, mut lows, mut highs) = (0, 0, 0);
         for v in values {
-            let w = v.wrapping_sub(low) as u64 & 0xffff_ffff;
+            self.add_integer(*v < 0, v.unsigned_abs(), 1);
+        }
+    }
+
+    /// Adds a block of at most [`BLOCK`] unsigned integers whose extremes are `range`.
+    pub fn update_u64(&mut self, values: &[u64], (low, high): (u64, u64)) {
+        if (high - low) >> 32 == 0 {
+            return self.add_near(low.into(), values.iter().map(|v| v - low));
+        }
+        for v in values {
+            self.add_integer(false, *v, 1);
+        }
+    }
+
+    /// Adds integers given by their offsets, below 2^32, from an integer of 64 bits: the squares of
+    /// offsets fit 64 bits, and so do the sums of their halves.
+    fn add_near(&mut self, low: i128, offsets: impl ExactSizeIterator<Item = u64>) {
+        let n = offsets.len() as u64;
+        let (mut sum, mut lows, mut highs) = (0, 0, 0);
+        for w in offsets {
+            let w = w & 0xffff_ffff;
             let square = w * w;
             sum += w;
             lows += square & 0xffff_ffff;
             highs += square >> 32;
         }
-        let n = values.len() as u64;
         // The sum of (low + w)^2 is n low^2 + 2 low sum(w) + sum(w^2).
-        self.sum
-            .add_i128(i128::from(low) * i128::from(n) + i128::from(sum));
-        self.add_square_of(low.unsigned_abs(), 0, n);
-        self.squares.add_i128(2 * i128::from(low) * i128::from(sum));
+        self.sum.add_i128(low * i128::from(n) + i128::from(sum));
+        self.add_square_of(low.unsigned_abs() as u64, 0, n);
+        self.squares.add_i128(2 * low * i128::from(sum));
         self.squares.add_scaled(false, u128::from(lows), 0);
         self.squares.add_scaled(false, u128::from(highs), 32);
     }
@@ -340,6 +353,23 @@ mod tests {
                 }
                 prop_assert_eq!(&fast, &slow);
                 prop_assert_eq!(fast.integer_sum(), Some(values.iter().map(|v| i128::from(*v)).sum()));
+            }
+        }
+
+        #[test]
+        fn unsigned_integers_equal_their_naive_twin(
+            far in prop::collection::vec(any::<u64>(), 1..100),
+            near in prop::collection::vec(0..1u64 << 33, 1..BLOCK),
+            at in prop_oneof![any::<u64>(), Just(u64::MAX - (1 << 32)), Just(0)],
+        ) {
+            let near: Vec<u64> = near.iter().map(|v| v.saturating_add(at)).collect();
+            let close: Vec<u64> = near.iter().map(|v| v / 4).collect();
+            for values in [far, near, close] {
+                let (mut fast, mut slow) = (Moments::default(), Moments::default());
+                let low = values.iter().copied().min().unwrap();
+                fast.update_u64(&values, (low, values.iter().copied().max().unwrap()));
+                values.iter().for_each(|v| slow.add_integer(false, *v, 1));
+                prop_assert_eq!(&fast, &slow);
             }
         }
 
