@@ -50,6 +50,32 @@ def test_every_way_to_count_a_log_by_block_gives_the_same_bytes(options: dict[st
     assert rows(loaded, loaded) == rows(reference, reference)
 
 
+@pytest.mark.parametrize("cut", [{}, {"window": "1w"}, {"by": ["region"]}], ids=str)
+def test_a_log_in_the_order_of_time_is_the_same_log(cut: dict[str, object], tmp_path: Path) -> None:
+    """Rows taken as they come, run by run, and rows put in order first are counted alike."""
+    rng = np.random.default_rng(3)
+    data = log(30_000, missing=False)
+    data = data.append_column("region", pa.array(np.repeat(["north", "south", "west"], 10_000)))
+    ordered = data.sort_by([("region", "ascending"), ("ts", "ascending")])
+    options = {"roles": {"ts": "time"}, "block": "1d", **cut}
+    reference = profile(ordered, **options)
+    shuffled = data.take(rng.permutation(len(data)))
+    assert profile(shuffled, **options).digest == reference.digest
+    expected = profile(shuffled, reference, **options).digest
+    for name, dictionary, version in (("a", True, "1.0"), ("b", False, "2.0")):
+        path = tmp_path / f"{name}.parquet"
+        pq.write_table(
+            ordered,
+            path,
+            row_group_size=11_000,
+            use_dictionary=dictionary,
+            data_page_version=version,
+            data_page_size=5_000,
+        )
+        assert profile_files([path], reference, **options).digest == expected
+        assert profile_files([path], reference, threads=1, batch_rows=700, **options).digest == expected
+
+
 def test_blocks_are_kept_where_there_are_enough_of_them() -> None:
     few, many = log(100).slice(0, 12), log(300)
     roles = {"ts": "time"}

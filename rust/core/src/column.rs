@@ -278,13 +278,23 @@ impl ColumnState {
         }
         let before = self.coarse();
         updates(self)?;
+        self.close_block(block, &before);
+        Ok(())
+    }
+
+    /// Begins rows of one block, which [`ColumnState::close_block`] ends; none without blocks.
+    pub fn open_block(&self) -> Option<Block> {
+        self.blocks.as_ref().map(|_| self.coarse())
+    }
+
+    /// Ends rows of one block: what the state holds now and did not hold `before`.
+    pub fn close_block(&mut self, block: i64, before: &Block) {
         let after = self.coarse();
         if let Some(blocks) = &mut self.blocks
             && before.counts != after.counts
         {
-            blocks.add(block, &before, &after);
+            blocks.add(block, before, &after);
         }
-        Ok(())
     }
 
     /// Rows on the cells of a block, and the sum.

@@ -8,6 +8,7 @@
 mod cuts;
 mod grouped;
 mod owned;
+mod runs;
 mod windows;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -35,6 +36,7 @@ use cuts::{
 };
 use grouped::{Grouped, Pool};
 use owned::Owned;
+use runs::Runs;
 use windows::parse_window;
 
 /// Most segments of one cut that keep states of their own; the rest is `(other)`.
@@ -463,11 +465,15 @@ impl Scan<'_> {
                 if !self.failed(t) {
                     let mut states = pools[t].take();
                     let plans = [&tasks[t].plan, &compact[t]];
-                    let mut sink = Grouped::new(&groupings, plans, &mut states);
-                    let read = self
-                        .source
-                        .read(unit, tasks[t].at, &mut sink)
-                        .and_then(|()| sink.flush());
+                    let read = if groupings.iter().all(|g| g.order.is_empty()) {
+                        let mut sink = Runs::new(&groupings, plans, &mut states);
+                        let read = self.source.read(unit, tasks[t].at, &mut sink);
+                        read.and_then(|()| sink.flush())
+                    } else {
+                        let mut sink = Grouped::new(&groupings, plans, &mut states);
+                        let read = self.source.read(unit, tasks[t].at, &mut sink);
+                        read.and_then(|()| sink.flush())
+                    };
                     pools[t].give(states);
                     self.guard(t, unit, read)?;
                 }

@@ -65,6 +65,48 @@ pub(super) struct Grouping {
     pub(super) order: Vec<u32>,
     /// Where each group begins in `order`, and the end.
     pub(super) starts: Vec<u32>,
+    /// Instead of an order, where all groupings of the unit have few: consecutive rows of one group,
+    /// as the group and the number of rows.
+    pub(super) runs: Vec<(u32, u32)>,
+}
+
+/// Fewest rows of a run, on average, for rows to be taken as they come.
+const RUN: usize = 256;
+
+/// Rows of one unit, each with its group, not yet in an order.
+struct Numbered {
+    ids: Vec<u32>,
+    groups: Vec<u32>,
+    blocks: Vec<i64>,
+    segment: bool,
+}
+
+impl Numbered {
+    /// Consecutive rows of one group; none where they are short.
+    fn runs(&self) -> Option<Vec<(u32, u32)>> {
+        let chunks = self.ids.chunk_by(|a, b| a == b);
+        let most = self.ids.len() / RUN + 1;
+        let runs: Vec<_> = chunks
+            .take(most + 1)
+            .map(|c| (c[0], c.len() as u32))
+            .collect();
+        (runs.len() <= most).then_some(runs)
+    }
+
+    fn taken_as_they_come(self, runs: Vec<(u32, u32)>) -> Grouping {
+        Grouping {
+            groups: self.groups,
+            blocks: self.blocks,
+            segment: self.segment,
+            order: Vec::new(),
+            starts: Vec::new(),
+            runs,
+        }
+    }
+
+    fn ordered(self) -> Grouping {
+        Grouping::new(&self.ids, self.groups, self.blocks, self.segment)
+    }
 }
 
 impl Grouping {
@@ -90,6 +132,7 @@ impl Grouping {
             segment,
             order,
             starts,
+            runs: Vec::new(),
         }
     }
 }
@@ -456,7 +499,14 @@ impl Cuts {
                 }
             });
         }
-        Ok(out)
+        let runs: Option<Vec<_>> = out.iter().map(Numbered::runs).collect();
+        Ok(match runs {
+            Some(runs) => {
+                let both = out.into_iter().zip(runs);
+                both.map(|(n, runs)| n.taken_as_they_come(runs)).collect()
+            }
+            None => out.into_iter().map(Numbered::ordered).collect(),
+        })
     }
 }
 
@@ -468,7 +518,7 @@ fn number(
     registry: &Registry,
     blocks: Option<&BlockIds>,
     key: &dyn Fn(usize) -> GroupKey,
-) -> Result<Grouping> {
+) -> Result<Numbered> {
     let mut crossed = ids.to_vec();
     let pairs = match blocks {
         Some(b) => cross(&mut crossed, count, &b.ids, b.keys.len()),
@@ -497,7 +547,12 @@ fn number(
         });
     }
     crossed.iter_mut().for_each(|id| *id = local[*id as usize]);
-    Ok(Grouping::new(&crossed, groups, of_blocks, segment))
+    Ok(Numbered {
+        ids: crossed,
+        groups,
+        blocks: of_blocks,
+        segment,
+    })
 }
 
 /// The values of one or several crossed columns of a unit, row by row.
