@@ -241,7 +241,7 @@ def permutation_importance(
     >>> rows = {"a": [1.0, 2.0, 3.0, 4.0], "b": [0.0, 1.0, 0.0, 1.0]}
     >>> found = tg.permutation_importance(lambda x: 2 * x["a"], rows, [2.0, 4.0, 6.0, 8.0],
     ...                                   scoring="neg_mean_squared_error")
-    >>> found.importances_mean[1]
+    >>> float(found.importances_mean[1])
     0.0
     """
     from tidegauge import _models, _permutation

@@ -250,3 +250,11 @@ def test_correlated_features_are_named() -> None:
                 other = x[:, int(name[-1])]
                 assert r == pytest.approx(abs(spearmanr(x[:, j], other).statistic), rel=1e-12)
         assert "column_3 0." in found.to_polars().filter(feature="column_0")["correlated"][0]
+
+
+def test_the_example_of_the_docstring_runs() -> None:
+    import doctest
+
+    from tidegauge import importance
+
+    assert doctest.testmod(importance) == (0, 4)

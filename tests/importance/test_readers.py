@@ -76,6 +76,11 @@ def test_xgboost_structure() -> None:
     assert "feature" in refused(lambda tree, _: tree["split_indices"].__setitem__(0, 99))
     assert "default_left" in refused(lambda tree, _: tree["default_left"].pop())
     assert "base_score" in refused(lambda _, learner: learner["learner_model_param"].update(base_score="x"))
+    # Numbers that would take memory before a tree is seen.
+    for key in ("num_feature", "num_class"):
+        assert "67108864" in refused(
+            lambda _, learner, key=key: learner["learner_model_param"].update({key: "67108864"})
+        )
     assert "survival:aft" in refused(lambda _, learner: learner["objective"].update(name="survival:aft"))
     assert "gblinear" in refused(lambda _, learner: learner["gradient_booster"].update(name="gblinear"))
 
