@@ -100,7 +100,7 @@ fn blocked_of(
     label: &Arc<str>,
     reference: &ColumnState,
     current: &ColumnState,
-) -> Option<Blocked> {
+) -> Option<Arc<Blocked>> {
     let (a, b) = (reference.blocks()?, current.blocks()?);
     let layout = match (
         reference.grid().map(GridCounts::grid),
@@ -116,11 +116,10 @@ fn blocked_of(
         (None, Some(_)) => Layout::Categories(a.cells().saturating_sub(2)),
         _ => return None,
     };
-    (a.iter().len() >= 2 && a.cells() == b.cells()).then(|| Blocked {
-        label: Arc::clone(label),
-        layout,
-        reference: Sample::new(a, scaled(column.logical, 1.0)),
-        current: Sample::new(b, scaled(column.logical, 1.0)),
+    (a.iter().len() >= 2 && a.cells() == b.cells()).then(|| {
+        let unit = scaled(column.logical, 1.0);
+        let (a, b) = (Sample::new(a, unit), Sample::new(b, unit));
+        Arc::new(Blocked::new(Arc::clone(label), layout, a, b))
     })
 }
 

@@ -8,7 +8,7 @@
 //! distribution. A current sample of fewer than two blocks has no error of its own to estimate: it
 //! takes that of one reference block, as the reference blocks left out in turn would show.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::special::fisher_sf;
 use crate::states::blocks::Blocks;
@@ -91,6 +91,15 @@ pub struct Blocked {
     pub reference: Sample,
     /// The current sample.
     pub current: Sample,
+    designs: Designs,
+}
+
+/// What several statistics of one pair ask for, found once.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct Designs {
+    distribution: OnceLock<Option<Design>>,
+    /// Without and with missing rows as a cell.
+    homogeneity: [OnceLock<Option<Design>>; 2],
 }
 
 /// What dependence does to an estimate of both samples.
@@ -122,6 +131,17 @@ pub struct Variances {
 const RARE: f64 = 0.01;
 
 impl Blocked {
+    /// Both samples on one layout; the reference has at least two blocks.
+    pub fn new(label: Arc<str>, layout: Layout, reference: Sample, current: Sample) -> Self {
+        Self {
+            label,
+            layout,
+            reference,
+            current,
+            designs: Designs::default(),
+        }
+    }
+
     /// Whether the current sample has too few blocks for an error of its own.
     pub fn is_borrowed(&self) -> bool {
         self.current.len() < 2
@@ -253,25 +273,53 @@ impl Blocked {
     /// Design of the distribution function: the effects where the variance of the difference is
     /// largest, against that of independent rows where theirs is (a quarter).
     pub fn distribution(&self) -> Option<Design> {
+        let found = &self.designs.distribution;
+        *found.get_or_init(|| self.find_distribution())
+    }
+
+    fn find_distribution(&self) -> Option<Design> {
         let Layout::Ordered(coarse) = &self.layout else {
             return None;
         };
         let k = coarse.len();
         // -inf, the cells, +inf.
-        let below = |b: &[u64], edge: usize| {
-            b[k + 1] as f64 + b[..edge].iter().map(|c| *c as f64).sum::<f64>()
-        };
-        let ordered = |b: &[u64]| {
-            b[k + 1..].iter().map(|c| *c as f64).sum::<f64>()
-                + b[..k].iter().map(|c| *c as f64).sum::<f64>()
-        };
-        let rows = |s: &Sample| s.blocks.iter().map(|b| ordered(b)).sum::<f64>();
+        let ordered = |b: &[u64]| (b.iter().sum::<u64>() - b[k]) as f64;
+        let rows = |s: &Sample| s.each(ordered).iter().sum::<f64>();
         let (n, m) = (rows(&self.reference), rows(&self.current));
+        // Variance of the share of rows below each edge.
+        let variances = |s: &Sample| -> Vec<f64> {
+            let rows = s.each(ordered);
+            let (total, scale) = (rows.iter().sum::<f64>(), s.scale(&rows));
+            let mut below = s.each(|b| b[k + 1] as f64);
+            let mut at = |edge: usize| {
+                if edge > 0 {
+                    for (sum, b) in below.iter_mut().zip(&s.blocks) {
+                        *sum += b[edge - 1] as f64;
+                    }
+                }
+                let p = below.iter().sum::<f64>() / total;
+                let squares = below
+                    .iter()
+                    .zip(&rows)
+                    .map(|(y, n)| (y - p * n) * (y - p * n));
+                scale * squares.sum::<f64>()
+            };
+            (0..=k).map(&mut at).collect()
+        };
+        let reference = variances(&self.reference);
+        let current = if self.is_borrowed() {
+            reference.iter().map(|v| v * self.borrowed()).collect()
+        } else {
+            variances(&self.current)
+        };
         let mut worst: Option<Variances> = None;
-        for edge in 0..=k {
-            let v = self.variances(|b| below(b, edge), ordered);
-            if worst.is_none_or(|w| v.reference + v.current > w.reference + w.current) {
-                worst = Some(v);
+        for (reference, current) in reference.into_iter().zip(current) {
+            if worst.is_none_or(|w| reference + current > w.reference + w.current) {
+                worst = Some(Variances {
+                    reference,
+                    current,
+                    df: self.df(reference, current),
+                });
             }
         }
         let w = worst.filter(|w| w.reference + w.current > 0.0)?;
@@ -286,6 +334,11 @@ impl Blocked {
     /// Design of a test of homogeneity on the coarse cells or categories, with or without missing
     /// rows as a cell; rare cells are pooled. None where the samples have fewer than two cells.
     pub fn homogeneity(&self, missing: bool) -> Option<Design> {
+        let found = &self.designs.homogeneity[usize::from(missing)];
+        *found.get_or_init(|| self.find_homogeneity(missing))
+    }
+
+    fn find_homogeneity(&self, missing: bool) -> Option<Design> {
         let (k, groups) = self.groups(missing);
         if k < 2 {
             return None;
@@ -432,13 +485,14 @@ mod tests {
     }
 
     fn two(reference: &[[u64; 4]], current: &[[u64; 4]]) -> Blocked {
-        Blocked {
-            label: "block:1d".into(),
-            // Two categories, others, missing.
-            layout: Layout::Categories(2),
-            reference: sample(reference),
-            current: sample(current),
-        }
+        // Two categories, others, missing.
+        let layout = Layout::Categories(2);
+        Blocked::new(
+            "block:1d".into(),
+            layout,
+            sample(reference),
+            sample(current),
+        )
     }
 
     #[test]

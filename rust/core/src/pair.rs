@@ -4,6 +4,8 @@
 //! arrays, and the reference's grid otherwise. A statistic does not care: cells that hold one value
 //! add nothing to its bounds, so one definition serves the exact and the certified mode.
 
+use std::sync::Arc;
+
 use crate::dependence::Blocked;
 use crate::value::Logical;
 
@@ -92,7 +94,7 @@ pub struct NumericPair {
     /// Set when the comparison had to use a coarser precision or partition; goes into the row.
     pub note: Option<String>,
     /// Both samples by block, where rows are known to depend on each other.
-    pub blocked: Option<Blocked>,
+    pub blocked: Option<Arc<Blocked>>,
 }
 
 /// What a categorical cell stands for.
@@ -136,7 +138,7 @@ pub struct CategoricalPair {
     /// Set when the comparison had to use a coarser partition; goes into the row.
     pub note: Option<String>,
     /// Both samples by block, where rows are known to depend on each other.
-    pub blocked: Option<Blocked>,
+    pub blocked: Option<Arc<Blocked>>,
 }
 
 /// The two samples a statistic compares.
@@ -152,8 +154,8 @@ impl Pair {
     /// Both samples by block.
     pub fn blocked(&self) -> Option<&Blocked> {
         match self {
-            Pair::Numeric(p) => p.blocked.as_ref(),
-            Pair::Categorical(p) => p.blocked.as_ref(),
+            Pair::Numeric(p) => p.blocked.as_deref(),
+            Pair::Categorical(p) => p.blocked.as_deref(),
         }
     }
 

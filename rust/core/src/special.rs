@@ -340,15 +340,34 @@ pub fn student_two_sided_isf(p: f64, df: f64) -> f64 {
         low = high;
         high *= 2.0;
     }
-    for _ in 0..60 {
-        let middle = 0.5 * (low + high);
-        if student_two_sided(middle, df) > p {
-            low = middle;
+    if low == high {
+        return low;
+    }
+    // Illinois' regula falsi on logarithms, where tails are nearly straight.
+    let excess = |t: f64| libm::log(student_two_sided(t, df) / p);
+    let (mut x, mut y) = (libm::log(low), libm::log(high));
+    let (mut at_x, mut at_y) = (excess(low), excess(high));
+    for _ in 0..100 {
+        if y - x <= 2.0 * f64::EPSILON * y.abs().max(1.0) || at_x == at_y {
+            break;
+        }
+        let middle = (x * at_y - y * at_x) / (at_y - at_x);
+        let middle = if middle > x && middle < y {
+            middle
         } else {
-            high = middle;
+            0.5 * (x + y)
+        };
+        let at = excess(libm::exp(middle));
+        if at == 0.0 {
+            return libm::exp(middle);
+        }
+        if at > 0.0 {
+            (x, at_x, at_y) = (middle, at, 0.5 * at_y);
+        } else {
+            (y, at_y, at_x) = (middle, at, 0.5 * at_x);
         }
     }
-    0.5 * (low + high)
+    libm::exp(0.5 * (x + y))
 }
 
 /// Upper tail `P(X >= k)` of a binomial with `n` trials: `I_p(k, n - k + 1)`, summed term by term

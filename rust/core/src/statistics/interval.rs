@@ -1,6 +1,6 @@
 //! Intervals that can be recomputed at any level, as multiplicity adjustment needs.
 
-use crate::special::{normal_isf, student_two_sided_isf};
+use crate::special::{normal_isf, student_two_sided, student_two_sided_isf};
 
 /// What is needed to give an interval at any level. Every form covers sampling and certificate.
 #[derive(Debug, Clone, PartialEq)]
@@ -214,6 +214,21 @@ impl Interval {
     /// Smallest level at which `|x - centre|` over the interval stays above `threshold`: the
     /// p-value of the test against a tolerance. 1 when no level does.
     pub fn tolerance_pvalue(&self, threshold: f64, centre: Option<f64>) -> f64 {
+        if let Interval::Clustered {
+            inner,
+            df,
+            inflation,
+        } = self
+        {
+            // The level of the inner interval, read back as one of Student's distribution.
+            let p = inner.tolerance_pvalue(threshold, centre);
+            let quantile = normal_isf(0.5 * p) / libm::sqrt(*inflation);
+            return if p < 1.0 {
+                student_two_sided(quantile, *df)
+            } else {
+                1.0
+            };
+        }
         let above = |log_alpha: f64| fold(self.at(libm::exp(log_alpha)), centre).0 > threshold;
         let (mut low, mut high) = (-690.0, 0.0);
         if !above(high) {
@@ -329,6 +344,14 @@ mod tests {
         let p = interval.tolerance_pvalue(0.1, None);
         assert!((interval.at(p).0 - 0.1).abs() < 1e-9);
         assert_eq!(interval.tolerance_pvalue(0.5, None), 1.0);
+        let clustered = Interval::Clustered {
+            inner: Box::new(interval.clone()),
+            df: 12.0,
+            inflation: 1.5,
+        };
+        let p = clustered.tolerance_pvalue(0.1, None);
+        assert!((clustered.at(p).0 - 0.1).abs() < 1e-9);
+        assert_eq!(clustered.tolerance_pvalue(0.5, None), 1.0);
         let signed = Interval::Student {
             bounds: (-2.0, -2.0),
             se: 0.5,

@@ -482,7 +482,7 @@ impl<'a> Steps<'a> {
 
     /// Design of the distribution function, where blocks are known.
     fn design(&self) -> Option<(&'a Blocked, Design)> {
-        let blocked = self.pair.blocked.as_ref()?;
+        let blocked = self.pair.blocked.as_deref()?;
         Some((blocked, blocked.distribution()?))
     }
 

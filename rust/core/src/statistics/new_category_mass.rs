@@ -63,7 +63,7 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     let bounds = (high > low)
         .then(|| format!("between {low} and {high} rows: the dictionary is not complete"));
     outcome.message = join([names, bounds]);
-    let design = p.blocked.as_ref().and_then(|b| Some((b, b.outside()?)));
+    let design = p.blocked.as_deref().and_then(|b| Some((b, b.outside()?)));
     let effect = design.map_or((1.0, 1.0), |d| d.1.effect);
     if let Some((blocked, d)) = design {
         outcome.depends(blocked, d.effective((n, m)), None);

@@ -59,7 +59,7 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     }
     outcome.value_if_no_change = Some(2.0 / (n as f64 + 1.0));
     outcome.message = (outside > 0).then(|| format!("{below} values below, {above} above"));
-    let design = p.blocked.as_ref().and_then(|b| Some((b, b.outside()?)));
+    let design = p.blocked.as_deref().and_then(|b| Some((b, b.outside()?)));
     let effect = design.map_or(1.0, |d| d.1.effect.1);
     if let Some((blocked, d)) = design {
         outcome.depends(blocked, d.effective((n, m)), None);

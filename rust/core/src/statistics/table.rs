@@ -1,6 +1,8 @@
 //! The coarse table behind PSI, the divergences, and the tests of categories.
 
 use super::{Interval, NotApplicable, Outcome, RAO_SCOTT, clustered, cross, inverse_rows, total};
+use std::sync::Arc;
+
 use crate::dependence::{Blocked, Design};
 use crate::pair::{CategoryKey, Pair};
 use crate::special::chi_square_sf;
@@ -31,7 +33,7 @@ pub(super) struct Table {
     /// Current rows.
     pub m: u64,
     /// Both samples by block and the design of the test of homogeneity on the same kind of cells.
-    design: Option<(Blocked, Design)>,
+    design: Option<(Arc<Blocked>, Design)>,
 }
 
 impl Table {
@@ -86,9 +88,11 @@ impl Table {
         }
         let n = total(cells.iter().map(|c| c.reference), "reference", "value")?;
         let m = total(cells.iter().map(|c| c.current), "current sample", "value")?;
-        let design = pair
-            .blocked()
-            .and_then(|b| Some((b.clone(), b.homogeneity(missing)?)));
+        let blocked = match pair {
+            Pair::Numeric(p) => p.blocked.as_ref(),
+            Pair::Categorical(p) => p.blocked.as_ref(),
+        };
+        let design = blocked.and_then(|b| Some((Arc::clone(b), b.homogeneity(missing)?)));
         Ok(Table {
             cells,
             n,

@@ -119,7 +119,7 @@ pub(super) fn distance(
     outcome.value_if_no_change = Some(NORMAL_MEAN_ABS * sum(null) / scale);
     outcome.message = steps.left_out();
     let (r, c) = (&steps.pair.reference, &steps.pair.current);
-    let blocks = steps.pair.blocked.as_ref().map(|b| (b, b.means()));
+    let blocks = steps.pair.blocked.as_deref().map(|b| (b, b.means()));
     let blocks = blocks.filter(|(_, v)| v.reference + v.current > 0.0);
     let variance = blocks.map_or(r.variance / n + c.variance / m, |(_, v)| {
         v.reference + v.current
