@@ -409,7 +409,7 @@ impl Scan<'_> {
         self.parts(&mut |scan| scan.grouped_part(tasks, compact, cuts, &registry, &pools))?;
         let mut columns = Vec::with_capacity(tasks.len());
         for pool in pools {
-            columns.push(pool.merged()?);
+            columns.push(pool.into_states());
         }
         let states = |(key, group): (GroupKey, u32)| {
             let segment = key.segment.is_some();
@@ -474,7 +474,7 @@ impl Scan<'_> {
                         let read = self.source.read(unit, tasks[t].at, &mut sink);
                         read.and_then(|()| sink.flush())
                     };
-                    pools[t].give(states);
+                    pools[t].give(states)?;
                     self.guard(t, unit, read)?;
                 }
                 let mut slot = order();

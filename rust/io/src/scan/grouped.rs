@@ -16,38 +16,40 @@ const BUFFER_BYTES: usize = 4 << 20;
 /// States of one column by number of the group.
 pub(super) type States = Vec<Option<Box<ColumnState>>>;
 
-/// States of one column in as many copies as threads were at that column at the same time.
+/// States of one column. A thread takes them for a unit; where another has them it begins anew, and
+/// both are merged when they come back, so that memory does not depend on chance or on units.
 #[derive(Default)]
-pub(super) struct Pool(Mutex<Vec<States>>);
+pub(super) struct Pool(Mutex<Option<States>>);
 
 impl Pool {
     pub(super) fn take(&self) -> States {
         let mut pool = self.0.lock().unwrap_or_else(|p| p.into_inner());
-        pool.pop().unwrap_or_default()
+        pool.take().unwrap_or_default()
     }
 
-    pub(super) fn give(&self, states: States) {
+    pub(super) fn give(&self, states: States) -> Result<()> {
         let mut pool = self.0.lock().unwrap_or_else(|p| p.into_inner());
-        pool.push(states);
-    }
-
-    /// All copies merged.
-    pub(super) fn merged(self) -> Result<States> {
-        let mut copies = self.0.into_inner().unwrap_or_else(|p| p.into_inner());
-        let mut all = copies.pop().unwrap_or_default();
-        for copy in copies {
-            if all.len() < copy.len() {
-                all.resize_with(copy.len(), || None);
-            }
-            for (a, b) in all.iter_mut().zip(copy) {
-                match (a, b) {
-                    (Some(a), Some(b)) => a.merge(&b)?,
-                    (a @ None, b) => *a = b,
-                    (Some(_), None) => {}
+        match &mut *pool {
+            None => *pool = Some(states),
+            Some(all) => {
+                if all.len() < states.len() {
+                    all.resize_with(states.len(), || None);
+                }
+                for (a, b) in all.iter_mut().zip(states) {
+                    match (a, b) {
+                        (Some(a), Some(b)) => a.merge(&b)?,
+                        (a @ None, b) => *a = b,
+                        (Some(_), None) => {}
+                    }
                 }
             }
         }
-        Ok(all)
+        Ok(())
+    }
+
+    pub(super) fn into_states(self) -> States {
+        let all = self.0.into_inner().unwrap_or_else(|p| p.into_inner());
+        all.unwrap_or_default()
     }
 }
 
