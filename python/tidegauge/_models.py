@@ -6,6 +6,7 @@ and the result is compared with the library's own predictions before it is used.
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -156,7 +157,7 @@ def lazy_frame(data: Any) -> pl.LazyFrame | None:
 
 
 @dataclass(kw_only=True)
-class ReadModel:
+class ReadModel(ABC):
     """A model with an exact form, and how its library would predict."""
 
     #: Names of the features, in the order of the model's columns.
@@ -260,9 +261,9 @@ class ReadModel:
             "tolerance": self.tolerance * scale,
         }
 
+    @abstractmethod
     def compute(self, columns: list[Floats]) -> Floats:
         """Predictions from the exact form."""
-        raise NotImplementedError
 
 
 @dataclass(kw_only=True)

@@ -774,13 +774,16 @@ impl ColumnState {
                 }
             }
             (Body::Categorical(c), Frozen::Dictionary(d)) => {
-                *c = Categories::decode(r, Arc::clone(d), plan.hash_cells())?
+                *c = Categories::decode(r, Arc::clone(d), plan.hash_cells())?;
+                if c.rows() != Some(s.counts.finite) {
+                    return Err(Error::corrupt("categories and counts disagree"));
+                }
             }
             _ => return Err(Error::corrupt("a state without its dictionary")),
         }
         if let Some(blocks) = &mut s.blocks {
             *blocks = Blocks::decode(r, blocks.cells())?;
-            if blocks.total() != s.coarse().counts {
+            if blocks.total() != Some(s.coarse().counts) {
                 return Err(Error::corrupt("blocks and counts disagree"));
             }
         }

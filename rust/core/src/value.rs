@@ -117,20 +117,20 @@ pub enum Slice<'a> {
 }
 
 impl<'a> Slice<'a> {
-    /// The values at these positions.
-    pub fn range(self, at: std::ops::Range<usize>) -> Slice<'a> {
-        match self {
-            Slice::Bool(v) => Slice::Bool(&v[at]),
-            Slice::I64(v) => Slice::I64(&v[at]),
-            Slice::U64(v) => Slice::U64(&v[at]),
-            Slice::F32(v) => Slice::F32(&v[at]),
-            Slice::F64(v) => Slice::F64(&v[at]),
-            Slice::I128(v) => Slice::I128(&v[at]),
+    /// The values at these positions; none where there are fewer values.
+    pub fn range(self, at: std::ops::Range<usize>) -> Option<Slice<'a>> {
+        Some(match self {
+            Slice::Bool(v) => Slice::Bool(v.get(at)?),
+            Slice::I64(v) => Slice::I64(v.get(at)?),
+            Slice::U64(v) => Slice::U64(v.get(at)?),
+            Slice::F32(v) => Slice::F32(v.get(at)?),
+            Slice::F64(v) => Slice::F64(v.get(at)?),
+            Slice::I128(v) => Slice::I128(v.get(at)?),
             Slice::Bytes(v) => Slice::Bytes(Bytes {
-                offsets: &v.offsets[at.start..=at.end],
+                offsets: v.offsets.get(at.start..=at.end)?,
                 data: v.data,
             }),
-        }
+        })
     }
 }
 

@@ -26,7 +26,7 @@ def rows() -> pa.Table:
 
 
 def main() -> None:
-    options = {"window": "1d", "by": ["city"], "source_id": "golden"}
+    options = {"window": "1d", "by": ["city"], "roles": {"ts": "time"}, "block": "6h", "source_id": "golden"}
     profile = _core.profile_batches(rows(), json.dumps(options), None)
     info = json.loads(profile.info_json())
     recorded = {"digest": profile.digest, "rows": profile.rows, "columns": info["columns"], "groups": info["groups"]}

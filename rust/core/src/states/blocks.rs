@@ -93,15 +93,15 @@ impl Blocks {
         Ok(())
     }
 
-    /// Rows by cell over all blocks.
-    pub fn total(&self) -> Vec<u64> {
+    /// Rows by cell over all blocks; none beyond 2^64.
+    pub fn total(&self) -> Option<Vec<u64>> {
         let mut total = vec![0u64; self.cells];
         for block in self.by.values() {
             for (t, c) in total.iter_mut().zip(&block.counts) {
-                *t = t.saturating_add(*c);
+                *t = t.checked_add(*c)?;
             }
         }
-        total
+        Some(total)
     }
 
     /// Writes the state.

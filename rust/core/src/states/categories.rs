@@ -276,6 +276,17 @@ impl Categories {
         }
     }
 
+    /// Rows of a state on a dictionary; none beyond 2^64 or before there is one.
+    pub fn rows(&self) -> Option<u64> {
+        let Self::Framed { known, cells, .. } = self else {
+            return None;
+        };
+        let known = known.iter().map(|k| k.count);
+        known
+            .chain(cells.iter().copied())
+            .try_fold(0u64, u64::checked_add)
+    }
+
     /// Writes the state without its dictionary; only framed states are stored.
     pub fn encode(&self, w: &mut Writer) {
         let Self::Framed {

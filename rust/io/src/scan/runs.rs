@@ -127,15 +127,17 @@ impl PageSink for Runs<'_> {
                     open.before = state.open_block();
                 }
                 state.update_nulls((n - values) as u64)?;
+                let short = || tidegauge_core::Error::corrupt("a page with fewer values than rows");
                 match data {
-                    PageData::Values(v) => state.update(plan, v.range(part))?,
+                    _ if values == 0 => {}
+                    PageData::Values(v) => state.update(plan, v.range(part).ok_or_else(short)?)?,
                     PageData::Indices(at) => {
-                        for i in &at[part] {
+                        for i in at.get(part).ok_or_else(short)? {
                             if let Some(c) = open.counts.get_mut(*i as usize) {
                                 *c += 1;
                             }
                         }
-                        open.counted |= values > 0;
+                        open.counted = true;
                     }
                 }
                 row += n;
