@@ -1,0 +1,51 @@
+//! What a comparison is asked for.
+
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// Warning and failing level as written in a configuration.
+#[derive(Debug, Clone, Copy, Deserialize)]
+pub struct ToleranceOption {
+    /// Warns above this.
+    pub warn: f64,
+    /// Fails above this.
+    pub fail: f64,
+}
+
+/// What [`compare`] is asked for.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(default)]
+pub struct CompareOptions {
+    /// Level of the multiplicity family.
+    pub alpha: f64,
+    /// Tolerances by column.
+    pub tolerances: BTreeMap<String, ToleranceOption>,
+    /// Deciding statistic by column.
+    pub statistics: BTreeMap<String, String>,
+    /// `reference`, `previous`.
+    pub baselines: Vec<String>,
+    /// Name of the model, for the rows.
+    pub model: Option<String>,
+    /// Version of the model, for the rows.
+    pub model_version: Option<String>,
+    /// Identity of the run, for the rows.
+    pub run_id: Option<String>,
+    /// Roles that override those of the reference.
+    pub roles: BTreeMap<String, String>,
+}
+
+impl Default for CompareOptions {
+    fn default() -> Self {
+        Self {
+            alpha: 0.05,
+            tolerances: BTreeMap::new(),
+            statistics: BTreeMap::new(),
+            baselines: vec!["reference".into()],
+            model: None,
+            model_version: None,
+            run_id: None,
+            roles: BTreeMap::new(),
+        }
+    }
+}

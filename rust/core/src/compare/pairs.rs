@@ -1,0 +1,381 @@
+//! The states of two groups, put on their common partition.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::column::{ColumnState, Kind, base_domain, scaled, value_of};
+use crate::dependence::{Blocked, Layout, Sample};
+use crate::kernels::key;
+use crate::pair::{CategoricalPair, CategoryCell, CategoryKey, Cell, NumericPair, Pair, Side};
+use crate::profile::Column;
+use crate::states::categories::Categories;
+use crate::states::grid::{Domain, Grid, GridCounts};
+use crate::value::Logical;
+use crate::{Error, Result};
+
+/// Counts of one side of a pair.
+fn side(state: &ColumnState, logical: Logical) -> Side {
+    let c = &state.counts;
+    let (mean, variance) = state.mean_variance(logical);
+    let (min, max) = c.range.map_or((f64::NAN, f64::NAN), |(a, b)| {
+        (value_of(logical, a), value_of(logical, b))
+    });
+    let exact = state
+        .keys()
+        .filter(|k| k.is_exact())
+        .map(|k| k.cells.len() as f64);
+    let (distinct, distinct_error) = exact.map_or_else(|| state.distinct.estimate(), |n| (n, 0.0));
+    Side {
+        rows: c.rows(),
+        nulls: c.nulls,
+        nan: c.nan,
+        neg_inf: c.neg_inf,
+        pos_inf: c.pos_inf,
+        finite: c.finite,
+        mean,
+        variance,
+        min,
+        max,
+        distinct,
+        distinct_error,
+        overflow: c.below + c.above,
+    }
+}
+
+/// Both samples by block, where the reference has at least two.
+pub(super) fn blocked_of(
+    column: &Column,
+    label: &Arc<str>,
+    reference: &ColumnState,
+    current: &ColumnState,
+) -> Option<Arc<Blocked>> {
+    let (a, b) = (reference.blocks()?, current.blocks()?);
+    let layout = match (
+        reference.grid().map(GridCounts::grid),
+        reference.categories(),
+    ) {
+        (Some(grid), _) => Layout::Ordered(
+            // A nested cell starts one cell behind its edge.
+            std::iter::once(0)
+                .chain(grid.nested.iter().map(|e| *e as usize + 1))
+                .map(|cell| grid.coarse_of(cell))
+                .collect(),
+        ),
+        (None, Some(_)) => Layout::Categories(a.cells().saturating_sub(2)),
+        _ => return None,
+    };
+    (a.iter().len() >= 2 && a.cells() == b.cells()).then(|| {
+        let unit = scaled(column.logical, 1.0);
+        let (a, b) = (Sample::new(a, unit), Sample::new(b, unit));
+        Arc::new(Blocked::new(Arc::clone(label), layout, a, b))
+    })
+}
+
+/// The two samples of a column on their common partition.
+pub fn pair_of(column: &Column, reference: &ColumnState, current: &ColumnState) -> Result<Pair> {
+    match column.kind {
+        Kind::Numeric => numeric_pair(column.logical, reference, current).map(Pair::Numeric),
+        Kind::Categorical => {
+            categorical_pair(column.logical, reference, current).map(Pair::Categorical)
+        }
+    }
+}
+
+fn numeric_pair(
+    logical: Logical,
+    reference: &ColumnState,
+    current: &ColumnState,
+) -> Result<NumericPair> {
+    let (a, b) = (side(reference, logical), side(current, logical));
+    let grid = reference.grid().map(|g| g.grid());
+    let (keys_a, keys_b) = (
+        reference.keys().unwrap_or_default(),
+        current.keys().unwrap_or_default(),
+    );
+    let single_precision = base_domain(logical) == Domain::F64
+        && current.counts.not_f32 == 0
+        && current.counts.finite > 0
+        && reference.counts.not_f32 > 0;
+    let mut note = None;
+    if single_precision {
+        note = Some("current values are single precision: compared at that precision".to_owned());
+    }
+    let (cells, out_of_range) = if keys_a.is_exact() && keys_b.is_exact() {
+        let round = |k: u64| {
+            if single_precision {
+                // A finite value stays one.
+                let x = (key::to_f64(k) as f32).clamp(f32::MIN, f32::MAX);
+                key::of_f64(f64::from(x))
+            } else {
+                k
+            }
+        };
+        exact_cells(logical, grid, &keys_a.cells, &keys_b.cells, round)
+    } else {
+        if single_precision && grid.is_some_and(|g| g.domain == Domain::F64) {
+            note = Some(
+                "current values are single precision, too coarse for the reference's grid: read the value with that in mind"
+                    .to_owned(),
+            );
+        }
+        grid_cells(logical, reference, current, single_precision)?
+    };
+    let quantile = |q: f64| {
+        let target = (q * a.finite as f64).ceil().max(1.0) as u64;
+        let mut rows = 0;
+        cells.iter().find(|c| {
+            rows += c.reference;
+            rows >= target
+        })
+    };
+    let reference_iqr = match (quantile(0.25), quantile(0.75)) {
+        (Some(l), Some(h)) if a.finite > 0 => {
+            (f64::midpoint(h.low, h.high) - f64::midpoint(l.low, l.high)).max(0.0)
+        }
+        _ => 0.0,
+    };
+    Ok(NumericPair {
+        logical,
+        reference: a,
+        current: b,
+        cells,
+        reference_iqr,
+        reference_range: (a.min, a.max),
+        out_of_range,
+        note,
+        blocked: None,
+    })
+}
+
+/// One cell per distinct value.
+fn exact_cells(
+    logical: Logical,
+    grid: Option<&Grid>,
+    a: &[(u64, u64)],
+    b: &[(u64, u64)],
+    round: impl Fn(u64) -> u64,
+) -> (Vec<Cell>, (u64, u64)) {
+    let mut counts: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
+    for (k, n) in a {
+        counts.entry(round(*k)).or_default().0 += n;
+    }
+    for (k, n) in b {
+        counts.entry(round(*k)).or_default().1 += n;
+    }
+    let range = match (a.first(), a.last()) {
+        (Some(l), Some(h)) => Some((round(l.0), round(h.0))),
+        _ => None,
+    };
+    let (mut below, mut above) = (0, 0);
+    let cells = counts
+        .into_iter()
+        .map(|(k, (reference, current))| {
+            if range.is_some_and(|r| k < r.0) {
+                below += current;
+            }
+            if range.is_some_and(|r| k > r.1) {
+                above += current;
+            }
+            let x = value_of(logical, k);
+            let coarse = grid.map_or(0, |g| g.coarse_of(g.cell_of(g.domain.of_base(k))));
+            Cell {
+                low: x,
+                high: x,
+                single: true,
+                reference,
+                current,
+                offset_reference: 0.0,
+                offset_current: 0.0,
+                offset_error: 0.0,
+                coarse,
+            }
+        })
+        .collect();
+    (cells, (below, above))
+}
+
+/// The cells of the common grid that hold a row of either side.
+fn grid_cells(
+    logical: Logical,
+    reference: &ColumnState,
+    current: &ColumnState,
+    single_precision: bool,
+) -> Result<(Vec<Cell>, (u64, u64))> {
+    let (Some(a), Some(b)) = (reference.grid(), current.grid()) else {
+        return Err(Error::incompatible(
+            "a side has no grid; profile current with like=reference",
+        ));
+    };
+    if a.grid() != b.grid() {
+        return Err(Error::incompatible(format!(
+            "grids {} and {} differ; profile current with like=reference",
+            a.grid().id(),
+            b.grid().id()
+        )));
+    }
+    let grid = a.grid();
+    let unit = scaled(logical, 1.0);
+    let last = grid.cells() - 1;
+    let domain = base_domain(logical);
+    let ranges = [reference.counts.range, current.counts.range];
+    let extreme = |pick: fn(f64, f64) -> f64, at: fn((u64, u64)) -> u64, start: f64| {
+        ranges
+            .iter()
+            .flatten()
+            .fold(start, |m, r| pick(m, domain.value(at(*r))))
+    };
+    let (min, max) = (
+        extreme(f64::min, |r| r.0, f64::INFINITY),
+        extreme(f64::max, |r| r.1, f64::NEG_INFINITY),
+    );
+    let mut cells = Vec::new();
+    for j in 0..=last {
+        let (n, m) = (a.count(j), b.count(j));
+        if n == 0 && m == 0 {
+            continue;
+        }
+        let (low, high, single);
+        let (offset_a, offset_b, error);
+        if j == 0 || j == last {
+            (low, high) = match (j == 0, grid.edges.is_empty()) {
+                (_, true) => (min, max),
+                (true, _) => (min, grid.domain.start(grid.edges[0]).min(max).max(min)),
+                (false, _) => (
+                    grid.domain.start(grid.edges[last - 1]).max(min).min(max),
+                    max,
+                ),
+            };
+            let end = usize::from(j == last && j != 0);
+            single = low == high;
+            let offset =
+                |sum: f64, n: u64| (sum - n as f64 * low).clamp(0.0, n as f64 * (high - low));
+            offset_a = offset(a.end_sum(end), n);
+            offset_b = offset(b.end_sum(end), m);
+            error = (offset_a.abs() + offset_b.abs() + (n.max(m) as f64) * low.abs()) * 1e-15;
+        } else if let Some(v) = grid.atom(j).filter(|_| {
+            grid.domain != Domain::F32 || (a.is_pure(j) && (b.is_pure(j) || single_precision))
+        }) {
+            (low, high) = (domain.value(v), domain.value(v));
+            (single, offset_a, offset_b, error) = (true, 0.0, 0.0, 0.0);
+        } else {
+            (low, high) = grid.hull(j);
+            single = low == high;
+            let ((sa, ea), (sb, eb)) = (a.offset(j), b.offset(j));
+            (offset_a, offset_b, error) = (sa, sb, ea.max(eb));
+        }
+        cells.push(Cell {
+            low: low * unit,
+            high: high * unit,
+            single,
+            reference: n,
+            current: m,
+            offset_reference: offset_a * unit,
+            offset_current: offset_b * unit,
+            offset_error: error * unit,
+            coarse: grid.coarse_of(j),
+        });
+    }
+    let out = if grid.edges.is_empty() {
+        (0, 0)
+    } else {
+        (b.count(0), b.count(last))
+    };
+    Ok((cells, out))
+}
+
+fn categorical_pair(
+    logical: Logical,
+    reference: &ColumnState,
+    current: &ColumnState,
+) -> Result<CategoricalPair> {
+    let (a, b) = (side(reference, logical), side(current, logical));
+    let (
+        Some(Categories::Framed {
+            dictionary,
+            known: ka,
+            cells: ca,
+            ..
+        }),
+        Some(Categories::Framed {
+            dictionary: other,
+            known: kb,
+            cells: cb,
+            examples,
+        }),
+    ) = (reference.categories(), current.categories())
+    else {
+        return Err(Error::incompatible(
+            "a side has no dictionary; profile current with like=reference",
+        ));
+    };
+    if dictionary.hashes != other.hashes || ca.len() != cb.len() {
+        return Err(Error::incompatible(
+            "dictionaries differ; profile current with like=reference",
+        ));
+    }
+    let mut cells: Vec<CategoryCell> = ka
+        .iter()
+        .zip(kb)
+        .filter(|(x, y)| x.count > 0 || y.count > 0)
+        .map(|(x, y)| CategoryCell {
+            key: CategoryKey::Value(if x.count > 0 {
+                x.label.clone()
+            } else {
+                y.label.clone()
+            }),
+            reference: x.count,
+            current: y.count,
+        })
+        .collect();
+    cells.sort_by(|x, y| {
+        y.reference
+            .cmp(&x.reference)
+            .then_with(|| label_of(&x.key).cmp(&label_of(&y.key)))
+    });
+    // Segments hold few of the dictionary's values; a value the segment's reference lacks is not
+    // new to the model, so "new" always means new to the dictionary.
+    let (mut certain, mut possible) = (0, 0);
+    for (i, (x, y)) in ca.iter().zip(cb).enumerate() {
+        possible += y;
+        if *x == 0 {
+            certain += y;
+        } else {
+            cells.push(CategoryCell {
+                key: CategoryKey::HashCell(i as u32),
+                reference: *x,
+                current: *y,
+            });
+        }
+    }
+    if certain > 0 {
+        cells.push(CategoryCell {
+            key: CategoryKey::New,
+            reference: 0,
+            current: certain,
+        });
+    }
+    let mut new_examples: Vec<(Vec<u8>, u64)> = examples
+        .iter()
+        .filter(|(h, _)| ca[crate::states::categories::cell_of(**h, ca.len())] == 0)
+        .map(|(_, c)| (c.label.clone(), c.count))
+        .collect();
+    new_examples.sort_by(|x, y| y.1.cmp(&x.1).then_with(|| x.0.cmp(&y.0)));
+    new_examples.truncate(5);
+    Ok(CategoricalPair {
+        logical,
+        reference: a,
+        current: b,
+        cells,
+        new_rows: (certain, possible),
+        new_examples,
+        note: None,
+        blocked: None,
+    })
+}
+
+fn label_of(k: &CategoryKey) -> Option<&[u8]> {
+    match k {
+        CategoryKey::Value(v) => Some(v),
+        _ => None,
+    }
+}
