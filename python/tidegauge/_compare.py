@@ -7,6 +7,7 @@ import json
 from typing import TYPE_CHECKING, Any
 
 from tidegauge import _core
+from tidegauge._baselines import check_baselines, deciding_baselines
 from tidegauge._profile import as_profile
 from tidegauge.errors import UsageError
 from tidegauge.results import Report, parse_rows
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
     from tidegauge._profile import Profile
     from tidegauge.results import Row
 
-BASELINES = ("reference", "previous")
-
 
 def compare(
     reference: Profile | str | os.PathLike[str],
@@ -29,6 +28,7 @@ def compare(
     tolerances: Mapping[str, Mapping[str, float]] | None = None,
     statistics: Mapping[str, str] | None = None,
     baselines: Sequence[str] = ("reference",),
+    decided_by: Sequence[str] = (),
     model: str | None = None,
     title: str | None = None,
 ) -> Report:
@@ -45,9 +45,23 @@ def compare(
         In units of the deciding statistic; both are needed.
     statistics : mapping of column to statistic
         Statistic that decides, in place of the default for the column's kind.
-    baselines : sequence of {"reference", "previous"}
-        What each window is compared with. ``"previous"`` is context, and does not fail a gate
-        where ``"reference"`` is given too.
+    baselines : sequence of str
+        What each window, segment and model version is compared with; every one is a merge of states
+        that the profiles hold.
+
+        - ``"reference"``: the reference, or the same segment of it;
+        - ``"previous"``, ``"rolling:4"``, ``"rolling:7d"``, ``"expanding"``: the window before, the four
+          before (all of which must be there), those that begin within seven days before, all before;
+        - ``"seasonal:1y"``: the window that lies a year (``1w``, ``1d`` ...) earlier on the calendar of
+          the windows' zone;
+        - ``"segment:carrier=AA"``, ``"rest"``: that segment, or all other segments of the cut, in the
+          same window;
+        - ``"version:1.3"``: that model version in the same window.
+
+        A window without its baseline has a ``coverage`` row, ``not_evaluated``, that says why.
+    decided_by : sequence of str
+        Baselines whose verdicts count, as one family with one level; the others are context and
+        change no verdict. Default: ``"reference"`` where it is a baseline, else all.
     model, title : str
         Name of the model (default: the current profile's) and title of the report.
 
@@ -80,6 +94,7 @@ def compare(
         tolerances=tolerances,
         statistics=statistics,
         baselines=baselines,
+        decided_by=decided_by,
         model=model,
         context=context,
         build=build,
@@ -94,6 +109,7 @@ def decide(
     tolerances: Mapping[str, Mapping[str, float]] | None = None,
     statistics: Mapping[str, str] | None = None,
     baselines: Sequence[str] = ("reference",),
+    decided_by: Sequence[str] = (),
     model: str | None = None,
     context: Any,
     build: Any,
@@ -101,11 +117,11 @@ def decide(
     """Compare with what the record needs to know; shared by ``compare``, ``drift`` and ``run``."""
     if not 0 < alpha < 1:
         raise UsageError(f"alpha: {alpha}; accepted is a number between 0 and 1")
-    if not baselines or any(name not in BASELINES for name in baselines):
-        raise UsageError(f"baselines: {list(baselines)}; accepted are {', '.join(BASELINES)}")
+    check_baselines(baselines, decided_by)
     options: dict[str, Any] = {
         "alpha": alpha,
         "baselines": list(baselines),
+        "decided_by": list(decided_by),
         "tolerances": {name: dict(limits) for name, limits in (tolerances or {}).items()},
         "statistics": dict(statistics or {}),
     }
@@ -113,7 +129,7 @@ def decide(
         unknown = set(limits) - {"warn", "fail"}
         if unknown or len(limits) < 2 or not 0 <= limits["warn"] <= limits["fail"]:
             raise UsageError(f"tolerance of {column!r}: {limits}; accepted are warn and fail, 0 <= warn <= fail")
-    options = {name: value for name, value in options.items() if value != {}}
+    options = {name: value for name, value in options.items() if value not in ({}, [])}
     name = model or current.model
     told = {
         "model": name,
@@ -122,7 +138,8 @@ def decide(
     }
     answer = json.loads(_core.compare(reference._core, current._core, json.dumps({**options, **told})))
     rows = parse_rows([*answer["rows"], *_coverage(reference, current, told)])
-    return Report(rows, reference, current, lambda report: build(report, options, context))
+    deciding = deciding_baselines(baselines, decided_by)
+    return Report(rows, reference, current, lambda report: build(report, options, context), deciding)
 
 
 def _coverage(reference: Profile, current: Profile, told: Mapping[str, Any]) -> list[Row]:

@@ -45,6 +45,7 @@ def drift(
     tolerances: Mapping[str, Mapping[str, float]] | None = None,
     statistics: Mapping[str, str] | None = None,
     baselines: Sequence[str] = ("reference",),
+    decided_by: Sequence[str] = (),
     title: str | None = None,
 ) -> Report:
     """Compare two tables: one verdict per feature, one ranked list.
@@ -59,7 +60,7 @@ def drift(
     columns, exclude, categorical, time, id, label, prediction, score, weight, model, \
 model_version, block, schema, window, time_zone, by, where, since, until, threads, max_bad_units
         As for :func:`tidegauge.profile`. Only features, predictions, scores and labels are judged.
-    alpha, tolerances, statistics, baselines, title
+    alpha, tolerances, statistics, baselines, decided_by, title
         As for :func:`tidegauge.compare`.
 
     Returns
@@ -88,7 +89,8 @@ model_version, block, schema, window, time_zone, by, where, since, until, thread
     )  # fmt: skip
     return compute(
         reference, current, options,
-        alpha=alpha, tolerances=tolerances, statistics=statistics, baselines=baselines, title=title,
+        alpha=alpha, tolerances=tolerances, statistics=statistics, baselines=baselines,
+        decided_by=decided_by, title=title,
     )  # fmt: skip
 
 
@@ -101,6 +103,7 @@ def compute(
     tolerances: Mapping[str, Mapping[str, float]] | None = None,
     statistics: Mapping[str, str] | None = None,
     baselines: Sequence[str] = ("reference",),
+    decided_by: Sequence[str] = (),
     title: str | None = None,
     command: str | None = None,
     progress: Progress | None = None,
@@ -119,6 +122,7 @@ def compute(
         tolerances=tolerances,
         statistics=statistics,
         baselines=baselines,
+        decided_by=decided_by,
         model=options.model,
         context=context,
         build=build,

@@ -87,6 +87,7 @@ def run(
         tolerances=tolerances,
         statistics=statistics,
         baselines=settings.current.baselines,
+        decided_by=settings.current.decided_by,
         model=settings.model.name,
         context=context,
         build=build,

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
+from tidegauge._baselines import check_baselines
 from tidegauge.errors import ConfigError, InputError
 
 if TYPE_CHECKING:
@@ -49,7 +50,8 @@ class Current(Reference, forbid_unknown_fields=True, omit_defaults=True, kw_only
     window: Literal["1h", "1d", "1w", "1mo"] | None = None
     time_zone: str | None = None
     by: list[str | list[str]] = []
-    baselines: list[Literal["reference", "previous"]] = msgspec.field(default_factory=lambda: ["reference"])
+    baselines: list[str] = msgspec.field(default_factory=lambda: ["reference"])
+    decided_by: list[str] = []
 
 
 class Roles(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -172,6 +174,7 @@ def load(source: str | os.PathLike[str] | Mapping[str, Any], *, overrides: Seque
     try:
         _check_keys(data, Config, "")
         config = msgspec.convert(_substitute(data, ""), Config)
+        check_baselines(config.current.baselines, config.current.decided_by, error=ConfigError)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{label}: {_plain_message(error)}") from None
     except ConfigError as error:

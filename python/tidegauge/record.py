@@ -131,7 +131,7 @@ def build(report: Report, options: dict[str, Any], context: Context) -> dict[str
         "verdict": report.verdict,
         "title": context.title or (f"{model}: current against reference" if model else "Current against reference"),
         "model": {"name": model, "version": context.model_version},
-        "windows": _windows(report.rows),
+        "windows": _windows(report.rows, report.decided_by),
         "reference": _table(reference, reference_info),
         "current": _table(current, current_info),
         "engine": {
@@ -180,7 +180,7 @@ def _table(profile: Profile, info: dict[str, Any]) -> dict[str, Any]:
     return {"rows": profile.rows, "columns": columns, "profile_digest": profile.digest}
 
 
-def _windows(rows: list[Row]) -> list[dict[str, Any]]:
+def _windows(rows: list[Row], decided_by: tuple[str, ...]) -> list[dict[str, Any]]:
     """One entry a window: its rows and its worst verdict; a single open one where none were asked for."""
     found: dict[tuple[str | None, str | None], list[Row]] = {}
     for row in rows:
@@ -193,7 +193,7 @@ def _windows(rows: list[Row]) -> list[dict[str, Any]]:
             "start": start,
             "end": end,
             "rows": max((r["n_current"] or 0 for r in inside if r["segment_by"] is None), default=0),
-            "verdict": overall_verdict(inside),
+            "verdict": overall_verdict(inside, decided_by),
         }
         for (start, end), inside in sorted(found.items(), key=lambda item: item[0][0] or "")
     ]

@@ -57,6 +57,8 @@ class Report:
     verdict : str
         ``ok``, ``inconclusive``, ``warn``, ``error`` or ``fail``: the worst of the verdict rows.
     reference, current : Profile
+    decided_by : tuple of str
+        The baselines whose verdicts count; the others are context.
     """
 
     def __init__(
@@ -65,10 +67,12 @@ class Report:
         reference: Profile,
         current: Profile,
         build: Callable[[Report], dict[str, Any]],
+        decided_by: Sequence[str] = ("reference",),
     ) -> None:
         self.rows = rows
         self.reference = reference
         self.current = current
+        self.decided_by = tuple(decided_by)
         self._build = build
         self._record: dict[str, Any] | None = None
 
@@ -87,8 +91,8 @@ class Report:
 
     @property
     def verdict(self) -> str:
-        """The worst verdict of the deciding baseline."""
-        return overall_verdict(self.rows)
+        """The worst verdict of the deciding baselines."""
+        return overall_verdict(self.rows, self.decided_by)
 
     @property
     def failed(self) -> list[Row]:
@@ -145,7 +149,7 @@ class Report:
         if fail_on not in FAIL_ON:
             raise UsageError(f"fail_on: {fail_on!r}; accepted are {', '.join(FAIL_ON)}")
         gated = {"fail": {"fail"}, "warn": {"fail", "warn"}, "inconclusive": {"fail", "warn", "inconclusive"}}
-        decided = _deciding(self.rows)
+        decided = _deciding(self.rows, self.decided_by)
         if any(row["verdict"] in gated.get(fail_on, set()) for row in decided):
             return 1
         if fail_on != "never" and self.incomplete:
@@ -269,7 +273,7 @@ class Report:
 
     def _features(self) -> list[Row]:
         """The worst verdict row of each feature against the deciding baseline, worst feature first."""
-        decided = {id(row) for row in _deciding(self.rows)}
+        decided = {id(row) for row in _deciding(self.rows, self.decided_by)}
         worst: dict[str, Row] = {}
         for row in self.verdicts:
             if id(row) in decided:
@@ -299,20 +303,23 @@ class Report:
         )
 
 
-def overall_verdict(rows: Sequence[Row]) -> str:
-    """The worst verdict of rows; ``inconclusive`` where nothing was decided."""
-    found = [row["verdict"] for row in _deciding(rows) if row["verdict"] in SEVERITY]
+def overall_verdict(rows: Sequence[Row], decided_by: Sequence[str] = ("reference",)) -> str:
+    """The worst verdict of rows against the deciding baselines; ``inconclusive`` where nothing was decided."""
+    found = [row["verdict"] for row in _deciding(rows, decided_by) if row["verdict"] in SEVERITY]
     return max(found, key=SEVERITY.index, default="inconclusive")
 
 
-def _deciding(rows: Sequence[Row]) -> list[Row]:
-    """Verdict and error rows of the reference; of the other baseline only where it is the only one.
+def _deciding(rows: Sequence[Row], decided_by: Sequence[str]) -> list[Row]:
+    """Verdict and error rows of the deciding baselines.
 
-    The previous window is context: a step up and a step down would otherwise both fail.
+    Any other baseline is context: of the window before, a step up and a step down would both fail.
     """
-    found = [row for row in rows if row["statistic"] == "verdict" or row["verdict"] == "error" or _unread(row)]
-    against_reference = [row for row in found if row["baseline"] in (None, "reference")]
-    return against_reference or found
+    counts = (None, *decided_by)
+    return [
+        row
+        for row in rows
+        if (row["baseline"] in counts and (row["statistic"] == "verdict" or row["verdict"] == "error")) or _unread(row)
+    ]
 
 
 def _unread(row: Row) -> bool:

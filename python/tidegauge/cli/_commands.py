@@ -73,7 +73,12 @@ _model = click.option("--model", metavar="NAME", help="Name of the model, told i
 _decide = _options(
     _model,
     click.option("--title", metavar="TEXT", help="Title of the report."),
-    click.option("--previous", is_flag=True, help="Compare each window with the one before, too."),
+    click.option(
+        "--baseline", "baselines", multiple=True, metavar="NAME", default=("reference",), show_default=True,
+        help="What windows are compared with: reference, previous, rolling:4, rolling:7d, expanding, seasonal:1y, "
+        "segment:column=value, rest, version:name; repeatable.",
+    ),
+    click.option("--decided-by", multiple=True, metavar="NAME", help="Baselines that decide; default the reference."),
     click.option("--fail-on", type=_FAIL_ON, default="fail", show_default=True, help="Mildest verdict that exits 1."),
     click.option("--format", "form", type=_FORMATS, default="text", show_default=True, help="Standard output."),
     click.option(
@@ -100,7 +105,7 @@ def cli() -> None:
 @_quiet
 def drift(
     reference: str, current: str, form: str, outputs: tuple[str, ...], fail_on: FailOn, title: str | None,
-    previous: bool, quiet: bool, **scan: Any,
+    baselines: tuple[str, ...], decided_by: tuple[str, ...], quiet: bool, **scan: Any,
 ) -> int:  # fmt: skip
     """Compare two tables and judge every feature.
 
@@ -114,7 +119,7 @@ def drift(
     with Progress(quiet=quiet) as progress:
         report = compute(
             reference, current, _scan_options(**scan),
-            baselines=_baselines(previous), title=title, command=_command(), progress=progress,
+            baselines=baselines, decided_by=decided_by, title=title, command=_command(), progress=progress,
         )  # fmt: skip
     return _finish(report, form, outputs, fail_on, quiet)
 
@@ -172,14 +177,16 @@ def merge(profiles: tuple[str, ...], output: str, quiet: bool) -> int:
 @_quiet
 def compare(
     reference: str, current: str, form: str, outputs: tuple[str, ...], fail_on: FailOn, title: str | None,
-    previous: bool, model: str | None, quiet: bool,
+    baselines: tuple[str, ...], decided_by: tuple[str, ...], model: str | None, quiet: bool,
 ) -> int:  # fmt: skip
     """Compare two profiles (.tgp); no data is read."""
     from tidegauge._compare import compare as compare_profiles
     from tidegauge.results import check_outputs
 
     check_outputs(outputs)
-    report = compare_profiles(reference, current, baselines=_baselines(previous), model=model, title=title)
+    report = compare_profiles(
+        reference, current, baselines=baselines, decided_by=decided_by, model=model, title=title
+    )  # fmt: skip
     return _finish(report, form, outputs, fail_on, quiet)
 
 
@@ -304,10 +311,6 @@ def _scan_options(
             raise click.UsageError(f"--by {text!r} names no column")
         cuts.append(names if len(names) > 1 else names[0])
     return make_options(columns=columns or None, exclude=exclude, by=cuts, **rest)
-
-
-def _baselines(previous: bool) -> tuple[str, ...]:
-    return ("reference", "previous") if previous else ("reference",)
 
 
 def _finish(report: Report, form: str, outputs: tuple[str, ...], fail_on: FailOn, quiet: bool) -> int:

@@ -202,7 +202,7 @@ def _drawings(result: Mapping[str, Any], view: View) -> dict[str, Any]:
     drawn: list[tuple[Any, ...]] = []
     for i, feature in enumerate(view.features):
         entry = by_name.get(feature.name)
-        worst = feature.worst(view.main) or feature.worst("previous")
+        worst = next(filter(None, map(feature.worst, view.baselines)), None)
         if entry is None or worst is None:
             continue
         if len(drawn) == MOST_CHARTS:

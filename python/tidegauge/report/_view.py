@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ._rows import unpack_rows
-from ._text import mapping, objects, to_float, visible, window_label
+from ._text import mapping, objects, sequence, to_float, visible, window_label
 
 Row = Mapping[str, Any]
 
@@ -96,7 +96,7 @@ class Feature:
 
 @dataclass
 class Segment:
-    """Verdicts in one segment, against the same segment of the reference."""
+    """Verdicts in one segment, against the main baseline."""
 
     label: str
     verdicts: Counter[str]
@@ -141,7 +141,8 @@ def build(record: Mapping[str, Any]) -> View:
     rows: list[Row] = objects(unpack_rows(result.get("rows") or []))
     windows = _windows(result, rows)
     judgements = _judgements(rows, {window.key: window for window in windows})
-    baselines = _baselines(judgements)
+    configured = sequence(mapping(result.get("configuration")).get("decided_by"))
+    baselines = _baselines([j for j in judgements if j.segment is None] or judgements, configured)
     model = mapping(result.get("model"))
     name = " ".join(str(model[key]) for key in ("name", "version") if model.get(key))
     return View(
@@ -151,7 +152,7 @@ def build(record: Mapping[str, Any]) -> View:
         windows=windows,
         baselines=baselines,
         features=_features((j for j in judgements if j.segment is None), baselines),
-        segments=_segments(j for j in judgements if j.segment is not None),
+        segments=_segments((j for j in judgements if j.segment is not None), baselines),
         deciding=sorted((row for row in rows if row.get("decides") is True), key=_row_order),
         share_drifted={
             (str(row.get("baseline")), window_key(row)): row
@@ -270,8 +271,9 @@ def _judgements(rows: list[Row], windows: dict[tuple[str | None, str | None], Wi
     return found
 
 
-def _baselines(judgements: list[Judgement]) -> list[str]:
-    order = {"reference": 0, "previous": 1}
+def _baselines(judgements: list[Judgement], decided_by: Iterable[Any]) -> list[str]:
+    """Those that decide first, then the reference and the window before."""
+    order = {name: place for place, name in enumerate(dict.fromkeys([*map(str, decided_by), "reference", "previous"]))}
     return sorted(dict.fromkeys(j.baseline for j in judgements), key=lambda b: (order.get(b, len(order)), b))
 
 
@@ -289,10 +291,10 @@ def _features(judgements: Iterable[Judgement], baselines: list[str]) -> list[Fea
     return sorted(found.values(), key=order)
 
 
-def _segments(judgements: Iterable[Judgement]) -> list[Segment]:
+def _segments(judgements: Iterable[Judgement], baselines: list[str]) -> list[Segment]:
     groups: dict[str, list[Judgement]] = {}
     for j in judgements:
-        if j.baseline == "reference":
+        if j.baseline == baselines[0]:
             groups.setdefault(j.segment or "", []).append(j)
     found = []
     for label, members in groups.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ._text import count, interval, number, percent
+from ._text import count, interval, number, percent, visible
 
 if TYPE_CHECKING:
     from ._view import Feature, Judgement, Row, View
@@ -90,7 +90,25 @@ DECIDING_PAIR = frozenset({"ks", "total_variation"})
 
 def against(baseline: str) -> str:
     """Name of a baseline within a sentence."""
-    return {"reference": "the reference", "previous": "the previous window"}.get(baseline, f"{baseline} baseline")
+    name, _, rest = baseline.partition(":")
+    match name:
+        case "reference":
+            return "the reference"
+        case "previous":
+            return "the previous window"
+        case "rolling":
+            return f"the {rest} windows before" if rest.isdecimal() else f"the windows of the {rest} before"
+        case "expanding":
+            return "all windows before"
+        case "seasonal":
+            return f"the window {rest} earlier"
+        case "segment":
+            return f"segment {visible(rest)}"
+        case "rest":
+            return "the other segments"
+        case "version":
+            return f"version {visible(rest)}"
+    return f"{visible(baseline)} baseline"
 
 
 def value_words(row: Row) -> str:

@@ -1,6 +1,7 @@
 //! From numbers to verdicts: deciding statistics, multiplicity, one verdict per feature, ranks.
 //!
-//! The family is the deciding rows of one model and one window. Each is tested against its warning
+//! The family is the deciding rows of one model and one window against the baselines that decide;
+//! rows against another baseline are context, a family of their own, and change no verdict. Each is tested against its warning
 //! tolerance (the p-value is the smallest level at which its interval stays above it); Benjamini
 //! and Hochberg (1995) select, Benjamini and Yekutieli (2001) where totals and segments are both in
 //! the family. With `R` of `m` selected, intervals are taken at level `alpha R / m` (Benjamini and
@@ -35,6 +36,8 @@ pub struct Policy {
     pub statistic_tolerances: BTreeMap<(String, String), Tolerance>,
     /// Main statistic chosen for a column.
     pub statistics: BTreeMap<String, String>,
+    /// Baselines that decide, as one family; any other is context. Empty: all decide.
+    pub decided_by: Vec<String>,
 }
 
 impl Default for Policy {
@@ -44,6 +47,7 @@ impl Default for Policy {
             tolerances: BTreeMap::new(),
             statistic_tolerances: BTreeMap::new(),
             statistics: BTreeMap::new(),
+            decided_by: Vec::new(),
         }
     }
 }
@@ -64,6 +68,12 @@ impl Policy {
             names.push("new_category_mass");
         }
         names
+    }
+
+    /// The baseline where it is context; none where it decides.
+    fn context(&self, baseline: &str) -> Option<String> {
+        let decides = self.decided_by.is_empty() || self.decided_by.iter().any(|b| b == baseline);
+        (!decides).then(|| baseline.to_owned())
     }
 
     /// Tolerance of a row and where it comes from; none where neither exists.
@@ -230,10 +240,12 @@ pub fn is_judged(role: Option<&str>) -> bool {
 pub fn decide(entries: Vec<Entry>, policy: &Policy) -> Vec<Row> {
     let mut entries = entries;
     choose(&mut entries, policy);
-    let mut families: BTreeMap<Family, Vec<usize>> = BTreeMap::new();
+    let mut families: BTreeMap<(Family, Option<String>), Vec<usize>> = BTreeMap::new();
     for (i, entry) in entries.iter().enumerate() {
         if entry.row.decides && entry.row.verdict.is_none() {
-            families.entry(family(&entry.row)).or_default().push(i);
+            let context = policy.context(&entry.row.baseline);
+            let family = families.entry((family(&entry.row), context));
+            family.or_default().push(i);
         }
     }
     for members in families.values() {

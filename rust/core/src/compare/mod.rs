@@ -1,18 +1,19 @@
 //! Two profiles in, rows out.
 
-use std::collections::BTreeMap;
-
 use crate::decide::{Entry, Policy, Tolerance, decide};
-use crate::profile::{GroupKey, Profile, States};
+use crate::profile::Profile;
 use crate::row::{Row, Verdict};
 use crate::statistics::registry;
 use crate::{Error, Result};
 
+mod baselines;
 mod columns;
 mod histograms;
 mod options;
 mod pairs;
 
+pub use baselines::Baseline;
+use baselines::{Baselines, Found};
 use columns::group_rows;
 pub use histograms::histograms;
 pub use options::{CompareOptions, ToleranceOption};
@@ -33,13 +34,6 @@ pub fn compare(
             options.alpha
         )));
     }
-    for b in &options.baselines {
-        if b != "reference" && b != "previous" {
-            return Err(Error::invalid(format!(
-                "baseline {b:?}; \"reference\" and \"previous\" would be accepted"
-            )));
-        }
-    }
     for (column, name) in &options.statistics {
         if crate::statistics::find(name).is_none() {
             let names: Vec<_> = registry().iter().map(|s| s.name).collect();
@@ -49,9 +43,23 @@ pub fn compare(
             )));
         }
     }
-    let total_reference = reference.total()?;
+    let named = options.baselines.iter();
+    let named = named.map(|name| Ok((name.as_str(), name.parse()?)));
+    let asked: Vec<(&str, Baseline)> = named.collect::<Result<_>>()?;
+    let mut baselines = Baselines::new(reference, current)?;
+    for (name, baseline) in &asked {
+        baselines.check(name, baseline)?;
+    }
+    for name in &options.decided_by {
+        if !options.baselines.contains(name) {
+            return Err(Error::invalid(format!(
+                "decided_by {name:?} is no baseline that is asked for; accepted are {}",
+                options.baselines.join(", ")
+            )));
+        }
+    }
+    let keeps = asked.iter().any(|b| b.1 == Baseline::Expanding);
     let mut entries = Vec::new();
-    let mut previous: BTreeMap<GroupKey, States> = BTreeMap::new();
     for (group, states) in &current.groups {
         let base = Row {
             run_id: options.run_id.clone(),
@@ -66,56 +74,34 @@ pub fn compare(
             segment_value: group.segment.as_ref().map(|s| s.1.clone()),
             ..Row::default()
         };
-        let before = previous.insert(
-            GroupKey {
-                window: None,
-                ..group.clone()
-            },
-            states.clone(),
-        );
-        for baseline in &options.baselines {
+        for (name, baseline) in &asked {
             let base = Row {
-                baseline: baseline.clone(),
+                baseline: (*name).into(),
                 ..base.clone()
             };
-            let other = match (baseline.as_str(), &group.segment) {
-                ("reference", None) => Some(&total_reference),
-                ("reference", Some(_)) => {
-                    let key = GroupKey {
-                        segment: group.segment.clone(),
-                        ..GroupKey::default()
-                    };
-                    reference.groups.get(&key)
-                }
-                (_, None) => before.as_ref(),
-                (_, Some(_)) => continue,
-            };
-            let Some(other) = other else {
-                let message = match baseline.as_str() {
-                    "reference" => "this segment is not in the reference",
-                    _ => "there is no window before this one",
-                };
-                if baseline == "reference" {
-                    entries.push(Entry::given(Row {
-                        feature: "*".into(),
-                        statistic: "coverage".into(),
-                        definition: "coverage/v1".into(),
-                        verdict: Some(Verdict::NotEvaluated),
-                        message: Some(message.into()),
-                        ..base
-                    }));
-                }
-                continue;
-            };
-            group_rows(
-                reference,
-                current,
-                other,
-                states,
-                &base,
-                options,
-                &mut entries,
-            )?;
+            match baselines.find(baseline, group)? {
+                Found::NotMeant => {}
+                Found::Nothing(why) => entries.push(Entry::given(Row {
+                    feature: "*".into(),
+                    statistic: "coverage".into(),
+                    definition: "coverage/v1".into(),
+                    verdict: Some(Verdict::NotEvaluated),
+                    message: Some(why),
+                    ..base
+                })),
+                Found::States(other) => group_rows(
+                    reference,
+                    current,
+                    &other,
+                    states,
+                    &base,
+                    options,
+                    &mut entries,
+                )?,
+            }
+        }
+        if keeps {
+            baselines.done(group, states)?;
         }
     }
     let policy = Policy {
@@ -134,14 +120,27 @@ pub fn compare(
             })
             .collect(),
         statistics: options.statistics.clone(),
+        decided_by: options.deciding_baselines(),
         ..Policy::default()
     };
     Ok(decide(entries, &policy))
 }
 
-/// RFC 3339 of microseconds since 1970 in UTC (civil-from-days, Hinnant).
+/// RFC 3339 of microseconds since 1970 in UTC.
 pub fn rfc3339(us: i64) -> String {
-    let (days, rest) = (us.div_euclid(86_400_000_000), us.rem_euclid(86_400_000_000));
+    let (at, rest) = (us.div_euclid(86_400_000_000), us.rem_euclid(86_400_000_000));
+    let (y, m, d) = civil(at);
+    let s = rest / 1_000_000;
+    format!(
+        "{y:04}-{m:02}-{d:02}T{:02}:{:02}:{:02}Z",
+        s / 3600,
+        s / 60 % 60,
+        s % 60
+    )
+}
+
+/// Year, month and day of days since 1970-01-01 (Hinnant's civil-from-days).
+fn civil(days: i64) -> (i64, i64, i64) {
     let z = days + 719_468;
     let era = z.div_euclid(146_097);
     let doe = z.rem_euclid(146_097);
@@ -152,12 +151,62 @@ pub fn rfc3339(us: i64) -> String {
         doy - (153 * mp + 2) / 5 + 1,
         if mp < 10 { mp + 3 } else { mp - 9 },
     );
-    let y = yoe + era * 400 + i64::from(m <= 2);
-    let s = rest / 1_000_000;
-    format!(
-        "{y:04}-{m:02}-{d:02}T{:02}:{:02}:{:02}Z",
-        s / 3600,
-        s / 60 % 60,
-        s % 60
-    )
+    (yoe + era * 400 + i64::from(m <= 2), m, d)
+}
+
+/// Days since 1970-01-01 of year, month and day (Hinnant's days-from-civil).
+fn days(y: i64, m: i64, d: i64) -> i64 {
+    let y = y - i64::from(m <= 2);
+    let era = y.div_euclid(400);
+    let yoe = y.rem_euclid(400);
+    let doy = (153 * ((m + 9) % 12) + 2) / 5 + d - 1;
+    era * 146_097 + yoe * 365 + yoe / 4 - yoe / 100 + doy - 719_468
+}
+
+/// Microseconds by which the clock of an RFC 3339 time is ahead of UTC.
+fn offset(time: &str) -> Option<i64> {
+    let zone = time.get(time.len().checked_sub(6)?..)?;
+    let sign = match zone.as_bytes() {
+        [.., b'Z'] => return Some(0),
+        [b'+', ..] => 1,
+        [b'-', ..] => -1,
+        _ => return None,
+    };
+    let (hours, minutes) = (
+        zone.get(1..3)?.parse::<i64>(),
+        zone.get(4..6)?.parse::<i64>(),
+    );
+    Some(sign * (hours.ok()? * 60 + minutes.ok()?) * 60_000_000)
+}
+
+/// Microseconds since 1970 of an RFC 3339 time of whole seconds.
+pub fn instant(time: &str) -> Option<i64> {
+    let number = |at: std::ops::Range<usize>| time.get(at)?.parse::<i64>().ok();
+    let day = days(number(0..4)?, number(5..7)?, number(8..10)?);
+    let seconds = number(11..13)? * 3600 + number(14..16)? * 60 + number(17..19)?;
+    Some((day * 86_400 + seconds) * 1_000_000 - offset(time)?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_read_as_they_are_written() {
+        for us in [
+            -62_135_596_800_000_000,
+            -1_000_000,
+            0,
+            951_782_400_000_000,
+            4_102_444_799_000_000,
+        ] {
+            assert_eq!(instant(&rfc3339(us)), Some(us));
+        }
+        assert_eq!(
+            instant("2013-03-10T00:00:00-05:00"),
+            instant("2013-03-10T05:00:00Z")
+        );
+        assert_eq!(offset("2013-03-10T00:00:00+05:30"), Some(19_800_000_000));
+        assert_eq!(instant("2013"), None);
+    }
 }

@@ -23,8 +23,11 @@ pub struct CompareOptions {
     pub tolerances: BTreeMap<String, ToleranceOption>,
     /// Deciding statistic by column.
     pub statistics: BTreeMap<String, String>,
-    /// `reference`, `previous`.
+    /// What each group is compared with, as [`Baseline`](super::Baseline) reads it.
     pub baselines: Vec<String>,
+    /// Baselines that decide together; the others are context. Empty: see
+    /// [`deciding_baselines`](Self::deciding_baselines).
+    pub decided_by: Vec<String>,
     /// Name of the model, for the rows.
     pub model: Option<String>,
     /// Version of the model, for the rows.
@@ -42,10 +45,25 @@ impl Default for CompareOptions {
             tolerances: BTreeMap::new(),
             statistics: BTreeMap::new(),
             baselines: vec!["reference".into()],
+            decided_by: Vec::new(),
             model: None,
             model_version: None,
             run_id: None,
             roles: BTreeMap::new(),
+        }
+    }
+}
+
+impl CompareOptions {
+    /// The baselines that decide: those that were named, else the reference, else all.
+    pub fn deciding_baselines(&self) -> Vec<String> {
+        let reference = || self.baselines.iter().filter(|b| *b == "reference");
+        if !self.decided_by.is_empty() {
+            self.decided_by.clone()
+        } else if reference().next().is_some() {
+            reference().cloned().collect()
+        } else {
+            self.baselines.clone()
         }
     }
 }
