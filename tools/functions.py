@@ -19,6 +19,8 @@ anything with the Arrow capsule. The first is the reference.
 
 from typing import Any
 
+from tidegauge._classifier import classifier_test
+from tidegauge._joint import JointResult, energy_multivariate, mmd, pca_reconstruction
 from tidegauge._statistic import Interval, TestResult, evaluate, parity
 
 __all__ = [
@@ -187,6 +189,8 @@ def source() -> str:
     from tidegauge import _core
 
     registry = json.loads(_core.registry())
-    names = sorted(["Interval", "TestResult", "csi", "parity", *(entry["name"] for entry in registry)])
+    joint = json.loads(_core.joint_registry())
+    names = ["Interval", "JointResult", "TestResult", "csi", "parity"]
+    names = sorted([*names, *(entry["name"] for entry in registry + joint)])
     head = HEAD.format(names="\n".join(f'    "{name}",' for name in names))
     return head + "".join(map(function, registry)) + ALIAS

@@ -61,6 +61,13 @@ def statistics() -> str:
         + "\n\n## What the definitions decide\n\n"
         + "Null and NaN are left to `missing_rate` unless a definition says otherwise.\n\n"
         + "".join(f"- `{s['definition']}`: {cell(s['notes'])}.\n" for s in registry)
+        + "\n## Joint statistics\n\n"
+        + "Of whole rows: frames, two-dimensional arrays or row samples, never profiles. `block=` names rows that move "
+        + "together. They are asked for by name (`tg.stats.mmd(x, y)`) and take no part in `compare`.\n\n"
+        + "".join(
+            f"- `{s['definition']}`: {cell(s['summary'])}; {cell(s['notes'])}. {cell(s['reference'])}.\n"
+            for s in json.loads(_core.joint_registry())
+        )
         + "\n## Numbers of other tools\n\n"
         + "`tg.stats.parity(name, x, y)` gives what the named version computes, by its documented formula. These never "
         + "decide and have neither interval nor p-value. They bin the raw values anew, so they take arrays, not "

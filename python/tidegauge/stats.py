@@ -8,20 +8,26 @@ anything with the Arrow capsule. The first is the reference.
 
 from typing import Any
 
+from tidegauge._classifier import classifier_test
+from tidegauge._joint import JointResult, energy_multivariate, mmd, pca_reconstruction
 from tidegauge._statistic import Interval, TestResult, evaluate, parity
 
 __all__ = [
     "Interval",
+    "JointResult",
     "TestResult",
     "anderson_darling",
     "brown_forsythe",
     "chi_square",
+    "classifier_test",
     "cramer_von_mises",
     "cramers_v",
     "csi",
     "distinct_count",
     "energy",
+    "energy_multivariate",
     "energy_scaled",
+    "epps_singleton",
     "fisher_exact",
     "g_test",
     "hellinger",
@@ -33,10 +39,12 @@ __all__ = [
     "mann_whitney",
     "mean_shift",
     "missing_rate",
+    "mmd",
     "nan_rate",
     "new_category_mass",
     "null_rate",
     "parity",
+    "pca_reconstruction",
     "probability_of_superiority",
     "psi",
     "quantile_shift",
@@ -372,6 +380,49 @@ def energy_scaled(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = Fa
     0.5
     """
     return evaluate("energy_scaled", x, y, alpha, categorical)
+
+
+def epps_singleton(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Difference of the characteristic functions at two points: any change of shape, ties or not.
+
+    Parameters
+    ----------
+    x, y : array-like of numbers or times, shape (n,) and (m,)
+        Reference and current sample. Nulls and NaN are left out.
+    alpha : float
+        One minus the level of the interval.
+    categorical : bool
+        Take numbers as categories, compared by value alone.
+
+    Returns
+    -------
+    TestResult
+        ``statistic`` in [0, inf), unit: chi-square. ``pvalue`` under the null ``chi-square-rank``.
+
+    Raises
+    ------
+    UsageError
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``epps_singleton/ecf-0.4-0.8/v1``: finite values; covariance with denominator n, directions below
+    1e-13 of the largest left out; small samples (both below 25) corrected as in Epps and Singleton; exact only:
+    profiles apply where each cell is one value (at most 4,096 distinct ones); p: chi-square with as many degrees of
+    freedom as directions; no interval: the value grows with the rows; 5 values a side or more. Reports give the
+    same number.
+
+    References
+    ----------
+    .. [1] Epps and Singleton (1986), equation 3; scipy.stats.epps_singleton_2samp(t=(0.4, 0.8))
+
+    Examples
+    --------
+    >>> from tidegauge import stats
+    >>> round(stats.epps_singleton(list(range(20)), list(range(5, 30))).statistic, 6)
+    18.427065
+    """
+    return evaluate("epps_singleton", x, y, alpha, categorical)
 
 
 def fisher_exact(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:

@@ -7,6 +7,7 @@ pub mod decide;
 pub mod dependence;
 pub mod error;
 pub mod importance;
+pub mod joint;
 pub mod kernels;
 pub mod metrics;
 pub mod pair;

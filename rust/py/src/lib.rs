@@ -3,6 +3,7 @@
 
 mod errors;
 mod importance;
+mod joint;
 mod metrics;
 
 use std::collections::BTreeMap;
@@ -695,6 +696,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     errors::register(m)?;
     importance::register(m)?;
+    joint::register(m)?;
     m.add_class::<Profile>()?;
     m.add_function(wrap_pyfunction!(profile_paths, m)?)?;
     m.add_function(wrap_pyfunction!(profile_batches, m)?)?;

@@ -243,7 +243,8 @@ impl Columns {
 }
 
 /// The values of a column of type `T`, `missing` where null.
-fn collect<T: ArrowPrimitiveType>(
+/// The values of a column in batches; none where it has another type.
+pub fn collect<T: ArrowPrimitiveType>(
     arrays: &[&ArrayRef],
     missing: T::Native,
 ) -> Option<Vec<T::Native>> {

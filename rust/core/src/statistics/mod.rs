@@ -21,6 +21,7 @@ mod cramers_v;
 mod distinct_count;
 mod energy;
 mod energy_scaled;
+mod epps_singleton;
 mod fisher_exact;
 mod g_test;
 mod hellinger;
@@ -64,6 +65,7 @@ const REGISTRY: &[&Statistic] = &[
     &distinct_count::STATISTIC,
     &energy::STATISTIC,
     &energy_scaled::STATISTIC,
+    &epps_singleton::STATISTIC,
     &fisher_exact::STATISTIC,
     &g_test::STATISTIC,
     &hellinger::STATISTIC,
