@@ -20,6 +20,7 @@ _HOME = {
     "ImportanceResult": "importance",
     "Profile": "_profile",
     "Report": "results",
+    "RowSample": "_sample",
     "TestResult": "stats",
     "__version__": "_core",
     "compare": "_compare",
@@ -28,6 +29,7 @@ _HOME = {
     "merge": "_profile",
     "permutation_importance": "importance",
     "profile": "_profile",
+    "row_sample": "_sample",
     "run": "_run",
 }
 _MODULES = ("config", "errors", "metrics", "stats")
@@ -36,6 +38,7 @@ __all__ = [
     "ImportanceResult",
     "Profile",
     "Report",
+    "RowSample",
     "TestResult",
     "__version__",
     "compare",
@@ -47,6 +50,7 @@ __all__ = [
     "metrics",
     "permutation_importance",
     "profile",
+    "row_sample",
     "run",
     "stats",
 ]
@@ -58,6 +62,7 @@ if TYPE_CHECKING:
     from tidegauge._drift import drift
     from tidegauge._profile import Profile, load, merge, profile
     from tidegauge._run import run
+    from tidegauge._sample import RowSample, row_sample
     from tidegauge.importance import ImportanceResult, permutation_importance
     from tidegauge.results import Report
     from tidegauge.stats import TestResult

@@ -42,7 +42,7 @@ def classifier_test(
 
     Parameters
     ----------
-    x, y : frame, Arrow table, dictionary of arrays or array of shape (n, d) and (m, d); Parquet path
+    x, y : frame, Arrow table, dictionary of arrays or array of shape (n, d) and (m, d), RowSample, Parquet path
         Reference and current sample. Numbers enter by their rank in both samples; missing values are left to the
         classifier. Of a category's values the 250 most frequent are told apart.
     columns, exclude, categorical : sequence of str

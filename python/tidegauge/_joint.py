@@ -60,9 +60,12 @@ def _frame(data: Any, side: str) -> pl.DataFrame:
     import polars as pl
 
     from tidegauge import frames
+    from tidegauge._sample import RowSample
 
     if isinstance(data, pl.DataFrame):
         return data
+    if isinstance(data, RowSample):
+        return data.to_polars(repeat=True)
     if isinstance(data, pl.LazyFrame):
         return data.collect()
     if isinstance(data, (str, os.PathLike)):
@@ -246,7 +249,7 @@ def mmd(
 
     Parameters
     ----------
-    x, y : frame, Arrow table, dictionary of arrays or array of shape (n, d) and (m, d); Parquet path
+    x, y : frame, Arrow table, dictionary of arrays or array of shape (n, d) and (m, d), RowSample, Parquet path
         Reference and current sample. Text, booleans and columns named in `categorical` are categories. A missing or
         infinite number lies at the pooled median, with a category that says so beside it.
     columns, exclude, categorical : sequence of str
@@ -314,7 +317,7 @@ def energy_multivariate(
 
     Parameters
     ----------
-    x, y : frame, Arrow table, dictionary of arrays or array of shape (n, d) and (m, d); Parquet path
+    x, y : frame, Arrow table, dictionary of arrays or array of shape (n, d) and (m, d), RowSample, Parquet path
         Reference and current sample, at most 10,000 rows together (:func:`mmd` is linear in rows). Text, booleans
         and columns named in `categorical` are categories. Missing values as in :func:`mmd`.
     columns, exclude, categorical : sequence of str
@@ -374,7 +377,7 @@ def pca_reconstruction(
 
     Parameters
     ----------
-    x, y : frame, Arrow table, dictionary of arrays or array of shape (n, d) and (m, d); Parquet path
+    x, y : frame, Arrow table, dictionary of arrays or array of shape (n, d) and (m, d), RowSample, Parquet path
         Reference and current sample. Categories count by their share of the reference's rows. Missing and infinite
         numbers lie at the mean of the reference; `message` counts the rows.
     columns, exclude, categorical : sequence of str

@@ -1,5 +1,7 @@
 //! Joint statistics: a table of both samples in, JSON out.
 
+use std::collections::BTreeMap;
+
 use arrow_array::RecordBatchReader;
 use arrow_array::types::{Float64Type, UInt32Type};
 use pyo3::prelude::*;
@@ -11,8 +13,10 @@ use tidegauge_core::joint::{
     Answer, Column, MISSING, Samples, Scaling, definitions, energy::energy, mmd,
     pca::pca_reconstruction,
 };
+use tidegauge_io::sample::{SampleOptions, sample};
+use tidegauge_io::source::Source;
 
-use crate::errors::{InputError, usage_error};
+use crate::errors::{InputError, from_io, usage_error};
 use crate::metrics::collect;
 use crate::{Caller, finite};
 
@@ -182,8 +186,73 @@ pub fn joint_registry() -> String {
     json!(all).to_string()
 }
 
+/// Options of a row sample.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Sampled {
+    k: usize,
+    row_key: Vec<String>,
+    exclude: Vec<String>,
+    seed: u64,
+    threads: usize,
+}
+
+/// Most distinct rows of a sample.
+const MAX_SAMPLE: usize = 10_000_000;
+
+fn draw(py: Python<'_>, source: &dyn Source, options: &str) -> PyResult<Value> {
+    let options: Sampled = crate::parse(py, options)?;
+    if options.k == 0 || options.k > MAX_SAMPLE {
+        return Err(usage_error(
+            py,
+            format!("k is {}; 1 to {MAX_SAMPLE} would be accepted", options.k),
+        ));
+    }
+    let options = SampleOptions {
+        k: options.k,
+        row_key: options.row_key,
+        exclude: options.exclude,
+        seed: options.seed,
+        threads: options.threads,
+    };
+    let caller = Caller::new(None);
+    let made = py.detach(|| sample(source, &options, &|done, all| !caller.tick(done, all)));
+    let found = caller.settle(py, made)?;
+    let places: Vec<(u64, u64)> = found.places().map(|p| (p.row, p.count)).collect();
+    Ok(json!({"rows": found.rows, "places": places}))
+}
+
+/// Places and multiplicities of a sample of the rows of local Parquet files, and the files with their rows.
+#[pyfunction]
+pub fn row_sample_paths(py: Python<'_>, paths: Vec<String>, options: &str) -> PyResult<String> {
+    let source = py
+        .detach(|| crate::open(&paths, 0, None))
+        .map_err(|e| from_io(py, e))?;
+    let mut found = draw(py, &source, options)?;
+    let mut rows = vec![0; source.files().count()];
+    for unit in 0..source.units() {
+        rows[source.unit_file(unit)] += source.unit_rows(unit);
+    }
+    let files: Vec<Value> = source
+        .files()
+        .zip(rows)
+        .map(|(f, rows)| json!([f.path, rows]))
+        .collect();
+    found["files"] = json!(files);
+    Ok(found.to_string())
+}
+
+/// Places and multiplicities of a sample of the rows of a table in memory.
+#[pyfunction]
+pub fn row_sample_batches(py: Python<'_>, data: AnyRecordBatch, options: &str) -> PyResult<String> {
+    let source = crate::arrow_source(py, data, &BTreeMap::new())?;
+    Ok(draw(py, &source, options)?.to_string())
+}
+
 /// Registers this part of the module.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(joint, m)?)?;
-    m.add_function(wrap_pyfunction!(joint_registry, m)?)
+    m.add_function(wrap_pyfunction!(joint_registry, m)?)?;
+    m.add_function(wrap_pyfunction!(row_sample_paths, m)?)?;
+    m.add_function(wrap_pyfunction!(row_sample_batches, m)?)
 }

@@ -9,6 +9,7 @@ pub mod mmd;
 pub mod pca;
 mod permute;
 mod random;
+pub mod sample;
 mod table;
 
 pub use table::{Column, MISSING, Samples, Scaling};
