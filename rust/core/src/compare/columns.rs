@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use super::CompareOptions;
-use super::pairs::{blocked_of, pair_of};
+use super::pairs::blocked_pair_of;
 use crate::column::{ColumnState, Kind, name_of};
 use crate::decide::{Entry, is_judged};
-use crate::pair::Pair;
 use crate::profile::{Column, Profile, States};
 use crate::row::{Row, Verdict};
 use crate::statistics::{Context, Kinds, registry};
@@ -103,15 +102,8 @@ pub(super) fn group_rows(
             }
             continue;
         };
-        let mut pair = pair_of(column, &other[i], &states[at])
+        let pair = blocked_pair_of(column, label.as_ref(), &other[i], &states[at])
             .map_err(|e| Error::incompatible(format!("column {:?}: {e}", column.name)))?;
-        if let Some(label) = &label {
-            let blocked = blocked_of(column, label, &other[i], &states[at]);
-            match &mut pair {
-                Pair::Numeric(p) => p.blocked = blocked,
-                Pair::Categorical(p) => p.blocked = blocked,
-            }
-        }
         for s in registry() {
             if !s.kinds.accepts(&pair) || (segment && !OF_SEGMENTS.contains(&s.name)) {
                 continue;

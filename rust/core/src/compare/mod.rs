@@ -17,7 +17,7 @@ use baselines::{Baselines, Found};
 use columns::group_rows;
 pub use histograms::histograms;
 pub use options::{CompareOptions, ToleranceOption};
-pub use pairs::pair_of;
+pub use pairs::{blocked_pair_of, pair_of};
 
 /// Compares every group of `current` with its baselines and judges the rows.
 ///

@@ -43,7 +43,7 @@ fn side(state: &ColumnState, logical: Logical) -> Side {
 }
 
 /// Both samples by block, where the reference has at least two.
-pub(super) fn blocked_of(
+fn blocked_of(
     column: &Column,
     label: &Arc<str>,
     reference: &ColumnState,
@@ -71,7 +71,32 @@ pub(super) fn blocked_of(
     })
 }
 
+/// The two samples of a column on their common partition, and by block where both are so counted;
+/// `label` names the blocks.
+///
+/// # Errors
+/// When the states were made against different grids or dictionaries.
+pub fn blocked_pair_of(
+    column: &Column,
+    label: Option<&Arc<str>>,
+    reference: &ColumnState,
+    current: &ColumnState,
+) -> Result<Pair> {
+    let mut pair = pair_of(column, reference, current)?;
+    if let Some(label) = label {
+        let blocked = blocked_of(column, label, reference, current);
+        match &mut pair {
+            Pair::Numeric(p) => p.blocked = blocked,
+            Pair::Categorical(p) => p.blocked = blocked,
+        }
+    }
+    Ok(pair)
+}
+
 /// The two samples of a column on their common partition.
+///
+/// # Errors
+/// When the states were made against different grids or dictionaries.
 pub fn pair_of(column: &Column, reference: &ColumnState, current: &ColumnState) -> Result<Pair> {
     match column.kind {
         Kind::Numeric => numeric_pair(column.logical, reference, current).map(Pair::Numeric),

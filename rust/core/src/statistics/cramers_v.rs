@@ -1,7 +1,7 @@
 //! Cramer's V.
 
 use super::table::Table;
-use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, join};
+use super::{Context, Kinds, NotApplicable, Outcome, Statistic, join};
 use crate::pair::Pair;
 
 /// Bias-corrected association between sample (reference or current) and category.
@@ -43,17 +43,12 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     outcome.message = join([table.pooled_note()]);
     table.depends(&mut outcome);
     if scale > 0.0 {
-        let lambda = (chi_square - df * inflation).max(0.0);
-        let interval = Interval::Normal {
-            bounds: (value * value, value * value),
-            bias: df * (inflation - 1.0).max(0.0) / (rows * scale),
-            se: libm::sqrt(inflation * (2.0 * table.dispersion() * inflation + 4.0 * lambda))
-                / (rows * scale),
-            comparisons: 1,
-            root: true,
-            range: STATISTIC.range,
-        };
-        outcome = outcome.with_interval(table.clustered(interval), context);
+        // Before the correction: `rows scale V^2` is the chi-square.
+        let unit = inflation / (rows * scale);
+        let raw = chi_square / (rows * scale);
+        let delta = 4.0 * unit * raw;
+        let interval = table.quadratic((raw, raw), unit, delta, true, STATISTIC.range);
+        outcome = outcome.with_interval(interval, context);
     }
     Ok(outcome)
 }

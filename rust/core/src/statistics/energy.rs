@@ -1,7 +1,9 @@
 //! Energy distance.
 
 use super::wasserstein::rectangle;
-use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, Steps, outward, sum};
+use super::{
+    Context, Interval, Kinds, NotApplicable, Outcome, Statistic, Steps, inverse_rows, outward, sum,
+};
 use crate::pair::Pair;
 use crate::row::Exactness;
 
@@ -9,16 +11,18 @@ use crate::row::Exactness;
 ///
 /// Finite values only. Inside a cell the mean of `h = F - G` follows from the sums of offsets and its
 /// range from the counts; the mean of `h^2` is at least the square of the mean, and at most the chord
-/// of the square over the range. The value is the lower sum. The distance is a norm, so one row moves
-/// it by at most its own: `sqrt(2 * integral of F(1-F)/n + G(1-G)/m)` bounds the mean excess and the
-/// standard error (Efron and Stein 1981), and the interval takes both.
+/// of the square over the range. The value is the lower sum. When nothing changed, the squared distance
+/// is a weighted sum of chi-squares with mean `2 c * integral of H(1-H)` and variance
+/// `16 c^2 * integral over s < t of H(s)^2 (1-H(t))^2`, `c = 1/n + 1/m` and `H` of both samples together;
+/// the interval takes the one chi-square of that mean and variance (Satterthwaite), with the variance of
+/// its influence function, `4 * integral of h` from the row on, off the null.
 pub const STATISTIC: Statistic = Statistic {
     name: "energy",
     definition: "energy/sqrt/v1",
     summary: "energy distance: root of twice the integral of the squared difference of the distribution functions",
     source: "Szekely and Rizzo (2013), equation 2.5; scipy.stats.energy_distance",
-    notes: "finite values, ties exact; interval: the norm's own scale, conservative; no p-value: \
-            its null depends on the distribution",
+    notes: "finite values, ties exact; interval: noncentral chi-square of Satterthwaite's degrees of \
+            freedom; no p-value: its null depends on the distribution",
     kinds: Kinds::Numeric,
     range: (0.0, f64::INFINITY),
     unit: "root value",
@@ -40,15 +44,17 @@ pub(super) fn distance(
 ) -> Result<Outcome, NotApplicable> {
     let steps = Steps::new(pair, false)?;
     let (n, m) = (steps.n as f64, steps.m as f64);
-    // Largest `F(1-F)/n + G(1-G)/m` between two places, and the same of the pooled sample.
-    let spread = |a: (u64, u64), b: (u64, u64)| {
-        peak(a.0 as f64 / n, b.0 as f64 / n) / n + peak(a.1 as f64 / m, b.1 as f64 / m) / m
+    let design = steps.design();
+    let unit = design.as_ref().map_or_else(
+        || inverse_rows(steps.n, steps.m),
+        |(_, d)| d.inverse_rows((steps.n, steps.m)),
+    );
+    // Both samples together, in the middle between two places.
+    let both = |a: (u64, u64), b: (u64, u64)| {
+        0.5 * (a.0 as f64 + a.1 as f64 + b.0 as f64 + b.1 as f64) / (n + m)
     };
-    let pooled = |a: (u64, u64), b: (u64, u64)| {
-        let h = |x: (u64, u64)| (x.0 as f64 + x.1 as f64) / (n + m);
-        peak(h(a), h(b)) * (1.0 / n + 1.0 / m)
-    };
-    let (mut low, mut high, mut error, mut null) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+    let (mut low, mut high, mut null) = (Vec::new(), Vec::new(), Vec::new());
+    let mut curve = Curve::default();
     // A factor keeps sums over the widest and the narrowest columns in range; `root` is its root.
     let low_end = steps.pair.cells.first().map_or(0.0, |c| c.low);
     let high_end = steps.pair.cells.last().map_or(0.0, |c| c.high);
@@ -70,18 +76,24 @@ pub(super) fn distance(
             let square = area(end, cell.low, h * h);
             low.push(square);
             high.push(square);
-            error.push(area(end, cell.low, spread(step.left, step.left)));
-            null.push(area(end, cell.low, pooled(step.left, step.left)));
+            let height = both(step.left, step.left);
+            null.push(area(end, cell.low, unit * height * (1.0 - height)));
+            curve.add(cell.low / reach - end / reach, height, h, (0.0, 0.0));
         }
         previous = Some(cell.high);
         let width = cell.high - cell.low;
+        let rows = (cell.reference as f64 / n, cell.current as f64 / m);
         if width <= 0.0 || width.is_nan() {
+            curve.add(0.0, 0.0, 0.0, rows);
             continue;
         }
         exact = false;
         let across = |height| area(cell.low, cell.high, height);
-        error.push(across(spread(step.left, step.right)));
-        null.push(across(pooled(step.left, step.right)));
+        let height = both(step.left, step.right);
+        null.push(across(unit * height * (1.0 - height)));
+        let middle =
+            0.5 * (steps.gap(step.left.0, step.left.1) + steps.gap(step.right.0, step.right.1));
+        curve.add(cell.high / reach - cell.low / reach, height, middle, rows);
         let (least, most) = steps.gaps(step.left, step.right);
         let end = steps.gap(step.right.0, step.right.1);
         let offsets = (cell.offset_reference / n, cell.offset_current / m);
@@ -117,25 +129,69 @@ pub(super) fn distance(
     }
     outcome.value_if_no_change = Some(norm(sum(null)));
     outcome.message = steps.left_out();
-    let error = norm(sum(error));
-    if error.is_finite() && outcome.bound_high.is_finite() {
-        let interval = Interval::Normal {
-            bounds: (outcome.bound_low, outcome.bound_high),
-            bias: error,
-            se: error,
-            comparisons: 1,
-            root: false,
+    if let Some((blocked, d)) = &design {
+        outcome.depends(blocked, d.effective((steps.n, steps.m)), None);
+    }
+    let squares = |x: f64| x * x;
+    let bounds = (squares(outcome.bound_low), squares(outcome.bound_high));
+    let bias = outcome.value_if_no_change.map_or(0.0, squares);
+    if bias.is_finite() && bounds.1.is_finite() {
+        let effect = design.as_ref().map_or((1.0, 1.0), |(_, d)| d.effect);
+        let (df, delta) = curve.finish(unit, (effect.0 / n, effect.1 / m));
+        let interval = Interval::Quadratic {
+            bounds,
+            bias,
+            df,
+            // The curve's unit is the reach of the column.
+            ratio: delta * df / (4.0 * bias / reach * scale * (value * value / reach * scale)),
+            root: true,
             range: STATISTIC.range,
         };
+        let interval = super::clustered(interval, design.as_ref().map(|(_, d)| d));
         outcome = outcome.with_interval(interval, context);
     }
     Ok(outcome)
 }
 
-/// Largest `x (1 - x)` for `x` in `[low, high]`.
-fn peak(low: f64, high: f64) -> f64 {
-    if low <= 0.5 && high >= 0.5 {
-        return 0.25;
+/// What the sampling error of the squared distance is made of, gathered from low to high values, which
+/// are measured in reaches of the column.
+#[derive(Default)]
+struct Curve {
+    /// Integral of `H (1 - H)`.
+    mean: f64,
+    /// Integral of `H^2` so far, and over `s < t` of `H(s)^2 (1 - H(t))^2`.
+    squares: f64,
+    fourth: f64,
+    /// Integral of `h` so far, and first and second moments of it over the rows of either side.
+    influence: f64,
+    reference: (f64, f64),
+    current: (f64, f64),
+}
+
+impl Curve {
+    /// A stretch of this width with the pooled and the difference of the distribution functions, whose
+    /// shares of rows lie in its middle.
+    fn add(&mut self, width: f64, pooled: f64, difference: f64, rows: (f64, f64)) {
+        let at = self.influence + 0.5 * width * difference;
+        for (side, rows) in [(&mut self.reference, rows.0), (&mut self.current, rows.1)] {
+            side.0 += rows * at;
+            side.1 += rows * at * at;
+        }
+        self.influence += width * difference;
+        let rest = 1.0 - pooled;
+        let own = width * pooled * pooled;
+        self.mean += width * pooled * rest;
+        self.fourth += width * rest * rest * (self.squares + 0.5 * own);
+        self.squares += own;
     }
-    (low * (1.0 - low)).max(high * (1.0 - high))
+
+    /// Degrees of freedom when nothing changed, and variance by the influence function, for the
+    /// reciprocals of the rows of both sides.
+    fn finish(&self, unit: f64, inverse: (f64, f64)) -> (f64, f64) {
+        let variance = 16.0 * unit * unit * self.fourth;
+        let mean = 2.0 * unit * self.mean;
+        let spread = |(first, second): (f64, f64)| (second - first * first).max(0.0);
+        let delta = 16.0 * (spread(self.reference) * inverse.0 + spread(self.current) * inverse.1);
+        (2.0 * mean * mean / variance, delta)
+    }
 }

@@ -1,6 +1,6 @@
 //! Intervals that can be recomputed at any level, as multiplicity adjustment needs.
 
-use crate::special::{normal_isf, student_two_sided, student_two_sided_isf};
+use crate::special::{normal_isf, normal_sf, student_two_sided, student_two_sided_isf};
 
 /// What is needed to give an interval at any level. Every form covers sampling and certificate.
 #[derive(Debug, Clone, PartialEq)]
@@ -35,6 +35,25 @@ pub enum Interval {
         se: f64,
         /// Number of simultaneous statements (Bonferroni).
         comparisons: u32,
+        /// Limits are square roots.
+        root: bool,
+        /// Range of the statistic.
+        range: (f64, f64),
+    },
+    /// Distances that are quadratic near 0: over `bias / df` the value is a chi-square with `df`
+    /// degrees of freedom and a noncentrality, which the limits invert (Sankaran 1963, whose normal
+    /// deviates are scaled to the delta method's variance). The share `alpha` of misses belongs to the
+    /// lower limit where nothing changed, so that 0 is left out exactly when a test at that level
+    /// rejects, and in halves to both limits from two standard deviations on.
+    Quadratic {
+        /// Certified bounds of the value, squared when `root`.
+        bounds: (f64, f64),
+        /// Mean of the value when nothing changed.
+        bias: f64,
+        /// Degrees of freedom: twice the squared mean over the variance, when nothing changed.
+        df: f64,
+        /// Variance by the delta method over that of the chi-square, off the null.
+        ratio: f64,
         /// Limits are square roots.
         root: bool,
         /// Range of the statistic.
@@ -120,6 +139,28 @@ impl Interval {
                 };
                 (low.max(range.0), high.min(range.1))
             }
+            Interval::Quadratic {
+                bounds,
+                bias,
+                df,
+                ratio,
+                root,
+                range,
+            } => {
+                let (low, high) = match Noncentral::new(bias, df, ratio) {
+                    None => bounds,
+                    Some(n) => (
+                        n.lower(bounds.0, alpha).min(bounds.0),
+                        n.upper(bounds.1, alpha).max(bounds.1),
+                    ),
+                };
+                let (low, high) = if root {
+                    (libm::sqrt(low.max(0.0)), libm::sqrt(high.max(0.0)))
+                } else {
+                    (low, high)
+                };
+                (low.max(range.0), high.min(range.1))
+            }
             Interval::Student { bounds, se, df } => {
                 let t = student_two_sided_isf(alpha, df);
                 (bounds.0 - spread(t, se), bounds.1 + spread(t, se))
@@ -192,6 +233,18 @@ impl Interval {
                 let squared = bounds.1 - bounds.0 + bias + spread(z, se);
                 if root { libm::sqrt(squared) } else { squared }
             }
+            Interval::Quadratic {
+                bounds,
+                bias,
+                df,
+                ratio,
+                root,
+                ..
+            } => {
+                let own = Noncentral::new(bias, df, ratio).map_or(0.0, |n| n.least(alpha));
+                let squared = bounds.1 - bounds.0 + own;
+                if root { libm::sqrt(squared) } else { squared }
+            }
             Interval::Student { bounds, se, df } => {
                 bounds.1 - bounds.0 + spread(student_two_sided_isf(alpha, df), se)
             }
@@ -229,6 +282,23 @@ impl Interval {
                 1.0
             };
         }
+        if let Interval::Quadratic {
+            bounds,
+            bias,
+            df,
+            ratio,
+            root,
+            ..
+        } = *self
+            && let Some(n) = Noncentral::new(bias, df, ratio)
+        {
+            let threshold = if root {
+                threshold * threshold.abs()
+            } else {
+                threshold
+            };
+            return n.tolerance_pvalue(bounds.0, threshold);
+        }
         let above = |log_alpha: f64| fold(self.at(libm::exp(log_alpha)), centre).0 > threshold;
         let (mut low, mut high) = (-690.0, 0.0);
         if !above(high) {
@@ -247,6 +317,98 @@ impl Interval {
         }
         libm::exp(high)
     }
+}
+
+/// A multiple of a noncentral chi-square whose noncentrality is asked for.
+#[derive(Clone, Copy)]
+struct Noncentral {
+    scale: f64,
+    df: f64,
+    ratio: f64,
+}
+
+impl Noncentral {
+    /// None where the value does not vary.
+    fn new(bias: f64, df: f64, ratio: f64) -> Option<Self> {
+        let scale = bias / df;
+        let ratio = if ratio.is_finite() && ratio > 0.0 {
+            ratio
+        } else {
+            1.0
+        };
+        (scale > 0.0 && scale.is_finite() && df.is_finite()).then_some(Noncentral {
+            scale,
+            df,
+            ratio,
+        })
+    }
+
+    /// Normal deviate of the value `x` (in units of the scale): Sankaran (1963), his second form.
+    fn deviate(self, x: f64, noncentrality: f64) -> f64 {
+        let (r, l) = (self.df, noncentrality);
+        let second = r + 2.0 * l;
+        let h = 1.0 - 2.0 * (r + l) * (r + 3.0 * l) / (3.0 * second * second);
+        let p = second / ((r + l) * (r + l));
+        let m = (h - 1.0) * (1.0 - 3.0 * h);
+        let mean = 1.0 + h * p * (h - 1.0 - 0.5 * (2.0 - h) * m * p);
+        let deviation = h * libm::sqrt(2.0 * p) * (1.0 + 0.5 * m * p);
+        let z = (libm::pow(x.max(0.0) / (r + l), h) - mean) / deviation;
+        z * libm::sqrt((r + 2.0 * l) / (r + 2.0 * l * self.ratio))
+    }
+
+    /// Share of the misses that belongs to the upper limit.
+    fn above(self, noncentrality: f64) -> f64 {
+        0.5 * (noncentrality / libm::sqrt(8.0 * self.df)).min(1.0)
+    }
+
+    /// The smallest value that is not surprisingly large for it.
+    fn lower(self, value: f64, alpha: f64) -> f64 {
+        let x = value / self.scale;
+        let fits = |l: f64| normal_sf(self.deviate(x, l)) >= alpha * (1.0 - self.above(l));
+        self.scale * cross_over(x, fits)
+    }
+
+    /// The largest value that is not surprisingly small for it.
+    fn upper(self, value: f64, alpha: f64) -> f64 {
+        let x = value / self.scale;
+        let fails = |l: f64| normal_sf(-self.deviate(x, l)) < alpha * self.above(l);
+        self.scale * cross_over(x.max(self.df), fails)
+    }
+
+    /// The smallest value whose lower limit is not 0.
+    fn least(self, alpha: f64) -> f64 {
+        self.scale * cross_over(self.df, |x| normal_sf(self.deviate(x, 0.0)) < alpha)
+    }
+
+    /// The level at which the lower limit is `threshold`.
+    fn tolerance_pvalue(self, value: f64, threshold: f64) -> f64 {
+        if threshold < 0.0 {
+            return 0.0;
+        }
+        let l = threshold / self.scale;
+        let tail = normal_sf(self.deviate(value / self.scale, l));
+        (tail / (1.0 - self.above(l))).min(1.0)
+    }
+}
+
+/// The place from 0 on where `holds` becomes true, looked for on the scale of `start`.
+fn cross_over(start: f64, holds: impl Fn(f64) -> bool) -> f64 {
+    if holds(0.0) {
+        return 0.0;
+    }
+    let (mut low, mut high) = (0.0, start.max(1.0));
+    while !holds(high) && high < 1e300 {
+        (low, high) = (high, 2.0 * high);
+    }
+    for _ in 0..48 {
+        let middle = 0.5 * (low + high);
+        if holds(middle) {
+            high = middle;
+        } else {
+            low = middle;
+        }
+    }
+    high
 }
 
 /// Interval of `|x - centre|` from the interval of `x`; unchanged without a centre.
@@ -272,7 +434,7 @@ pub(crate) fn mcdiarmid(inverse_rows: f64, alpha: f64) -> f64 {
 fn clustered_level(alpha: f64, df: f64, inflation: f64) -> f64 {
     let quantile = student_two_sided_isf(alpha, df) * libm::sqrt(inflation);
     // Levels below the smallest normal double have no quantile.
-    (2.0 * crate::special::normal_sf(quantile)).max(f64::MIN_POSITIVE)
+    (2.0 * normal_sf(quantile)).max(f64::MIN_POSITIVE)
 }
 
 /// Two-sided normal quantile.

@@ -1,7 +1,7 @@
 //! Jensen-Shannon distance.
 
 use super::table::Table;
-use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, join, sum};
+use super::{Context, Kinds, NotApplicable, Outcome, Statistic, join, sum};
 use crate::pair::Pair;
 use crate::special::jensen_term;
 use core::f64::consts::LN_2;
@@ -56,16 +56,15 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     outcome.pvalue = Some(table.pvalue(low / c));
     outcome.message = join([table.pooled_note()]);
     table.depends(&mut outcome);
-    let interval = Interval::Normal {
-        bounds: (
+    let interval = table.quadratic(
+        (
             outcome.bound_low * outcome.bound_low,
             outcome.bound_high * outcome.bound_high,
         ),
-        bias: df * c,
-        se: libm::sqrt(2.0 * table.dispersion() * c * c + delta),
-        comparisons: 1,
-        root: true,
-        range: STATISTIC.range,
-    };
-    Ok(outcome.with_interval(table.clustered(interval), context))
+        c,
+        delta,
+        true,
+        STATISTIC.range,
+    );
+    Ok(outcome.with_interval(interval, context))
 }

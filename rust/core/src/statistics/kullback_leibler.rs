@@ -1,9 +1,9 @@
 //! Kullback-Leibler divergence.
 
 use super::table::Table;
-use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, join, sum};
+use super::{Context, Kinds, NotApplicable, Outcome, Statistic, join, sum};
 use crate::pair::Pair;
-use crate::special::{chi_square_sf, entropy_term};
+use crate::special::entropy_term;
 
 /// `sum p ln(p / q)` in nats, `p` the shares of the reference and `q` those of the current sample: the
 /// order of `scipy.stats.entropy(p, q)`, on the cells of `psi` with its prior of 1/2.
@@ -53,21 +53,11 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     });
     let mut outcome = Outcome::exact(value, (table.n, table.m));
     outcome.value_if_no_change = Some(df * c);
-    outcome.pvalue = Some(if k == 1 {
-        1.0
-    } else {
-        chi_square_sf(value / c, df)
-    });
+    outcome.pvalue = Some(table.pvalue(value / c));
     let mismatch = table.support_mismatch();
     outcome.support_mismatch = mismatch.is_some();
     outcome.message = join([mismatch, table.pooled_note()]);
-    let interval = Interval::Normal {
-        bounds: (value, value),
-        bias: df * c,
-        se: libm::sqrt(2.0 * df * c * c + delta),
-        comparisons: 1,
-        root: false,
-        range: STATISTIC.range,
-    };
+    table.depends(&mut outcome);
+    let interval = table.quadratic((value, value), c, delta, false, STATISTIC.range);
     Ok(outcome.with_interval(interval, context))
 }

@@ -1,7 +1,7 @@
 //! Population stability index.
 
 use super::table::Table;
-use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, join, sum};
+use super::{Context, Kinds, NotApplicable, Outcome, Statistic, join, sum};
 use crate::pair::Pair;
 
 /// `sum (q - p) ln(q / p)` in nats over 10 near-equal-mass cells of the reference (or categories,
@@ -66,13 +66,6 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     outcome.support_mismatch = mismatch.is_some();
     outcome.message = join([mismatch, table.pooled_note()]);
     table.depends(&mut outcome);
-    let interval = Interval::Normal {
-        bounds: (value, value),
-        bias: df * c,
-        se: libm::sqrt(2.0 * table.dispersion() * c * c + delta),
-        comparisons: 1,
-        root: false,
-        range: STATISTIC.range,
-    };
-    Ok(outcome.with_interval(table.clustered(interval), context))
+    let interval = table.quadratic((value, value), c, delta, false, STATISTIC.range);
+    Ok(outcome.with_interval(interval, context))
 }

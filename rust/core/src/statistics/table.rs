@@ -141,12 +141,33 @@ impl Table {
         self.inverse_rows() / inverse_rows(self.n, self.m)
     }
 
-    /// Half the variance of that chi-square.
-    pub fn dispersion(&self) -> f64 {
-        let df = (self.len() - 1) as f64;
-        self.design
-            .as_ref()
-            .map_or(df, |(_, d)| df / d.spread.min(1.0))
+    /// Interval of a value (squared when `root`) that is `unit` times that chi-square when nothing
+    /// changed, and has the variance `delta` by the delta method; with Student's quantiles where errors
+    /// were estimated from blocks.
+    pub fn quadratic(
+        &self,
+        bounds: (f64, f64),
+        unit: f64,
+        delta: f64,
+        root: bool,
+        range: (f64, f64),
+    ) -> Interval {
+        let cells = (self.len() - 1) as f64;
+        // Satterthwaite: as many degrees of freedom as give the mean and the variance.
+        let spread = self.design.as_ref().map_or(1.0, |(_, d)| d.spread.min(1.0));
+        let df = cells * spread;
+        let bias = cells * unit;
+        clustered(
+            Interval::Quadratic {
+                bounds,
+                bias,
+                df,
+                ratio: delta / (4.0 * bias / df * bounds.0),
+                root,
+                range,
+            },
+            self.design.as_ref().map(|d| &d.1),
+        )
     }
 
     /// Notes on an outcome how dependence entered.
