@@ -8,6 +8,7 @@
 //! distribution. A current sample of fewer than two blocks has no error of its own to estimate: it
 //! takes that of one reference block, as the reference blocks left out in turn would show.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use crate::special::fisher_sf;
@@ -256,6 +257,106 @@ impl Blocked {
         }
     }
 
+    /// Variances of a statistic linear in the shares of the coarse cells or categories: each side's rows
+    /// score what `gradient` gives for the coarse cell, where it is one, and the shares of their cell
+    /// (reference, current).
+    pub fn linear(
+        &self,
+        missing: bool,
+        gradient: impl Fn(Option<u32>, f64, f64) -> (f64, f64),
+    ) -> Variances {
+        let at = self.layout.missing();
+        let kept = |i: usize| missing || i != at;
+        let key = |i: usize| match &self.layout {
+            Layout::Ordered(coarse) if i < coarse.len() => coarse[i] as usize,
+            // Behind every coarse cell.
+            _ => usize::MAX / 2 + i,
+        };
+        let mut totals: BTreeMap<usize, (f64, f64)> = BTreeMap::new();
+        let (mut n, mut m) = (0.0, 0.0);
+        for b in &self.reference.blocks {
+            for (i, c) in b.iter().enumerate().filter(|(i, _)| kept(*i)) {
+                totals.entry(key(i)).or_default().0 += *c as f64;
+                n += *c as f64;
+            }
+        }
+        for b in &self.current.blocks {
+            for (i, c) in b.iter().enumerate().filter(|(i, _)| kept(*i)) {
+                totals.entry(key(i)).or_default().1 += *c as f64;
+                m += *c as f64;
+            }
+        }
+        let width = self.reference.blocks.first().map_or(0, Vec::len);
+        let scores: Vec<(f64, f64)> = (0..width)
+            .map(|i| {
+                let (a, b) = totals.get(&key(i)).copied().unwrap_or_default();
+                if kept(i) && a + b > 0.0 {
+                    let coarse = match &self.layout {
+                        Layout::Ordered(coarse) => coarse.get(i).copied(),
+                        Layout::Categories(_) => None,
+                    };
+                    gradient(coarse, a / n, b / m)
+                } else {
+                    (0.0, 0.0)
+                }
+            })
+            .collect();
+        let of = |s: &Sample, score: &dyn Fn(usize) -> f64| {
+            let rows = s.each(|b| {
+                let held = b.iter().enumerate().filter(|(i, _)| kept(*i));
+                held.map(|(_, c)| *c as f64).sum()
+            });
+            let sums = s.each(|b| {
+                let held = b.iter().enumerate().filter(|(_, c)| **c > 0);
+                held.map(|(i, c)| score(i) * *c as f64).sum()
+            });
+            let mean = sums.iter().sum::<f64>() / rows.iter().sum::<f64>();
+            let squares = sums.iter().zip(&rows).map(|(y, n)| {
+                let r = y - mean * n;
+                r * r
+            });
+            s.scale(&rows) * crate::statistics::sum(squares)
+        };
+        let reference = of(&self.reference, &|i| scores[i].0);
+        let current = if self.is_borrowed() {
+            // The current side's scores over the reference's blocks.
+            of(&self.reference, &|i| scores[i].1) * self.borrowed()
+        } else {
+            of(&self.current, &|i| scores[i].1)
+        };
+        Variances {
+            reference,
+            current,
+            df: self.df(reference, current),
+        }
+    }
+
+    /// Design effects of the mean score of ordered rows, each of which scores what its coarse cell does.
+    /// None where the scores do not vary.
+    pub fn effect(&self, score: impl Fn(u32) -> f64) -> Option<(f64, f64)> {
+        let Layout::Ordered(coarse) = &self.layout else {
+            return None;
+        };
+        let v = self.linear(false, |cell, _, _| {
+            let score = cell.map_or(0.0, &score);
+            (score, score)
+        });
+        let independent = |s: &Sample| {
+            let (mut n, mut first, mut second) = (0.0, 0.0, 0.0);
+            for b in &s.blocks {
+                for (rows, cell) in b.iter().zip(coarse) {
+                    let (rows, a) = (*rows as f64, score(*cell));
+                    n += rows;
+                    first += rows * a;
+                    second += rows * a * a;
+                }
+            }
+            (second / n - (first / n) * (first / n)) / n
+        };
+        let (a, b) = (independent(&self.reference), independent(&self.current));
+        (a > 0.0 && b > 0.0).then(|| (v.reference / a, v.current / b))
+    }
+
     /// Variances of both means of finite values.
     pub fn means(&self) -> Variances {
         let values = self.layout.values();
@@ -428,14 +529,14 @@ impl Blocked {
             Layout::Ordered(coarse) if i < coarse.len() => coarse[i] as usize,
             _ => width + i,
         };
-        let mut mass = std::collections::BTreeMap::new();
+        let mut mass = BTreeMap::new();
         for (i, r) in rows.iter().enumerate().filter(|(_, r)| **r > 0.0) {
             *mass.entry(key(i)).or_insert(0.0) += r;
         }
         let all: f64 = mass.values().sum();
         let common = mass.values().filter(|r| **r >= RARE * all).count();
         let pooling = common >= 2;
-        let mut numbers = std::collections::BTreeMap::new();
+        let mut numbers = BTreeMap::new();
         let mut next = 0;
         let mut rare = None;
         for (key, rows) in &mass {

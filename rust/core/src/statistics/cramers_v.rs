@@ -7,8 +7,8 @@ use crate::pair::Pair;
 /// Bias-corrected association between sample (reference or current) and category.
 ///
 /// `sqrt(max(0, chi2/N - (k-1)/(N-1)) / min(r~ - 1, k~ - 1))`; the plain `sqrt(chi2/N)` is not
-/// reported, it grows with the number of categories under no change. Interval: normal
-/// approximation of the noncentral chi-square, `chi2 - (k-1) -+ z sqrt(2 (k - 1) + 4 lambda)`.
+/// reported, it grows with the number of categories under no change. Interval: that of the
+/// noncentral chi-square.
 pub const STATISTIC: Statistic = Statistic {
     name: "cramers_v",
     definition: "cramers_v/bias-corrected/v1",
@@ -46,7 +46,15 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
         // Before the correction: `rows scale V^2` is the chi-square.
         let unit = inflation / (rows * scale);
         let raw = chi_square / (rows * scale);
-        let delta = 4.0 * unit * raw;
+        let (n, m) = (table.n as f64, table.m as f64);
+        let factor = n / rows * (m / rows) / scale;
+        let delta = table.delta_variance(|p, q| {
+            let r = (p - q) / (n / rows * p + m / rows * q);
+            (
+                factor * r * (2.0 - r * n / rows),
+                factor * r * (-2.0 - r * m / rows),
+            )
+        });
         let interval = table.quadratic((raw, raw), unit, delta, true, STATISTIC.range);
         outcome = outcome.with_interval(interval, context);
     }

@@ -78,13 +78,19 @@ pub(super) fn distance(
             high.push(square);
             let height = both(step.left, step.left);
             null.push(area(end, cell.low, unit * height * (1.0 - height)));
-            curve.add(cell.low / reach - end / reach, height, h, (0.0, 0.0));
+            curve.add(
+                cell.low / reach - end / reach,
+                height,
+                h,
+                (0.0, 0.0),
+                cell.coarse,
+            );
         }
         previous = Some(cell.high);
         let width = cell.high - cell.low;
         let rows = (cell.reference as f64 / n, cell.current as f64 / m);
         if width <= 0.0 || width.is_nan() {
-            curve.add(0.0, 0.0, 0.0, rows);
+            curve.add(0.0, 0.0, 0.0, rows, cell.coarse);
             continue;
         }
         exact = false;
@@ -93,7 +99,13 @@ pub(super) fn distance(
         null.push(across(unit * height * (1.0 - height)));
         let middle =
             0.5 * (steps.gap(step.left.0, step.left.1) + steps.gap(step.right.0, step.right.1));
-        curve.add(cell.high / reach - cell.low / reach, height, middle, rows);
+        curve.add(
+            cell.high / reach - cell.low / reach,
+            height,
+            middle,
+            rows,
+            cell.coarse,
+        );
         let (least, most) = steps.gaps(step.left, step.right);
         let end = steps.gap(step.right.0, step.right.1);
         let offsets = (cell.offset_reference / n, cell.offset_current / m);
@@ -136,14 +148,25 @@ pub(super) fn distance(
     let bounds = (squares(outcome.bound_low), squares(outcome.bound_high));
     let bias = outcome.value_if_no_change.map_or(0.0, squares);
     if bias.is_finite() && bounds.1.is_finite() {
-        let effect = design.as_ref().map_or((1.0, 1.0), |(_, d)| d.effect);
+        let effect = design.as_ref().map_or((1.0, 1.0), |(b, d)| {
+            b.effect(|coarse| curve.score(coarse)).unwrap_or(d.effect)
+        });
         let (df, delta) = curve.finish(unit, (effect.0 / n, effect.1 / m));
+        // Blocks take as much from these degrees of freedom as from those of the coarse cells.
+        let blocks = steps
+            .pair
+            .blocked
+            .as_deref()
+            .and_then(|b| b.homogeneity(false));
+        let df = (df * blocks.map_or(1.0, |d| d.spread)).clamp(1.0, df.max(1.0));
+        // The curve's unit is the reach of the column.
+        let ratio = delta * df / (4.0 * bias / reach * scale * (value * value / reach * scale));
         let interval = Interval::Quadratic {
             bounds,
             bias,
             df,
-            // The curve's unit is the reach of the column.
-            ratio: delta * df / (4.0 * bias / reach * scale * (value * value / reach * scale)),
+            // No eigenvalue is above the root of the sum of their squares.
+            ratio: ratio.max(libm::sqrt(df)),
             root: true,
             range: STATISTIC.range,
         };
@@ -166,13 +189,21 @@ struct Curve {
     influence: f64,
     reference: (f64, f64),
     current: (f64, f64),
+    /// Rows of both sides, and the integral of `h` over them, by coarse cell.
+    coarse: Vec<(f64, f64)>,
 }
 
 impl Curve {
     /// A stretch of this width with the pooled and the difference of the distribution functions, whose
     /// shares of rows lie in its middle.
-    fn add(&mut self, width: f64, pooled: f64, difference: f64, rows: (f64, f64)) {
+    fn add(&mut self, width: f64, pooled: f64, difference: f64, rows: (f64, f64), coarse: u32) {
         let at = self.influence + 0.5 * width * difference;
+        let coarse = coarse as usize;
+        if coarse >= self.coarse.len() {
+            self.coarse.resize(coarse + 1, (0.0, 0.0));
+        }
+        self.coarse[coarse].0 += rows.0 + rows.1;
+        self.coarse[coarse].1 += at * (rows.0 + rows.1);
         for (side, rows) in [(&mut self.reference, rows.0), (&mut self.current, rows.1)] {
             side.0 += rows * at;
             side.1 += rows * at * at;
@@ -183,6 +214,16 @@ impl Curve {
         self.mean += width * pooled * rest;
         self.fourth += width * rest * rest * (self.squares + 0.5 * own);
         self.squares += own;
+    }
+
+    /// Mean of the influence function over a coarse cell.
+    fn score(&self, coarse: u32) -> f64 {
+        let (rows, sum) = self
+            .coarse
+            .get(coarse as usize)
+            .copied()
+            .unwrap_or_default();
+        if rows > 0.0 { sum / rows } else { 0.0 }
     }
 
     /// Degrees of freedom when nothing changed, and variance by the influence function, for the

@@ -59,6 +59,18 @@ pub enum Interval {
         /// Range of the statistic.
         range: (f64, f64),
     },
+    /// Sums of absolute differences (see `folded`): at a true value the sum has the mean and standard
+    /// deviation interpolated between points, and about the distribution of a chi. Misses belong to the
+    /// limits as for `Quadratic`.
+    Folded {
+        /// Certified bounds of the value.
+        bounds: (f64, f64),
+        /// True value, mean and standard deviation, ascending from 0; from the last one on the mean
+        /// grows with the true value.
+        points: [[f64; 3]; 5],
+        /// Range of the statistic.
+        range: (f64, f64),
+    },
     /// `value -+ t se` with Student's distribution.
     Student {
         /// Certified bounds of the value.
@@ -151,7 +163,7 @@ impl Interval {
                     None => bounds,
                     Some(n) => (
                         n.lower(bounds.0, alpha).min(bounds.0),
-                        n.upper(bounds.1, alpha).max(bounds.1),
+                        n.along().upper(bounds.1, alpha).max(bounds.1),
                     ),
                 };
                 let (low, high) = if root {
@@ -159,6 +171,16 @@ impl Interval {
                 } else {
                     (low, high)
                 };
+                (low.max(range.0), high.min(range.1))
+            }
+            Interval::Folded {
+                bounds,
+                points,
+                range,
+            } => {
+                let f = Folded(points);
+                let low = f.lower(bounds.0, alpha).min(bounds.0);
+                let high = f.upper(bounds.1, alpha).max(bounds.1);
                 (low.max(range.0), high.min(range.1))
             }
             Interval::Student { bounds, se, df } => {
@@ -245,6 +267,9 @@ impl Interval {
                 let squared = bounds.1 - bounds.0 + own;
                 if root { libm::sqrt(squared) } else { squared }
             }
+            Interval::Folded { bounds, points, .. } => {
+                bounds.1 - bounds.0 + Folded(points).least(alpha)
+            }
             Interval::Student { bounds, se, df } => {
                 bounds.1 - bounds.0 + spread(student_two_sided_isf(alpha, df), se)
             }
@@ -299,6 +324,9 @@ impl Interval {
             };
             return n.tolerance_pvalue(bounds.0, threshold);
         }
+        if let Interval::Folded { bounds, points, .. } = *self {
+            return Folded(points).tolerance_pvalue(bounds.0, threshold);
+        }
         let above = |log_alpha: f64| fold(self.at(libm::exp(log_alpha)), centre).0 > threshold;
         let (mut low, mut high) = (-690.0, 0.0);
         if !above(high) {
@@ -341,6 +369,19 @@ impl Noncentral {
             df,
             ratio,
         })
+    }
+
+    /// Where the value varies more in the direction it moved than elsewhere, the chi-square of that
+    /// direction: with its scale, and as many degrees of freedom as keep the mean.
+    fn along(self) -> Self {
+        if self.ratio <= 1.0 {
+            return self;
+        }
+        Noncentral {
+            scale: self.scale * self.ratio,
+            df: self.df / self.ratio,
+            ratio: 1.0,
+        }
     }
 
     /// Normal deviate of the value `x` (in units of the scale): Sankaran (1963), his second form.
@@ -391,12 +432,88 @@ impl Noncentral {
     }
 }
 
+/// Mean and standard deviation of a sum of absolute differences by its true value.
+#[derive(Clone, Copy)]
+struct Folded([[f64; 3]; 5]);
+
+impl Folded {
+    fn moments(self, truth: f64) -> (f64, f64) {
+        let [_, .., last] = self.0;
+        if truth >= last[0] {
+            return (last[1] + (truth - last[0]), last[2]);
+        }
+        let at = self.0.partition_point(|p| p[0] <= truth).clamp(1, 4);
+        let ([a, b, c], [d, e, f]) = (self.0[at - 1], self.0[at]);
+        let share = (truth - a) / (d - a);
+        (b + share * (e - b), c + share * (f - c))
+    }
+
+    /// Normal deviate of a value: its square taken as a multiple of a chi-square (Wilson and Hilferty
+    /// 1931) with the degrees of freedom that give this mean and deviation.
+    fn deviate(self, value: f64, truth: f64) -> f64 {
+        let (mean, sd) = self.moments(truth);
+        if sd <= 0.0 {
+            let far = value - mean;
+            return if far.abs() <= 1e-12 * mean {
+                0.0
+            } else {
+                far * f64::INFINITY
+            };
+        }
+        let k = (mean / sd) * (mean / sd);
+        // Mean squared over variance of a chi is about (v - 1/2 + 1/8v) / (1/2 - 1/8v).
+        let b = 0.5 * (k + 1.0);
+        let v = 0.5 * (b + libm::sqrt((b * b - 0.5 * (k + 1.0)).max(0.0)));
+        let v = v.max(0.5);
+        let scale = mean * mean / (v - 0.5 + 0.125 / v);
+        let spread = 2.0 / (9.0 * v);
+        (libm::cbrt(value.max(0.0) * value.max(0.0) / (scale * v)) - (1.0 - spread))
+            / libm::sqrt(spread)
+    }
+
+    /// Share of the misses that belongs to the upper limit.
+    fn above(self, truth: f64) -> f64 {
+        let [_, mean, sd] = self.0[0];
+        let moved = self.moments(truth).0 - mean;
+        if sd > 0.0 {
+            0.5 * (moved / (2.0 * sd)).clamp(0.0, 1.0)
+        } else {
+            0.5
+        }
+    }
+
+    fn lower(self, value: f64, alpha: f64) -> f64 {
+        cross_over(value, |t| {
+            normal_sf(self.deviate(value, t)) >= alpha * (1.0 - self.above(t))
+        })
+    }
+
+    fn upper(self, value: f64, alpha: f64) -> f64 {
+        cross_over(value, |t| {
+            normal_sf(-self.deviate(value, t)) < alpha * self.above(t)
+        })
+    }
+
+    fn least(self, alpha: f64) -> f64 {
+        let start = self.0[0][1];
+        cross_over(start, |x| normal_sf(self.deviate(x, 0.0)) < alpha)
+    }
+
+    fn tolerance_pvalue(self, value: f64, threshold: f64) -> f64 {
+        if threshold < 0.0 {
+            return 0.0;
+        }
+        let tail = normal_sf(self.deviate(value, threshold));
+        (tail / (1.0 - self.above(threshold))).min(1.0)
+    }
+}
+
 /// The place from 0 on where `holds` becomes true, looked for on the scale of `start`.
 fn cross_over(start: f64, holds: impl Fn(f64) -> bool) -> f64 {
     if holds(0.0) {
         return 0.0;
     }
-    let (mut low, mut high) = (0.0, start.max(1.0));
+    let (mut low, mut high) = (0.0, if start > 0.0 { start } else { 1.0 });
     while !holds(high) && high < 1e300 {
         (low, high) = (high, 2.0 * high);
     }

@@ -8,6 +8,7 @@
 //! it is exact, and rounded outward otherwise. Statistics never panic: what they cannot answer is a
 //! [`NotApplicable`] with the reason.
 
+mod folded;
 mod interval;
 mod parity;
 mod superiority;

@@ -1,5 +1,6 @@
 //! The coarse table behind PSI, the divergences, and the tests of categories.
 
+use super::folded::{self, Piece};
 use super::{Interval, NotApplicable, Outcome, RAO_SCOTT, clustered, cross, inverse_rows, total};
 use std::sync::Arc;
 
@@ -34,6 +35,8 @@ pub(super) struct Table {
     pub m: u64,
     /// Both samples by block and the design of the test of homogeneity on the same kind of cells.
     design: Option<(Arc<Blocked>, Design)>,
+    /// Whether missing rows are a cell.
+    missing: bool,
 }
 
 impl Table {
@@ -98,6 +101,7 @@ impl Table {
             n,
             m,
             design,
+            missing,
         })
     }
 
@@ -154,20 +158,28 @@ impl Table {
     ) -> Interval {
         let cells = (self.len() - 1) as f64;
         // Satterthwaite: as many degrees of freedom as give the mean and the variance.
-        let spread = self.design.as_ref().map_or(1.0, |(_, d)| d.spread.min(1.0));
+        let spread = self.spread();
         let df = cells * spread;
         let bias = cells * unit;
+        // What moved may have moved in the direction that varies most: with one eigenvalue above equal
+        // others, this much above the scale.
+        let largest = spread * (1.0 + libm::sqrt((cells - 1.0).max(0.0) * (1.0 / spread - 1.0)));
         clustered(
             Interval::Quadratic {
                 bounds,
                 bias,
                 df,
-                ratio: delta / (4.0 * bias / df * bounds.0),
+                ratio: (delta / (4.0 * bias / df * bounds.0)).max(largest),
                 root,
                 range,
             },
             self.design.as_ref().map(|d| &d.1),
         )
+    }
+
+    /// Degrees of freedom of that chi-square (Satterthwaite) over those of independent rows.
+    fn spread(&self) -> f64 {
+        self.design.as_ref().map_or(1.0, |(_, d)| d.spread.min(1.0))
     }
 
     /// Notes on an outcome how dependence entered.
@@ -203,8 +215,17 @@ impl Table {
         self.difference(cell) as f64 / sum as f64
     }
 
-    /// Delta-method variance from derivatives of the statistic by each share (own side's terms).
+    /// Delta-method variance from derivatives of the statistic by each share (own side's terms): that
+    /// of the scores of the blocks where those are known.
     pub fn delta_variance(&self, gradient: impl Fn(f64, f64) -> (f64, f64)) -> f64 {
+        if let Some((blocked, _)) = &self.design {
+            let finite = |g: f64| if g.is_finite() { g } else { 0.0 };
+            let v = blocked.linear(self.missing, |_, p, q| {
+                let (a, b) = gradient(p, q);
+                (finite(a), finite(b))
+            });
+            return v.reference + v.current;
+        }
         let (mut a, mut a2, mut b, mut b2) = (0.0, 0.0, 0.0, 0.0);
         for cell in &self.cells {
             let (p, q) = self.shares(cell);
@@ -218,18 +239,51 @@ impl Table {
                 b2 += q * gq * gq;
             }
         }
-        let (e, f) = self.effect();
-        e * (a2 - a * a).max(0.0) / self.n as f64 + f * (b2 - b * b).max(0.0) / self.m as f64
+        (a2 - a * a).max(0.0) / self.n as f64 + (b2 - b * b).max(0.0) / self.m as f64
     }
 
-    /// Mean of `(1/2) sum |p - q|` for normal fluctuations of each cell around its shares, an upper
-    /// bound on the mean excess of total variation.
-    pub fn total_variation_bias(&self) -> f64 {
-        let sd = self.cells.iter().map(|cell| {
-            let (p, q) = self.shares(cell);
-            self.deviation(p, q)
+    /// Interval of `(1/2) sum |p - q|`.
+    pub fn folded(&self, bounds: (f64, f64), range: (f64, f64)) -> Interval {
+        let pieces: Vec<Piece> = self
+            .cells
+            .iter()
+            .map(|cell| {
+                let (p, q) = self.shares(cell);
+                Piece {
+                    weight: 0.5,
+                    difference: (p - q).abs(),
+                    deviation: self.deviation(p, q),
+                    most: p + q,
+                }
+            })
+            .collect();
+        let linear = self.delta_variance(|p, q| {
+            let sign = 0.5 * (p - q).signum();
+            (sign, -sign)
         });
-        0.5 * super::NORMAL_MEAN_ABS * super::sum(sd)
+        let null = self.null_variance();
+        // Signs that chance gave may hide the direction that varies most.
+        let linear = linear.max(null / folded::FOLDED);
+        let interval = folded::interval(bounds, &pieces, null, linear, range);
+        clustered(interval, self.design.as_ref().map(|d| &d.1))
+    }
+
+    /// Variance of `(1/2) sum |p - q|` when nothing changed, with pooled shares `h`: the covariance of two
+    /// absolute normals is at most `1 - 2/pi` of their squared correlation, times both deviations. Blocks
+    /// correlate the cells further, by as much as they take degrees of freedom from the chi-square.
+    fn null_variance(&self) -> f64 {
+        let rows = self.n as f64 + self.m as f64;
+        let (mut own, mut first, mut second) = (0.0, 0.0, 0.0);
+        for cell in &self.cells {
+            let h = (cell.reference as f64 + cell.current as f64) / rows;
+            if h < 1.0 {
+                own += h * (1.0 - h);
+                first += h * libm::sqrt(h / (1.0 - h));
+                second += h * h * h / (1.0 - h);
+            }
+        }
+        let independent = own + (first * first - second).max(0.0);
+        0.25 * folded::FOLDED * self.inverse_rows() * independent / self.spread()
     }
 
     /// Standard deviation of the difference of shares of one cell.

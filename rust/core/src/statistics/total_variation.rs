@@ -1,25 +1,27 @@
 //! Total variation distance.
 
 use super::table::Table;
-use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, join, share};
+use super::{Context, Kinds, NotApplicable, Outcome, Statistic, join, share};
 use crate::pair::Pair;
 
 /// `(1/2) sum |p - q|`: at least this share of rows changed cell.
 ///
 /// Categories: values, hash cells and new values, missing left to `missing_rate`; a hash cell can
 /// hide at most the smaller of its two masses, which is the upper bound. Ordered columns: coarse
-/// cells, missing, -inf and +inf. With blocks, p is that of Rao and Scott's test of homogeneity.
+/// cells, missing, -inf and +inf. When nothing changed the differences are normal, so that their
+/// absolute sum has the moments of folded normals; it is taken for a chi with these. With blocks, p is
+/// that of Rao and Scott's test of homogeneity.
 pub const STATISTIC: Statistic = Statistic {
     name: "total_variation",
     definition: "total_variation/v1",
     summary: "half the sum of differences of shares: at least this share of rows changed cell",
-    source: "Levin, Peres, Wilmer (2017), section 4.1; interval from McDiarmid (1989)",
-    notes: "categories without missing, hash cells bounded, or the cells of psi; p: McDiarmid's bound; interval: \
-            McDiarmid and normal",
+    source: "Levin, Peres, Wilmer (2017), section 4.1; null from Leone, Nelson and Nottingham (1961)",
+    notes: "categories without missing, hash cells bounded, or the cells of psi; p: mean and variance of \
+            folded normals, as a chi; interval: the same, along the ray of the observed differences",
     kinds: Kinds::Any,
     range: (0.0, 1.0),
     unit: "share",
-    null: Some("mcdiarmid-bound"),
+    null: Some("folded-normal-moments"),
     compute,
     default_tolerance: Some((0.05, 0.10)),
     centre: None,
@@ -43,21 +45,15 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     if hidden > 0 {
         outcome.bound_low = super::outward(value, -1.0);
     }
-    let bias = table.total_variation_bias();
-    let inverse_rows = table.inverse_rows();
     outcome.value_if_no_change = Some(table.total_variation_if_no_change());
-    let excess = (value - table.total_variation_if_no_change()).max(0.0);
-    outcome.pvalue = Some(match table.homogeneity() {
-        None => (2.0 * libm::exp(-2.0 * excess * excess / inverse_rows)).min(1.0),
-        Some(pvalue) => pvalue,
-    });
+    let bounds = (outcome.bound_low, outcome.bound_high);
+    let interval = table.folded(bounds, STATISTIC.range);
+    outcome.pvalue = Some(
+        table
+            .homogeneity()
+            .unwrap_or_else(|| interval.tolerance_pvalue(0.0, None)),
+    );
     outcome.message = join([table.pooled_note()]);
     table.depends(&mut outcome);
-    let bounds = (outcome.bound_low, outcome.bound_high);
-    let interval = Interval::BoundedDifference {
-        bounds,
-        bias,
-        inverse_rows,
-    };
-    Ok(outcome.with_interval(table.clustered(interval), context))
+    Ok(outcome.with_interval(interval, context))
 }
