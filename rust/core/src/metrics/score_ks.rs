@@ -39,7 +39,7 @@ fn compute(state: &State, context: &Context) -> Result<Vec<Answer>, NotApplicabl
     let inverse = context.design_effect * (1.0 / positive.effective() + 1.0 / negative.effective());
     let interval = Interval::Difference(crate::statistics::Interval::BoundedDifference {
         bounds: (value, high),
-        bias: 0.0,
+        noise: crate::statistics::Noise::Kolmogorov,
         inverse_rows: inverse,
     });
     let effective = state.amount().effective() / context.design_effect;

@@ -1,5 +1,6 @@
 //! Energy distance.
 
+use super::curve::Curve;
 use super::wasserstein::rectangle;
 use super::{
     Context, Interval, Kinds, NotApplicable, Outcome, Statistic, Steps, inverse_rows, outward, sum,
@@ -55,6 +56,9 @@ pub(super) fn distance(
     };
     let (mut low, mut high, mut null) = (Vec::new(), Vec::new(), Vec::new());
     let mut curve = Curve::default();
+    // Integral of `H (1 - H)` in reaches of the column.
+    let mut mean = 0.0;
+    let kernel = |height: f64| (height * height, (1.0 - height) * (1.0 - height));
     // A factor keeps sums over the widest and the narrowest columns in range; `root` is its root.
     let low_end = steps.pair.cells.first().map_or(0.0, |c| c.low);
     let high_end = steps.pair.cells.last().map_or(0.0, |c| c.high);
@@ -78,19 +82,15 @@ pub(super) fn distance(
             high.push(square);
             let height = both(step.left, step.left);
             null.push(area(end, cell.low, unit * height * (1.0 - height)));
-            curve.add(
-                cell.low / reach - end / reach,
-                height,
-                h,
-                (0.0, 0.0),
-                cell.coarse,
-            );
+            let length = cell.low / reach - end / reach;
+            mean += length * height * (1.0 - height);
+            curve.add(length, kernel(height), h, (0.0, 0.0), cell.coarse);
         }
         previous = Some(cell.high);
         let width = cell.high - cell.low;
         let rows = (cell.reference as f64 / n, cell.current as f64 / m);
         if width <= 0.0 || width.is_nan() {
-            curve.add(0.0, 0.0, 0.0, rows, cell.coarse);
+            curve.add(0.0, (0.0, 0.0), 0.0, rows, cell.coarse);
             continue;
         }
         exact = false;
@@ -99,13 +99,9 @@ pub(super) fn distance(
         null.push(across(unit * height * (1.0 - height)));
         let middle =
             0.5 * (steps.gap(step.left.0, step.left.1) + steps.gap(step.right.0, step.right.1));
-        curve.add(
-            cell.high / reach - cell.low / reach,
-            height,
-            middle,
-            rows,
-            cell.coarse,
-        );
+        let length = cell.high / reach - cell.low / reach;
+        mean += length * height * (1.0 - height);
+        curve.add(length, kernel(height), middle, rows, cell.coarse);
         let (least, most) = steps.gaps(step.left, step.right);
         let end = steps.gap(step.right.0, step.right.1);
         let offsets = (cell.offset_reference / n, cell.offset_current / m);
@@ -151,7 +147,9 @@ pub(super) fn distance(
         let effect = design.as_ref().map_or((1.0, 1.0), |(b, d)| {
             b.effect(|coarse| curve.score(coarse)).unwrap_or(d.effect)
         });
-        let (df, delta) = curve.finish(unit, (effect.0 / n, effect.1 / m));
+        let delta = 16.0 * curve.variance((effect.0 / n, effect.1 / m));
+        // Twice the squared mean over the variance, when nothing changed.
+        let df = 0.5 * squares(mean) / curve.kernel();
         // Blocks take as much from these degrees of freedom as from those of the coarse cells.
         let blocks = steps
             .pair
@@ -174,65 +172,4 @@ pub(super) fn distance(
         outcome = outcome.with_interval(interval, context);
     }
     Ok(outcome)
-}
-
-/// What the sampling error of the squared distance is made of, gathered from low to high values, which
-/// are measured in reaches of the column.
-#[derive(Default)]
-struct Curve {
-    /// Integral of `H (1 - H)`.
-    mean: f64,
-    /// Integral of `H^2` so far, and over `s < t` of `H(s)^2 (1 - H(t))^2`.
-    squares: f64,
-    fourth: f64,
-    /// Integral of `h` so far, and first and second moments of it over the rows of either side.
-    influence: f64,
-    reference: (f64, f64),
-    current: (f64, f64),
-    /// Rows of both sides, and the integral of `h` over them, by coarse cell.
-    coarse: Vec<(f64, f64)>,
-}
-
-impl Curve {
-    /// A stretch of this width with the pooled and the difference of the distribution functions, whose
-    /// shares of rows lie in its middle.
-    fn add(&mut self, width: f64, pooled: f64, difference: f64, rows: (f64, f64), coarse: u32) {
-        let at = self.influence + 0.5 * width * difference;
-        let coarse = coarse as usize;
-        if coarse >= self.coarse.len() {
-            self.coarse.resize(coarse + 1, (0.0, 0.0));
-        }
-        self.coarse[coarse].0 += rows.0 + rows.1;
-        self.coarse[coarse].1 += at * (rows.0 + rows.1);
-        for (side, rows) in [(&mut self.reference, rows.0), (&mut self.current, rows.1)] {
-            side.0 += rows * at;
-            side.1 += rows * at * at;
-        }
-        self.influence += width * difference;
-        let rest = 1.0 - pooled;
-        let own = width * pooled * pooled;
-        self.mean += width * pooled * rest;
-        self.fourth += width * rest * rest * (self.squares + 0.5 * own);
-        self.squares += own;
-    }
-
-    /// Mean of the influence function over a coarse cell.
-    fn score(&self, coarse: u32) -> f64 {
-        let (rows, sum) = self
-            .coarse
-            .get(coarse as usize)
-            .copied()
-            .unwrap_or_default();
-        if rows > 0.0 { sum / rows } else { 0.0 }
-    }
-
-    /// Degrees of freedom when nothing changed, and variance by the influence function, for the
-    /// reciprocals of the rows of both sides.
-    fn finish(&self, unit: f64, inverse: (f64, f64)) -> (f64, f64) {
-        let variance = 16.0 * unit * unit * self.fourth;
-        let mean = 2.0 * unit * self.mean;
-        let spread = |(first, second): (f64, f64)| (second - first * first).max(0.0);
-        let delta = 16.0 * (spread(self.reference) * inverse.0 + spread(self.current) * inverse.1);
-        (2.0 * mean * mean / variance, delta)
-    }
 }

@@ -1,26 +1,24 @@
 //! Intervals that can be recomputed at any level, as multiplicity adjustment needs.
 
-use crate::special::{normal_isf, normal_sf, student_two_sided, student_two_sided_isf};
+use crate::special::{kuiper_sf, normal_isf, normal_sf, student_two_sided, student_two_sided_isf};
 
 /// What is needed to give an interval at any level. Every form covers sampling and certificate.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Interval {
     /// Distances that are a largest difference of shares over sets, clipped to `[0, 1]`:
-    /// `[low - bias - w, high + u]` with `w = sqrt((1/n + 1/m) ln(2/alpha) / 2)`.
+    /// `[low - w, high + u]`.
     ///
+    /// Lower limit: the value exceeds the true distance by no more than the same distance of the noise
+    /// alone, whose tail is largest when both distributions agree: `w` is a quantile of that tail.
     /// Upper limit: the true distance is attained on one fixed set, where the observed difference of
     /// shares is at most the value and has variance at most `(1/n + 1/m) / 4`; so
     /// `u = z sqrt(1/n + 1/m) / 2` plus a continuity correction `(1/n + 1/m) / 2`, and never more
-    /// than Hoeffding's `w`. Lower limit: changing one row of n moves the distance by at most 1/n, so
-    /// it holds by McDiarmid (1989) with `bias` an upper bound on the mean excess of the value. For
-    /// `ks`, `bias` is 0: Massart's constant for the difference of two empirical processes, whose
-    /// tail is largest when both distributions agree (variance as above, and Piterbarg's constant
-    /// by the inequality of Cauchy and Schwarz).
+    /// than Hoeffding's `sqrt((1/n + 1/m) ln(2/alpha) / 2)`.
     BoundedDifference {
         /// Certified bounds of the value.
         bounds: (f64, f64),
-        /// Upper bound on the expected excess of the value over the true distance.
-        bias: f64,
+        /// What the noise is.
+        noise: Noise,
         /// Sum of the reciprocal (effective) rows of both sides.
         inverse_rows: f64,
     },
@@ -58,6 +56,14 @@ pub enum Interval {
         root: bool,
         /// Range of the statistic.
         range: (f64, f64),
+    },
+    /// The largest of several absolute differences, each with a standard error of its own: `z` at level
+    /// `alpha / 5` below (Bonferroni), and at level `alpha` above, where one of them is the largest.
+    Largest {
+        /// Certified bounds of the value.
+        bounds: (f64, f64),
+        /// Certified bounds of each difference, and its standard error.
+        differences: [(f64, f64, f64); 5],
     },
     /// Sums of absolute differences (see `folded`): at a true value the sum has the mean and standard
     /// deviation interpolated between points, and about the distribution of a chi. Misses belong to the
@@ -124,14 +130,14 @@ impl Interval {
         match *self {
             Interval::BoundedDifference {
                 bounds,
-                bias,
+                noise,
                 inverse_rows,
             } => {
-                let w = mcdiarmid(inverse_rows, alpha);
                 let normal = 0.5 * (two_sided(alpha) * libm::sqrt(inverse_rows) + inverse_rows);
+                let up = normal.min(mcdiarmid(inverse_rows, alpha));
                 (
-                    (bounds.0 - bias - w).max(0.0),
-                    (bounds.1 + w.min(normal)).min(1.0),
+                    (bounds.0 - noise.quantile(inverse_rows, alpha)).max(0.0),
+                    (bounds.1 + up).min(1.0),
                 )
             }
             Interval::Normal {
@@ -172,6 +178,18 @@ impl Interval {
                     (low, high)
                 };
                 (low.max(range.0), high.min(range.1))
+            }
+            Interval::Largest {
+                bounds,
+                ref differences,
+            } => {
+                let (below, above) = (two_sided(alpha / 5.0), two_sided(alpha));
+                let low = differences.iter().map(|d| d.0 - spread(below, d.2));
+                let high = differences.iter().map(|d| d.1 + spread(above, d.2));
+                (
+                    low.fold(0.0, f64::max).min(bounds.0),
+                    high.fold(bounds.1, f64::max),
+                )
             }
             Interval::Folded {
                 bounds,
@@ -240,9 +258,9 @@ impl Interval {
         match *self {
             Interval::BoundedDifference {
                 bounds,
-                bias,
+                noise,
                 inverse_rows,
-            } => (bounds.1 - bounds.0 + bias + mcdiarmid(inverse_rows, alpha)).min(1.0),
+            } => (bounds.1 - bounds.0 + noise.quantile(inverse_rows, alpha)).min(1.0),
             Interval::Normal {
                 bounds,
                 bias,
@@ -266,6 +284,14 @@ impl Interval {
                 let own = Noncentral::new(bias, df, ratio).map_or(0.0, |n| n.least(alpha));
                 let squared = bounds.1 - bounds.0 + own;
                 if root { libm::sqrt(squared) } else { squared }
+            }
+            Interval::Largest {
+                bounds,
+                ref differences,
+            } => {
+                let z = two_sided(alpha / 5.0);
+                let se = differences.iter().map(|d| d.2);
+                bounds.1 - bounds.0 + spread(z, se.fold(f64::INFINITY, f64::min))
             }
             Interval::Folded { bounds, points, .. } => {
                 bounds.1 - bounds.0 + Folded(points).least(alpha)
@@ -323,6 +349,19 @@ impl Interval {
                 threshold
             };
             return n.tolerance_pvalue(bounds.0, threshold);
+        }
+        if let Interval::BoundedDifference {
+            bounds,
+            noise,
+            inverse_rows,
+        } = *self
+            && centre.is_none()
+        {
+            return if threshold < 0.0 {
+                0.0
+            } else {
+                noise.tail((bounds.0 - threshold) / libm::sqrt(inverse_rows))
+            };
         }
         if let Interval::Folded { bounds, points, .. } = *self {
             return Folded(points).tolerance_pvalue(bounds.0, threshold);
@@ -542,6 +581,35 @@ pub(crate) fn fold((low, high): (f64, f64), centre: Option<f64>) -> (f64, f64) {
     (near, a.abs().max(b.abs()))
 }
 
+/// Distance of two empirical distribution functions of one distribution.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Noise {
+    /// Kolmogorov's: Massart's (1990) constant for the difference of two empirical processes, by the
+    /// inequality of McDiarmid (1989).
+    Kolmogorov,
+    /// Kuiper's limit.
+    Kuiper,
+}
+
+impl Noise {
+    /// Upper tail at `x` times the root of the reciprocal rows.
+    fn tail(self, x: f64) -> f64 {
+        match self {
+            _ if x <= 0.0 => 1.0,
+            Noise::Kolmogorov => (2.0 * libm::exp(-2.0 * x * x)).min(1.0),
+            Noise::Kuiper => kuiper_sf(x),
+        }
+    }
+
+    /// The distance whose upper tail is `alpha`.
+    fn quantile(self, inverse_rows: f64, alpha: f64) -> f64 {
+        match self {
+            Noise::Kolmogorov => mcdiarmid(inverse_rows, alpha),
+            Noise::Kuiper => libm::sqrt(inverse_rows) * cross_over(1.0, |x| self.tail(x) <= alpha),
+        }
+    }
+}
+
 /// Half-width of McDiarmid's interval at level `alpha`, two-sided.
 pub(crate) fn mcdiarmid(inverse_rows: f64, alpha: f64) -> f64 {
     libm::sqrt(0.5 * inverse_rows * libm::log(2.0 / alpha))
@@ -617,7 +685,7 @@ mod tests {
     fn tolerance_pvalue_inverts_the_interval() {
         let interval = Interval::BoundedDifference {
             bounds: (0.3, 0.31),
-            bias: 0.01,
+            noise: Noise::Kolmogorov,
             inverse_rows: 0.002,
         };
         let p = interval.tolerance_pvalue(0.1, None);

@@ -2,8 +2,8 @@
 
 use super::table::Table;
 use super::{
-    Context, Interval, Kinds, NotApplicable, Outcome, RAO_SCOTT, Statistic, Steps, clustered,
-    cross, inverse_rows, outward, share,
+    Context, Interval, Kinds, Noise, NotApplicable, Outcome, RAO_SCOTT, Statistic, Steps,
+    clustered, cross, inverse_rows, outward, share,
 };
 use crate::pair::Pair;
 use crate::special::kolmogorov_sf;
@@ -73,7 +73,7 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     let bounds = (outcome.bound_low, outcome.bound_high);
     let interval = Interval::BoundedDifference {
         bounds,
-        bias: 0.0,
+        noise: Noise::Kolmogorov,
         inverse_rows: rows,
     };
     Ok(outcome.with_interval(clustered(interval, design.as_ref().map(|d| &d.1)), context))

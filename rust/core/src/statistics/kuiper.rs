@@ -1,7 +1,7 @@
 //! Two-sample Kuiper distance.
 
 use super::{
-    Context, Interval, Kinds, NotApplicable, Outcome, Statistic, Steps, inverse_rows, share,
+    Context, Interval, Kinds, Noise, NotApplicable, Outcome, Statistic, Steps, inverse_rows, share,
 };
 use crate::pair::Pair;
 use crate::special::kuiper_sf;
@@ -10,12 +10,12 @@ use crate::special::kuiper_sf;
 ///
 /// Infinities are values. Both parts are attained at cell edges; inside a cell of several values they
 /// are bounded as in `ks`, so the certificate is at most twice as wide. Interval as `ks`, with the
-/// mean of the limit as the excess of a supremum over intervals.
+/// tail of Kuiper's limit.
 pub const STATISTIC: Statistic = Statistic {
     name: "kuiper",
     definition: "kuiper/v1",
     summary: "largest difference of the shares of an interval of values, D+ plus D-",
-    source: "Kuiper (1960); interval from McDiarmid (1989)",
+    source: "Kuiper (1960)",
     notes: "infinities are values; ties exact; p: Kuiper's limit, conservative with ties",
     kinds: Kinds::Numeric,
     range: (0.0, 1.0),
@@ -60,7 +60,7 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     Ok(outcome.with_interval(
         Interval::BoundedDifference {
             bounds,
-            bias: mean,
+            noise: Noise::Kuiper,
             inverse_rows: rows,
         },
         context,

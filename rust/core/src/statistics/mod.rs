@@ -8,6 +8,7 @@
 //! it is exact, and rounded outward otherwise. Statistics never panic: what they cannot answer is a
 //! [`NotApplicable`] with the reason.
 
+mod curve;
 mod folded;
 mod interval;
 mod parity;
@@ -47,8 +48,8 @@ mod wasserstein;
 mod wasserstein_scaled;
 mod welch_t;
 
-pub use interval::Interval;
 pub(crate) use interval::fold;
+pub use interval::{Interval, Noise};
 pub use parity::parity;
 
 use crate::dependence::{Blocked, Design};

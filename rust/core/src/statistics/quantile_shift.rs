@@ -10,7 +10,7 @@ use crate::row::Exactness;
 /// A quantile lies in the cell that holds its rank, which is the certificate; in a cell of several
 /// values the value interpolates by rank. The interval takes each quantile's standard error from
 /// its order statistics one normal standard deviation of rank away on either side (Woodruff 1952)
-/// and is simultaneous over the five (Bonferroni).
+/// and is simultaneous over the five (Bonferroni) below, where the largest of five is asked for.
 pub const STATISTIC: Statistic = Statistic {
     name: "quantile_shift",
     definition: "quantile_shift/5-25-50-75-95-inverted-cdf/v1",
@@ -99,9 +99,14 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     let cells = &steps.pair.cells;
     let reference = Ranks::new(cells, |c| c.reference, steps.n);
     let current = Ranks::new(cells, |c| c.current, steps.m);
-    let (mut value, mut low, mut high, mut se, mut where_) =
-        (0.0_f64, 0.0_f64, 0.0_f64, 0.0_f64, 0);
-    for q in TWENTIETHS {
+    let design = steps.design();
+    // A quantile's error is that of the share below it, here at its largest.
+    let inflation = design.as_ref().map_or(1.0, |(_, d)| {
+        d.inverse_rows((steps.n, steps.m)) / super::inverse_rows(steps.n, steps.m)
+    });
+    let rounding = steps.rounding();
+    let (mut value, mut low, mut high, mut where_) = (0.0_f64, 0.0_f64, 0.0_f64, 0);
+    let differences = TWENTIETHS.map(|q| {
         let (r, c) = (
             reference.place(reference.rank(q)),
             current.place(current.rank(q)),
@@ -110,21 +115,12 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
         if shift > value {
             (value, where_) = (shift, q);
         }
-        low = low.max((c.low - r.high).max(r.low - c.high));
-        high = high.max((c.high - r.low).max(r.high - c.low));
-        se = se.max(libm::hypot(
-            reference.standard_error(q),
-            current.standard_error(q),
-        ));
-    }
-    let rounding = steps.rounding();
-    (low, high) = ((low - rounding).max(0.0), high + rounding);
-    let design = steps.design();
-    if let Some((_, d)) = design {
-        // A quantile's error is that of the share below it, here at its largest.
-        se *=
-            libm::sqrt(d.inverse_rows((steps.n, steps.m)) / super::inverse_rows(steps.n, steps.m));
-    }
+        let least = ((c.low - r.high).max(r.low - c.high) - rounding).max(0.0);
+        let most = (c.high - r.low).max(r.high - c.low) + rounding;
+        (low, high) = (low.max(least), high.max(most));
+        let se = libm::hypot(reference.standard_error(q), current.standard_error(q));
+        (least, most, se * libm::sqrt(inflation))
+    });
     let mut outcome = if low == high {
         Outcome::exact(high, (steps.n, steps.m))
     } else {
@@ -143,15 +139,11 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     if let Some((blocked, d)) = design {
         outcome.depends(blocked, d.effective((steps.n, steps.m)), None);
     }
-    if se.is_finite() {
+    if differences.iter().all(|d| d.2.is_finite()) {
         let bounds = (outcome.bound_low, outcome.bound_high);
-        let interval = Interval::Normal {
+        let interval = Interval::Largest {
             bounds,
-            bias: 0.0,
-            se,
-            comparisons: 5,
-            root: false,
-            range: STATISTIC.range,
+            differences,
         };
         let interval = super::clustered(interval, design.as_ref().map(|d| &d.1));
         outcome = outcome.with_interval(interval, context);
