@@ -9,7 +9,7 @@ use crate::row::Exactness;
 ///
 /// A quantile lies in the cell that holds its rank, which is the certificate; in a cell of several
 /// values the value interpolates by rank. The interval takes each quantile's standard error from
-/// its order statistics one normal standard deviation of rank away on either side (Woodruff 1952)
+/// its order statistics two normal standard deviations of rank away on either side (Woodruff 1952)
 /// and is simultaneous over the five (Bonferroni) below, where the largest of five is asked for.
 pub const STATISTIC: Statistic = Statistic {
     name: "quantile_shift",
@@ -81,16 +81,25 @@ impl<'a> Ranks<'a> {
         u64::try_from(rank).unwrap_or(self.rows)
     }
 
-    /// Half the distance of the order statistics one standard deviation of rank away.
-    fn standard_error(&self, twentieths: u64) -> f64 {
+    /// A quarter of the distance of the order statistics two standard deviations of rank away, for rows
+    /// that are worth `1 / effect` independent ones: two, so that neighbouring ties are seen. Where one
+    /// lies beyond the rows, half the distance to the other.
+    fn standard_error(&self, twentieths: u64, effect: f64) -> f64 {
         let p = twentieths as f64 / 20.0;
-        let deviation = libm::ceil(libm::sqrt(self.rows as f64 * p * (1.0 - p))) as u64;
+        let deviation = 2.0 * libm::sqrt(self.rows as f64 * p * (1.0 - p) * effect);
+        let deviation = libm::ceil(deviation) as u64;
         let rank = self.rank(twentieths);
-        let (low, high) = (
-            self.place(rank.saturating_sub(deviation)),
-            self.place(rank.saturating_add(deviation)),
+        let (low, middle, high) = (
+            self.place(rank.saturating_sub(deviation)).estimate,
+            self.place(rank).estimate,
+            self.place(rank.saturating_add(deviation)).estimate,
         );
-        0.5 * high.estimate - 0.5 * low.estimate
+        let above = rank.saturating_add(deviation) > self.rows;
+        match (rank <= deviation, above) {
+            (true, false) => 0.5 * high - 0.5 * middle,
+            (false, true) => 0.5 * middle - 0.5 * low,
+            _ => 0.25 * high - 0.25 * low,
+        }
     }
 }
 
@@ -101,9 +110,7 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     let current = Ranks::new(cells, |c| c.current, steps.m);
     let design = steps.design();
     // A quantile's error is that of the share below it, here at its largest.
-    let inflation = design.as_ref().map_or(1.0, |(_, d)| {
-        d.inverse_rows((steps.n, steps.m)) / super::inverse_rows(steps.n, steps.m)
-    });
+    let effect = design.as_ref().map_or((1.0, 1.0), |(_, d)| d.effect);
     let rounding = steps.rounding();
     let (mut value, mut low, mut high, mut where_) = (0.0_f64, 0.0_f64, 0.0_f64, 0);
     let differences = TWENTIETHS.map(|q| {
@@ -118,8 +125,11 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
         let least = ((c.low - r.high).max(r.low - c.high) - rounding).max(0.0);
         let most = (c.high - r.low).max(r.high - c.low) + rounding;
         (low, high) = (low.max(least), high.max(most));
-        let se = libm::hypot(reference.standard_error(q), current.standard_error(q));
-        (least, most, se * libm::sqrt(inflation))
+        let se = libm::hypot(
+            reference.standard_error(q, effect.0),
+            current.standard_error(q, effect.1),
+        );
+        (least, most, se)
     });
     let mut outcome = if low == high {
         Outcome::exact(high, (steps.n, steps.m))
