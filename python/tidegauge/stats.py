@@ -326,8 +326,8 @@ def energy(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) ->
 
     Notes
     -----
-    Definition ``energy/sqrt/v1``: finite values, ties exact; interval: the norm's own scale, conservative; no
-    p-value: its null depends on the distribution. Reports give the same number.
+    Definition ``energy/sqrt/v1``: finite values, ties exact; interval: noncentral chi-square of Satterthwaite's
+    degrees of freedom; no p-value: its null depends on the distribution. Reports give the same number.
 
     References
     ----------
@@ -656,7 +656,7 @@ def kuiper(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) ->
 
     References
     ----------
-    .. [1] Kuiper (1960); interval from McDiarmid (1989)
+    .. [1] Kuiper (1960)
 
     Examples
     --------
@@ -1167,7 +1167,7 @@ def total_variation(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = 
     Returns
     -------
     TestResult
-        ``statistic`` in [0, 1], unit: share. ``pvalue`` under the null ``mcdiarmid-bound``.
+        ``statistic`` in [0, 1], unit: share. ``pvalue`` under the null ``folded-normal-moments``.
 
     Raises
     ------
@@ -1176,12 +1176,13 @@ def total_variation(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = 
 
     Notes
     -----
-    Definition ``total_variation/v1``: categories without missing, hash cells bounded, or the cells of psi; p:
-    McDiarmid's bound; interval: McDiarmid and normal. Reports give the same number.
+    Definition ``total_variation/v1``: categories without missing, hash cells bounded, or the cells of psi; p: mean
+    and variance of folded normals, as a chi; interval: the same, along the ray of the observed differences. Reports
+    give the same number.
 
     References
     ----------
-    .. [1] Levin, Peres, Wilmer (2017), section 4.1; interval from McDiarmid (1989)
+    .. [1] Levin, Peres, Wilmer (2017), section 4.1; null from Leone, Nelson and Nottingham (1961)
 
     Examples
     --------
@@ -1255,12 +1256,12 @@ def wasserstein(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = Fals
 
     Notes
     -----
-    Definition ``wasserstein/v1``: finite values, ties exact; interval: Lipschitz influence function, conservative;
-    no p-value. Reports give the same number.
+    Definition ``wasserstein/v1``: finite values, ties exact; interval: folded normals along the ray of the observed
+    difference; no p-value. Reports give the same number.
 
     References
     ----------
-    .. [1] Vallender (1974); interval: delta method with a Lipschitz influence function
+    .. [1] Vallender (1974); interval: folded normals (Leone, Nelson and Nottingham 1961)
 
     Examples
     --------
