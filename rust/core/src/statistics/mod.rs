@@ -8,6 +8,7 @@
 //! it is exact, and rounded outward otherwise. Statistics never panic: what they cannot answer is a
 //! [`NotApplicable`] with the reason.
 
+mod contributions;
 mod interval;
 mod parity;
 mod superiority;
@@ -46,6 +47,7 @@ mod wasserstein;
 mod wasserstein_scaled;
 mod welch_t;
 
+pub use contributions::{CONTRIBUTING, Contribution, contributions};
 pub use interval::Interval;
 pub(crate) use interval::fold;
 pub use parity::parity;
