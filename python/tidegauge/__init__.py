@@ -24,6 +24,7 @@ _HOME = {
     "TestResult": "stats",
     "__version__": "_core",
     "compare": "_compare",
+    "contributions": "_contributions",
     "drift": "_drift",
     "load": "_profile",
     "merge": "_profile",
@@ -43,6 +44,7 @@ __all__ = [
     "__version__",
     "compare",
     "config",
+    "contributions",
     "drift",
     "errors",
     "load",
@@ -58,6 +60,7 @@ __all__ = [
 if TYPE_CHECKING:
     from tidegauge import config, errors, metrics, stats
     from tidegauge._compare import compare
+    from tidegauge._contributions import contributions
     from tidegauge._core import __version__
     from tidegauge._drift import drift
     from tidegauge._profile import Profile, load, merge, profile

@@ -25,10 +25,11 @@ def compare(
     current: Profile | str | os.PathLike[str],
     *,
     alpha: float = 0.05,
-    tolerances: Mapping[str, Mapping[str, float]] | None = None,
+    tolerances: Mapping[str, Mapping[str, Any]] | None = None,
     statistics: Mapping[str, str] | None = None,
     baselines: Sequence[str] = ("reference",),
     decided_by: Sequence[str] = (),
+    decisions: Mapping[str, Any] | None = None,
     model: str | None = None,
     title: str | None = None,
 ) -> Report:
@@ -42,7 +43,8 @@ def compare(
     alpha : float
         One minus the level of the intervals, adjusted for multiplicity. Default 0.05.
     tolerances : mapping of column to {"warn": float, "fail": float}
-        In units of the deciding statistic; both are needed.
+        In units of the deciding statistic; both are needed. Or, by statistic that decides,
+        ``{"missing_rate": {"warn": 0.02, "fail": 0.1}}``.
     statistics : mapping of column to statistic
         Statistic that decides, in place of the default for the column's kind.
     baselines : sequence of str
@@ -62,6 +64,17 @@ def compare(
     decided_by : sequence of str
         Baselines whose verdicts count, as one family with one level; the others are context and
         change no verdict. Default: ``"reference"`` where it is a baseline, else all.
+    decisions : mapping
+        Rules beside tolerances; see ``docs/decisions-over-time.md``.
+
+        - ``minimum_n={"reference": 100, "current": 100}``: a row of fewer rows is ``not_evaluated``;
+        - ``consecutive=2``: a feature fails when it failed in so many windows in a row, and warns
+          before; its deciding rows keep their verdicts;
+        - ``calibrated={"warn": 0.1, "fail": 0.05}``: thresholds against the reference are those that
+          this share of its own windows exceeds, each compared with the others; the reference must have
+          been profiled with the same `window`;
+        - ``over_time="online_fdr"``: false-discovery rate over all windows, or ``"sequential"``: chance
+          of any false alarm over all windows. A later window never changes an earlier verdict.
     model, title : str
         Name of the model (default: the current profile's) and title of the report.
 
@@ -95,6 +108,7 @@ def compare(
         statistics=statistics,
         baselines=baselines,
         decided_by=decided_by,
+        decisions=decisions,
         model=model,
         context=context,
         build=build,
@@ -106,10 +120,11 @@ def decide(
     current: Profile,
     *,
     alpha: float = 0.05,
-    tolerances: Mapping[str, Mapping[str, float]] | None = None,
+    tolerances: Mapping[str, Mapping[str, Any]] | None = None,
     statistics: Mapping[str, str] | None = None,
     baselines: Sequence[str] = ("reference",),
     decided_by: Sequence[str] = (),
+    decisions: Mapping[str, Any] | None = None,
     model: str | None = None,
     context: Any,
     build: Any,
@@ -118,17 +133,16 @@ def decide(
     if not 0 < alpha < 1:
         raise UsageError(f"alpha: {alpha}; accepted is a number between 0 and 1")
     check_baselines(baselines, decided_by)
+    by_column, by_statistic = _tolerances(tolerances or {})
     options: dict[str, Any] = {
         "alpha": alpha,
         "baselines": list(baselines),
         "decided_by": list(decided_by),
-        "tolerances": {name: dict(limits) for name, limits in (tolerances or {}).items()},
+        "decisions": _rules(decisions),
+        "tolerances": by_column,
+        "statistic_tolerances": by_statistic,
         "statistics": dict(statistics or {}),
     }
-    for column, limits in options["tolerances"].items():
-        unknown = set(limits) - {"warn", "fail"}
-        if unknown or len(limits) < 2 or not 0 <= limits["warn"] <= limits["fail"]:
-            raise UsageError(f"tolerance of {column!r}: {limits}; accepted are warn and fail, 0 <= warn <= fail")
     options = {name: value for name, value in options.items() if value not in ({}, [])}
     name = model or current.model
     told = {
@@ -140,6 +154,42 @@ def decide(
     rows = parse_rows([*answer["rows"], *_coverage(reference, current, told)])
     deciding = deciding_baselines(baselines, decided_by)
     return Report(rows, reference, current, lambda report: build(report, options, context), deciding)
+
+
+def _tolerances(
+    given: Mapping[str, Mapping[str, Any]],
+) -> tuple[dict[str, dict[str, float]], dict[str, dict[str, dict[str, float]]]]:
+    """Limits by column, and by column and statistic."""
+    by_column: dict[str, dict[str, float]] = {}
+    by_statistic: dict[str, dict[str, dict[str, float]]] = {}
+    for column, limits in given.items():
+        for name, limit in limits.items():
+            if name in ("warn", "fail"):
+                by_column.setdefault(column, {})[name] = limit
+            else:
+                by_statistic.setdefault(column, {})[name] = _limits(f"{name} of {column!r}", limit)
+    return {column: _limits(repr(column), limits) for column, limits in by_column.items()}, by_statistic
+
+
+def _limits(place: str, limits: Any) -> dict[str, float]:
+    try:
+        if set(limits) == {"warn", "fail"} and 0 <= limits["warn"] <= limits["fail"]:
+            return dict(limits)
+    except TypeError:
+        pass
+    raise UsageError(f"tolerance of {place}: {limits}; accepted are warn and fail, 0 <= warn <= fail")
+
+
+def _rules(decisions: Mapping[str, Any] | None) -> dict[str, Any]:
+    """The rules as the core reads them; those left at their default are left out."""
+    if not decisions:
+        return {}
+    import msgspec
+
+    from tidegauge.config import as_decisions
+
+    rules: dict[str, Any] = msgspec.to_builtins(as_decisions(decisions))
+    return rules
 
 
 def _coverage(reference: Profile, current: Profile, told: Mapping[str, Any]) -> list[Row]:

@@ -42,16 +42,17 @@ def drift(
     threads: int | None = None,
     max_bad_units: int = 0,
     alpha: float = 0.05,
-    tolerances: Mapping[str, Mapping[str, float]] | None = None,
+    tolerances: Mapping[str, Mapping[str, Any]] | None = None,
     statistics: Mapping[str, str] | None = None,
     baselines: Sequence[str] = ("reference",),
     decided_by: Sequence[str] = (),
+    decisions: Mapping[str, Any] | None = None,
     title: str | None = None,
 ) -> Report:
     """Compare two tables: one verdict per feature, one ranked list.
 
-    Both are scanned whole. The reference is cut neither into windows nor by `since` and `until`;
-    `where`, `by` and everything else apply to both.
+    Both are scanned whole. The reference is cut neither into windows (unless thresholds are calibrated
+    on them) nor by `since` and `until`; `where`, `by` and everything else apply to both.
 
     Parameters
     ----------
@@ -60,7 +61,7 @@ def drift(
     columns, exclude, categorical, time, id, label, prediction, score, weight, model, \
 model_version, block, schema, window, time_zone, by, where, since, until, threads, max_bad_units
         As for :func:`tidegauge.profile`. Only features, predictions, scores and labels are judged.
-    alpha, tolerances, statistics, baselines, decided_by, title
+    alpha, tolerances, statistics, baselines, decided_by, decisions, title
         As for :func:`tidegauge.compare`.
 
     Returns
@@ -90,7 +91,7 @@ model_version, block, schema, window, time_zone, by, where, since, until, thread
     return compute(
         reference, current, options,
         alpha=alpha, tolerances=tolerances, statistics=statistics, baselines=baselines,
-        decided_by=decided_by, title=title,
+        decided_by=decided_by, decisions=decisions, title=title,
     )  # fmt: skip
 
 
@@ -100,10 +101,11 @@ def compute(
     options: Options,
     *,
     alpha: float = 0.05,
-    tolerances: Mapping[str, Mapping[str, float]] | None = None,
+    tolerances: Mapping[str, Mapping[str, Any]] | None = None,
     statistics: Mapping[str, str] | None = None,
     baselines: Sequence[str] = ("reference",),
     decided_by: Sequence[str] = (),
+    decisions: Mapping[str, Any] | None = None,
     title: str | None = None,
     command: str | None = None,
     progress: Progress | None = None,
@@ -112,7 +114,10 @@ def compute(
     from tidegauge.record import Context, build
 
     started = dt.datetime.now(dt.UTC)
-    frozen = _take(reference, replace(options, window=None, since=None, until=None), None, progress)
+    # Calibrated thresholds rest on the reference's own windows.
+    calibrated = (decisions or {}).get("calibrated") is not None
+    window = options.window if calibrated else None
+    frozen = _take(reference, replace(options, window=window, since=None, until=None), None, progress)
     measured = _take(current, options, frozen, progress)
     context = Context(started=started, command=command, title=title, model=options.model)
     return decide(
@@ -123,6 +128,7 @@ def compute(
         statistics=statistics,
         baselines=baselines,
         decided_by=decided_by,
+        decisions=decisions,
         model=options.model,
         context=context,
         build=build,

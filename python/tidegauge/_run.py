@@ -7,6 +7,8 @@ import fnmatch
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from tidegauge._compare import decide
 from tidegauge._profile import Options, Profile, is_profile, make_options, scan
 from tidegauge.config import Config, load
@@ -88,6 +90,7 @@ def run(
         statistics=statistics,
         baselines=settings.current.baselines,
         decided_by=settings.current.decided_by,
+        decisions=msgspec.to_builtins(settings.decisions),
         model=settings.model.name,
         context=context,
         build=build,
@@ -128,7 +131,8 @@ def plan(settings: Config) -> tuple[Options, Options]:
         for side in (settings.reference, settings.current)
     )
     reference, current = sides
-    return reference, replace(current, window=settings.current.window)
+    window = settings.current.window
+    return replace(reference, window=window if settings.decisions.calibrated else None), replace(current, window=window)
 
 
 def paths(settings: Config, names: str | list[str]) -> str | list[str]:
@@ -152,9 +156,9 @@ def _rows_of_reference(options: Options) -> dict[str, Any]:
     return {"reference_rows": chosen} if chosen else {}
 
 
-def _per_column(settings: Config, columns: list[str]) -> tuple[dict[str, dict[str, float]], dict[str, str]]:
+def _per_column(settings: Config, columns: list[str]) -> tuple[dict[str, dict[str, Any]], dict[str, str]]:
     """Expand the globs in order; a later one overrides an earlier one."""
-    tolerances: dict[str, dict[str, float]] = {}
+    tolerances: dict[str, dict[str, Any]] = {}
     statistics: dict[str, str] = {}
     for pattern, column in settings.columns.items():
         matched = [name for name in columns if name == pattern or fnmatch.fnmatchcase(name, pattern)]
@@ -162,7 +166,9 @@ def _per_column(settings: Config, columns: list[str]) -> tuple[dict[str, dict[st
             raise ConfigError(f'columns."{pattern}" matches no column; the reference has {", ".join(columns)}')
         for name in matched:
             if column.tolerance is not None:
-                tolerances[name] = {"warn": column.tolerance.warn, "fail": column.tolerance.fail}
+                tolerances.setdefault(name, {}).update(warn=column.tolerance.warn, fail=column.tolerance.fail)
+            for statistic, limits in column.tolerances.items():
+                tolerances.setdefault(name, {})[statistic] = {"warn": limits.warn, "fail": limits.fail}
             if column.statistic is not None:
                 statistics[name] = column.statistic
     return tolerances, statistics

@@ -18,7 +18,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from tidegauge._baselines import check_baselines
-from tidegauge.errors import ConfigError, InputError
+from tidegauge.errors import ConfigError, InputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -85,6 +85,34 @@ class Column(Struct, forbid_unknown_fields=True, omit_defaults=True):
 
     statistic: str | None = None
     tolerance: Tolerance | None = None
+    #: Limits of one deciding statistic each, such as ``missing_rate``.
+    tolerances: dict[str, Tolerance] = {}
+
+
+Rate = Annotated[float, Meta(gt=0, lt=1)]
+
+
+class MinimumN(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Fewest rows of each side for a verdict; with fewer a row is not evaluated."""
+
+    reference: Annotated[int, Meta(ge=0)] = 0
+    current: Annotated[int, Meta(ge=0)] = 0
+
+
+class FalseAlarms(Struct, forbid_unknown_fields=True):
+    """Shares of windows without drift that may warn and fail, for thresholds from the reference's windows."""
+
+    warn: Rate = 0.1
+    fail: Rate = 0.05
+
+
+class Decisions(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Rules beside tolerances: least rows, windows in a row, thresholds, and errors over time."""
+
+    minimum_n: MinimumN = msgspec.field(default_factory=MinimumN)
+    consecutive: Annotated[int, Meta(ge=1, le=10_000)] = 1
+    calibrated: FalseAlarms | None = None
+    over_time: Literal["window", "online_fdr", "sequential"] = "window"
 
 
 class Output(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -110,6 +138,7 @@ class Config(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=Tru
     model: Model = msgspec.field(default_factory=Model)
     roles: Roles = msgspec.field(default_factory=Roles)
     columns: dict[str, Column] = {}
+    decisions: Decisions = msgspec.field(default_factory=Decisions)
     scan: Scan = msgspec.field(default_factory=Scan)
     output: Output = msgspec.field(default_factory=Output)
     #: Where paths start, and the text as written; neither is a key.
@@ -182,6 +211,25 @@ def load(source: str | os.PathLike[str] | Mapping[str, Any], *, overrides: Seque
     config.base = str(path.parent) if path is not None else UNSET
     config.as_written = text + "".join(f"# --set {override}\n" for override in overrides)
     return config
+
+
+def as_decisions(rules: Mapping[str, Any] | Decisions | None) -> Decisions:
+    """Check the rules of :func:`tidegauge.compare`.
+
+    Raises
+    ------
+    UsageError
+        If a key or value is not accepted.
+    """
+    if rules is None or isinstance(rules, Decisions):
+        return rules or Decisions()
+    try:
+        _check_keys(rules, Decisions, "decisions")
+        return msgspec.convert(rules, Decisions)
+    except msgspec.ValidationError as error:
+        raise UsageError(f"decisions: {_plain_message(error)}") from None
+    except ConfigError as error:
+        raise UsageError(str(error)) from None
 
 
 def json_schema() -> dict[str, Any]:

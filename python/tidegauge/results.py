@@ -206,6 +206,19 @@ class Report:
         """All rows as an Arrow stream."""
         return self.to_polars().__arrow_c_stream__(requested_schema)
 
+    def contributions(self, feature: str, statistic: str | None = None, *, min_count: int = 10) -> pl.DataFrame:
+        """What each cell adds to a statistic of one feature, in every window and segment, as a Polars frame.
+
+        Against the baselines of this report; see :func:`tidegauge.contributions`.
+        """
+        from tidegauge._contributions import contributions
+
+        options = self.record["result"]["configuration"]
+        return contributions(
+            self.reference, self.current, feature, statistic,
+            baselines=options["baselines"], statistics=options.get("statistics"), min_count=min_count,
+        )  # fmt: skip
+
     def render(self, suffix: str) -> bytes:
         """The content of an output file with this extension.
 

@@ -205,6 +205,7 @@ def test_options_of_drift(tmp_path: Path) -> None:
         "decided_by": Case(
             ["previous"], (X, Y.with_columns(pl.col("a") + 3)), {**windows, "baselines": ["reference", "previous"]}
         ),
+        "decisions": Case({"minimum_n": {"current": N + 1}}),
     }
     given = set(inspect.signature(tg.drift).parameters) - {"reference", "current", "max_bad_units", "title", "threads"}
     assert given == set(cases), "options of tg.drift without a case, or cases without one"

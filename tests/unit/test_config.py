@@ -32,14 +32,19 @@ def test_examples_exist() -> None:
         (with_(outptu={}), r"unknown key 'outptu'; did you mean 'output'\? \(accepted here: reference, current, "),
         (with_(roles={"tiem": "ts"}), r"unknown key 'roles.tiem'; did you mean 'time'\?"),
         (
-            with_(columns={"w*": {"tolerances": {}}}),
-            r"unknown key '[^']*w\*\"?.tolerances'; did you mean 'tolerance'\?",
+            with_(columns={"w*": {"tolerence": {}}}),
+            r"unknown key '[^']*w\*\"?.tolerence'; did you mean 'tolerance'\?",
         ),
         (
             with_(columns={"w": {"tolerance": {"warn": 1}}}),
             r"columns\[...\].tolerance: .*missing required field 'fail'",
         ),
         (with_(checks=[]), r"unknown key 'checks'"),
+        (with_(current={"path": "b", "baselines": ["rolling4"]}), r"baselines: 'rolling4'; did you mean 'rolling:4'\?"),
+        (with_(current={"path": "b", "decided_by": ["rest"]}), r"decided_by: 'rest' is not among the baselines"),
+        (with_(decisions={"consecutve": 2}), r"unknown key 'decisions.consecutve'; did you mean 'consecutive'\?"),
+        (with_(decisions={"calibrated": {"warn": 2}}), r"decisions.calibrated.warn: expected 'float' < 1"),
+        (with_(decisions={"over_time": "lord"}), r"decisions.over_time: invalid enum value 'lord'"),
         (with_(current={"path": "b", "window": "2d"}), r"current.window: invalid enum value '2d'"),
         (with_(scan={"threads": 0}), r"scan.threads: expected 'int' >= 1"),
         (with_(output={"fail_on": "always"}), r"output.fail_on: invalid enum value 'always'"),
@@ -135,5 +140,5 @@ def test_schema_is_published_without_internals() -> None:
     schema = config.json_schema()
     assert json.loads(json.dumps(schema)) == schema
     properties = schema["$defs"]["Config"]["properties"]
-    assert set(properties) == {"reference", "current", "model", "roles", "columns", "scan", "output"}
+    assert set(properties) == {"reference", "current", "model", "roles", "columns", "decisions", "scan", "output"}
     assert schema["$defs"]["Config"]["additionalProperties"] is False

@@ -12,6 +12,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+mod calibrated;
+mod over_time;
+
+pub use calibrated::{Calibration, Key as CalibrationKey};
+pub use over_time::OverTime;
+use over_time::{Evidence, OnlineFdr, e_select, window_pvalue};
+
+use crate::compare::instant;
 use crate::pair::Pair;
 use crate::row::{Exactness, Row, Verdict};
 use crate::statistics::{self, Context, Interval, NotApplicable, Outcome, Statistic, fold};
@@ -22,6 +30,26 @@ pub struct Tolerance {
     /// A lower limit above this warns.
     pub warn: f64,
     /// A lower limit above this fails.
+    pub fail: f64,
+}
+
+/// Fewest rows for a verdict.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, serde::Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct MinimumN {
+    /// Rows of the reference.
+    pub reference: u64,
+    /// Rows of the current sample.
+    pub current: u64,
+}
+
+/// Shares of windows without drift that may warn and fail.
+#[derive(Debug, Clone, Copy, PartialEq, serde::Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct FalseAlarms {
+    /// Share that may warn.
+    pub warn: f64,
+    /// Share that may fail.
     pub fail: f64,
 }
 
@@ -38,6 +66,16 @@ pub struct Policy {
     pub statistics: BTreeMap<String, String>,
     /// Baselines that decide, as one family; any other is context. Empty: all decide.
     pub decided_by: Vec<String>,
+    /// Rows with fewer rows of data are not evaluated.
+    pub minimum_n: MinimumN,
+    /// A feature fails when it failed in so many windows in a row, and warns before.
+    pub consecutive: u32,
+    /// Thresholds of the rows against the reference, in place of tolerances.
+    pub calibration: Option<Calibration>,
+    /// How errors add up over windows.
+    pub over_time: OverTime,
+    /// Rows of one window that can decide against the reference, for sequential tests.
+    pub hypotheses: usize,
 }
 
 impl Default for Policy {
@@ -48,6 +86,11 @@ impl Default for Policy {
             statistic_tolerances: BTreeMap::new(),
             statistics: BTreeMap::new(),
             decided_by: Vec::new(),
+            minimum_n: MinimumN::default(),
+            consecutive: 1,
+            calibration: None,
+            over_time: OverTime::Window,
+            hypotheses: 1,
         }
     }
 }
@@ -240,17 +283,28 @@ pub fn is_judged(role: Option<&str>) -> bool {
 pub fn decide(entries: Vec<Entry>, policy: &Policy) -> Vec<Row> {
     let mut entries = entries;
     choose(&mut entries, policy);
-    let mut families: BTreeMap<(Family, Option<String>), Vec<usize>> = BTreeMap::new();
+    let mut families: BTreeMap<(Stream, Option<i64>, Option<String>), Vec<usize>> = BTreeMap::new();
     for (i, entry) in entries.iter().enumerate() {
         if entry.row.decides && entry.row.verdict.is_none() {
-            let context = policy.context(&entry.row.baseline);
-            let family = families.entry((family(&entry.row), context));
-            family.or_default().push(i);
+            let row = &entry.row;
+            let stream = (
+                policy.context(&row.baseline),
+                row.model.clone(),
+                row.model_version.clone(),
+            );
+            let family = (stream, began(row), row.window_end.clone());
+            families.entry(family).or_default().push(i);
         }
     }
-    for members in families.values() {
-        judge(&mut entries, members, policy.alpha);
+    let mut history = History::default();
+    let mut of = None;
+    for ((stream, ..), members) in &families {
+        if of != Some(stream) {
+            (history, of) = (History::default(), Some(stream));
+        }
+        judge_window(&mut entries, members, policy, &mut history);
     }
+    adjust_calibrated(&mut entries);
 
     let mut features: BTreeMap<(Cut, String), Vec<usize>> = BTreeMap::new();
     for (i, entry) in entries.iter().enumerate() {
@@ -270,6 +324,7 @@ pub fn decide(entries: Vec<Entry>, policy: &Policy) -> Vec<Row> {
         }
     }
     let mut rows: Vec<Row> = entries.into_iter().map(|e| e.row).collect();
+    hold_back(&mut cuts, policy.consecutive);
     for mut judged in cuts.into_values() {
         judged.sort_by(|a, b| {
             b.score
@@ -314,6 +369,14 @@ fn choose(entries: &mut [Entry], policy: &Policy) {
         }
         if entry.not_applicable || row.value.is_none_or(f64::is_nan) {
             row.verdict = Some(Verdict::NotEvaluated);
+        } else if let Some(why) = too_few(row, policy.minimum_n) {
+            row.verdict = Some(Verdict::NotEvaluated);
+            row.message = Some(why);
+        } else if let Some(calibration) = &policy.calibration
+            && row.baseline == "reference"
+            && calibration.judge(row, centre(row))
+        {
+            continue;
         }
         match policy.tolerance(row) {
             Some((tolerance, source)) => {
@@ -332,8 +395,175 @@ fn choose(entries: &mut [Entry], policy: &Policy) {
     }
 }
 
-/// Adjusts and judges one family; `members` have tolerances and values.
-fn judge(entries: &mut [Entry], members: &[usize], alpha: f64) {
+/// Which side has fewer rows than are asked for.
+fn too_few(row: &Row, least: MinimumN) -> Option<String> {
+    let sides = [
+        ("reference", row.n_reference, least.reference),
+        ("current", row.n_current, least.current),
+    ];
+    let short = sides
+        .into_iter()
+        .find(|(_, n, least)| n.is_some_and(|n| n < *least));
+    short.map(|(side, n, least)| {
+        format!(
+            "{} {side} rows, at least {least} are asked for",
+            n.unwrap_or(0)
+        )
+    })
+}
+
+/// When the window of a row began.
+fn began(row: &Row) -> Option<i64> {
+    row.window_start.as_deref().and_then(instant)
+}
+
+/// What earlier windows of a stream leave behind: nothing of a later one.
+#[derive(Default)]
+struct History {
+    online: OnlineFdr,
+    /// Evidence beyond the warning and the failing tolerance of each row.
+    evidence: BTreeMap<EvidenceKey, [Evidence; 2]>,
+}
+
+/// Segment, feature and statistic.
+type EvidenceKey = (Option<String>, Option<String>, String, String);
+
+/// Judges one window, with what the ones before left.
+fn judge_window(entries: &mut [Entry], members: &[usize], policy: &Policy, history: &mut History) {
+    match policy.over_time {
+        OverTime::Window => {
+            judge(entries, members, policy.alpha);
+        }
+        OverTime::OnlineFdr => {
+            let level = history.online.level(policy.alpha, members.len());
+            history.online.select(judge(entries, members, level));
+        }
+        OverTime::Sequential => {
+            judge(entries, members, policy.alpha);
+            // Any other baseline has another error in each window, and rows of windows before.
+            let fixed = |i: &usize| entries[*i].row.baseline == "reference";
+            let fixed: Vec<usize> = members.iter().copied().filter(fixed).collect();
+            add_evidence(entries, &fixed, policy, history);
+        }
+    }
+}
+
+/// Replaces warnings and failures of one window by those of the evidence so far. Half of the level is
+/// spent on the reference's band, simultaneous over all rows, and half on the windows.
+fn add_evidence(entries: &mut [Entry], members: &[usize], policy: &Policy, history: &mut History) {
+    let hypotheses = policy.hypotheses.max(1);
+    let band = 0.5 * policy.alpha / hypotheses as f64;
+    let mut evalues = [Vec::new(), Vec::new()];
+    let mut windows = Vec::new();
+    for &i in members {
+        let entry = &entries[i];
+        let row = &entry.row;
+        let key = (
+            row.segment_by.clone(),
+            row.segment_value.clone(),
+            row.feature.clone(),
+            row.statistic.clone(),
+        );
+        let evidence = history.evidence.entry(key).or_insert([Evidence::new(); 2]);
+        for (evidence, limit) in evidence.iter_mut().zip([row.warn_at, row.fail_at]) {
+            let bounds = row.bound_low.zip(row.bound_high);
+            let rows = row.n_eff_reference.zip(row.n_eff_current);
+            let pvalue = match (&entry.interval, bounds, rows, limit) {
+                (Some(interval), Some(bounds), Some(rows), Some(limit)) => {
+                    window_pvalue(interval, bounds, rows, centre(row), limit, band)
+                }
+                // A number without sampling error is beyond its limit or is not.
+                (None, Some(_), _, Some(limit)) => entry.tolerance_pvalue(limit),
+                _ => 1.0,
+            };
+            evidence.update(pvalue);
+        }
+        for (all, evidence) in evalues.iter_mut().zip(evidence.iter()) {
+            all.push(evidence.value());
+        }
+        windows.push(evidence[0].windows());
+    }
+    let selected = |k: usize| e_select(&evalues[k], hypotheses, 0.5 * policy.alpha);
+    let (warns, fails) = (selected(0), selected(1));
+    for (at, &i) in members.iter().enumerate() {
+        let row = &mut entries[i].row;
+        let verdict = match row.verdict {
+            _ if fails[at] => Verdict::Fail,
+            _ if warns[at] => Verdict::Warn,
+            Some(Verdict::Ok) => Verdict::Ok,
+            _ => Verdict::Inconclusive,
+        };
+        row.verdict = Some(verdict);
+        let told = format!(
+            "e-values {} beyond the {} that warns and {} beyond the {} that fails, from {} window{}",
+            digits(evalues[0][at]),
+            digits(row.warn_at.unwrap_or(f64::NAN)),
+            digits(evalues[1][at]),
+            digits(row.fail_at.unwrap_or(f64::NAN)),
+            windows[at],
+            if windows[at] == 1 { "" } else { "s" },
+        );
+        row.message = Some(match row.message.take() {
+            Some(message) => format!("{told}; {message}"),
+            None => told,
+        });
+    }
+}
+
+/// q-values of the calibrated rows of each window.
+fn adjust_calibrated(entries: &mut [Entry]) {
+    let mut families: BTreeMap<Family, Vec<usize>> = BTreeMap::new();
+    for (i, entry) in entries.iter().enumerate() {
+        if entry.row.threshold_source.as_deref() == Some("calibrated") {
+            families.entry(family(&entry.row)).or_default().push(i);
+        }
+    }
+    for members in families.values() {
+        let pvalues: Vec<f64> = members
+            .iter()
+            .filter_map(|&i| entries[i].row.pvalue)
+            .collect();
+        let segmented = |&i: &usize| entries[i].row.segment_by.is_some();
+        let mixed = members.iter().any(segmented) && !members.iter().all(segmented);
+        let dependence = if mixed { harmonic(pvalues.len()) } else { 1.0 };
+        for (&i, q) in members.iter().zip(adjusted(&pvalues, dependence)) {
+            entries[i].row.qvalue = Some(q);
+        }
+    }
+}
+
+/// Turns a failure into a warning until it was raised in so many windows in a row. Windows that hold no
+/// row of the cut are passed over; a finding without a number, such as a missing column, fails at once.
+fn hold_back(cuts: &mut BTreeMap<Cut, Vec<Judged>>, consecutive: u32) {
+    if consecutive <= 1 {
+        return;
+    }
+    let mut order: Vec<&mut Judged> = cuts.values_mut().flatten().collect();
+    order.sort_by_key(|j| began(&j.row));
+    let mut runs: BTreeMap<(Cut, String), u32> = BTreeMap::new();
+    for judged in order {
+        let row = &mut judged.row;
+        let mut of = cut(row);
+        (of.0[2], of.0[3]) = (None, None);
+        let run = runs.entry((of, row.feature.clone())).or_default();
+        *run = if row.verdict == Some(Verdict::Fail) {
+            *run + 1
+        } else {
+            0
+        };
+        if *run > 0 && *run < consecutive && judged.measured {
+            row.verdict = Some(Verdict::Warn);
+            let said = row.message.take().unwrap_or_default();
+            row.message = Some(format!(
+                "{said}; raised in {run} of the {consecutive} windows in a row that fail"
+            ));
+        }
+    }
+}
+
+/// Adjusts and judges one family; `members` have tolerances and values. Returns how many rows exceed
+/// their warning tolerance.
+fn judge(entries: &mut [Entry], members: &[usize], alpha: f64) -> usize {
     let segmented = members.iter().any(|&i| entries[i].row.segment_by.is_some());
     let totals = members.iter().any(|&i| entries[i].row.segment_by.is_none());
     let dependence = if segmented && totals {
@@ -395,6 +625,7 @@ fn judge(entries: &mut [Entry], members: &[usize], alpha: f64) {
             Verdict::Inconclusive
         });
     }
+    selected
 }
 
 /// Takes back a warning or failure that rests on a value with `support_mismatch` alone.
@@ -437,6 +668,8 @@ fn harmonic(m: usize) -> f64 {
 struct Judged {
     row: Row,
     score: f64,
+    /// Whether the verdict rests on a number and its tolerance.
+    measured: bool,
 }
 
 /// Distance of a deciding row over its failing tolerance; infinite where it fails without a number.
@@ -487,7 +720,12 @@ fn feature_verdict(rows: &[&Row]) -> Option<Judged> {
         message: Some(explain(worst)),
         ..identity(worst)
     };
-    Some(Judged { row, score })
+    let measured = worst.value.is_some() && worst.fail_at.is_some();
+    Some(Judged {
+        row,
+        score,
+        measured,
+    })
 }
 
 /// The `share_drifted` row of one cut: features that warn or fail over those judged; bounds count
@@ -576,10 +814,21 @@ fn explain(row: &Row) -> String {
             .clone()
             .unwrap_or_else(|| format!("{name} has no value"))
     };
+    let beyond = |low: Option<f64>, limit: Option<f64>| low.zip(limit).is_some_and(|(l, t)| l > t);
     match row.verdict {
         None | Some(Verdict::NotEvaluated) => format!("not evaluated: {}", because()),
         Some(Verdict::Error) => because(),
+        _ if row.threshold_source.as_deref() == Some("calibrated") => {
+            format!("{name} is {}: {}", show(row.value), because())
+        }
         _ if row.value.is_none() || row.fail_at.is_none() => because(),
+        // Raised by the evidence of several windows, not by the interval of this one.
+        Some(Verdict::Fail) if !beyond(low, row.fail_at) => {
+            format!("{name} is {}: {}", show(row.value), because())
+        }
+        Some(Verdict::Warn) if !beyond(low, row.warn_at) => {
+            format!("{name} is {}: {}", show(row.value), because())
+        }
         Some(Verdict::Fail) => format!(
             "{name} is {}, at least {}: more than the {} that fails",
             show(row.value),
@@ -652,6 +901,9 @@ fn default_statistic(kind: Option<&str>) -> &'static str {
 
 /// Model, version and window.
 type Family = [Option<String>; 4];
+
+/// Baseline where it is context, model and version: what windows follow each other in.
+type Stream = (Option<String>, Option<String>, Option<String>);
 
 /// Family, baseline and segment.
 type Cut = (Family, String, Option<String>, Option<String>);

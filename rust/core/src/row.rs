@@ -119,7 +119,7 @@ pub struct Row {
     /// Tolerance above which the row fails.
     #[serde(serialize_with = "float")]
     pub fail_at: Option<f64>,
-    /// Where the tolerances come from: `convention` or `configuration`.
+    /// Where the tolerances come from: `convention`, `configuration` or `calibrated`.
     pub threshold_source: Option<String>,
     /// Verdict of a deciding row, or of the feature on its `verdict` row.
     pub verdict: Option<Verdict>,

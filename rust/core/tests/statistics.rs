@@ -455,6 +455,7 @@ fn the_registry_is_ordered_and_complete() {
             .into_owned();
         let helper = [
             "mod",
+            "contributions",
             "curve",
             "folded",
             "interval",

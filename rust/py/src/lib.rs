@@ -505,6 +505,27 @@ fn compare(
     serde_json::to_string(&json!({ "rows": rows })).map_err(|e| usage_error(py, e.to_string()))
 }
 
+/// What each cell adds to a statistic of one column, as JSON rows.
+#[pyfunction]
+#[pyo3(signature = (reference, current, feature, statistic, min_count, options))]
+fn contributions(
+    py: Python<'_>,
+    reference: PyRef<'_, Profile>,
+    current: PyRef<'_, Profile>,
+    feature: &str,
+    statistic: Option<&str>,
+    min_count: u64,
+    options: &str,
+) -> PyResult<String> {
+    let options: CompareOptions = parse(py, options)?;
+    let (reference, current) = (&reference.inner, &current.inner);
+    let made = py.detach(|| {
+        comparison::contributions(reference, current, &options, feature, statistic, min_count)
+    });
+    let rows = made.map_err(|e| from_core(py, e))?;
+    serde_json::to_string(&rows).map_err(|e| usage_error(py, e.to_string()))
+}
+
 /// Histograms for reports as JSON.
 #[pyfunction]
 fn histograms(
@@ -702,6 +723,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(profile_batches, m)?)?;
     m.add_function(wrap_pyfunction!(profile_stream, m)?)?;
     m.add_function(wrap_pyfunction!(compare, m)?)?;
+    m.add_function(wrap_pyfunction!(contributions, m)?)?;
     m.add_function(wrap_pyfunction!(histograms, m)?)?;
     m.add_function(wrap_pyfunction!(statistic, m)?)?;
     m.add_function(wrap_pyfunction!(registry, m)?)?;

@@ -1,22 +1,29 @@
 //! Two profiles in, rows out.
 
-use crate::decide::{Entry, Policy, Tolerance, decide};
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::column::Kind;
+use crate::decide::{Entry, OverTime, Policy, Tolerance, decide, is_judged};
 use crate::profile::Profile;
 use crate::row::{Row, Verdict};
 use crate::statistics::registry;
 use crate::{Error, Result};
 
 mod baselines;
+mod calibration;
 mod columns;
+mod contributions;
 mod histograms;
 mod options;
 mod pairs;
 
 pub use baselines::Baseline;
 use baselines::{Baselines, Found};
+use calibration::calibrate;
 use columns::group_rows;
+pub use contributions::{ContributionRow, contributions};
 pub use histograms::histograms;
-pub use options::{CompareOptions, ToleranceOption};
+pub use options::{CompareOptions, Decisions, ToleranceOption};
 pub use pairs::{blocked_pair_of, pair_of};
 
 /// Compares every group of `current` with its baselines and judges the rows.
@@ -58,6 +65,7 @@ pub fn compare(
             )));
         }
     }
+    check_decisions(options)?;
     let keeps = asked.iter().any(|b| b.1 == Baseline::Expanding);
     let mut entries = Vec::new();
     for (group, states) in &current.groups {
@@ -104,7 +112,8 @@ pub fn compare(
             baselines.done(group, states)?;
         }
     }
-    let policy = Policy {
+    let statistic_tolerances = statistic_tolerances(options)?;
+    let mut policy = Policy {
         alpha: options.alpha,
         tolerances: options
             .tolerances
@@ -120,10 +129,97 @@ pub fn compare(
             })
             .collect(),
         statistics: options.statistics.clone(),
+        statistic_tolerances,
         decided_by: options.deciding_baselines(),
-        ..Policy::default()
+        minimum_n: options.decisions.minimum_n,
+        consecutive: options.decisions.consecutive.max(1),
+        over_time: options.decisions.over_time,
+        hypotheses: hypotheses(reference, options),
+        calibration: None,
     };
+    if let Some(rates) = options.decisions.calibrated {
+        policy.calibration = Some(calibrate(reference, current, options, &policy, rates)?);
+    }
     Ok(decide(entries, &policy))
+}
+
+/// Refuses rules out of range, or that do not go together.
+fn check_decisions(options: &CompareOptions) -> Result<()> {
+    let decisions = &options.decisions;
+    let against_reference = options
+        .deciding_baselines()
+        .iter()
+        .any(|b| b == "reference");
+    if let Some(rates) = decisions.calibrated {
+        let (warn, fail) = (rates.warn, rates.fail);
+        if !(fail > 0.0 && fail <= warn && warn < 1.0) {
+            return Err(Error::invalid(format!(
+                "calibrated rates warn = {warn} and fail = {fail}; accepted are 0 < fail <= warn < 1"
+            )));
+        }
+        if decisions.over_time != OverTime::Window {
+            return Err(Error::invalid(
+                "calibrated thresholds hold in each window; over_time = \"window\" would be accepted",
+            ));
+        }
+    }
+    let needs = [
+        ("calibrated", decisions.calibrated.is_some()),
+        (
+            "over_time = \"sequential\"",
+            decisions.over_time == OverTime::Sequential,
+        ),
+    ];
+    match needs
+        .into_iter()
+        .find(|(_, asked)| *asked && !against_reference)
+    {
+        Some((name, _)) => Err(Error::invalid(format!(
+            "{name} is told from the reference; accepted with \"reference\" among the deciding baselines"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// Tolerances by column and statistic.
+fn statistic_tolerances(options: &CompareOptions) -> Result<BTreeMap<(String, String), Tolerance>> {
+    let mut found = BTreeMap::new();
+    for (column, limits) in &options.statistic_tolerances {
+        let chosen = options.statistics.get(column).map(String::as_str);
+        let main = chosen.map_or(vec!["ks", "total_variation"], |name| vec![name]);
+        for (name, limit) in limits {
+            let decides = [&main[..], &["missing_rate", "new_category_mass"]].concat();
+            if !decides.contains(&name.as_str()) {
+                return Err(Error::invalid(format!(
+                    "tolerance of {name:?} of column {column:?}, which does not decide; accepted are {}",
+                    decides.join(", ")
+                )));
+            }
+            let tolerance = Tolerance {
+                warn: limit.warn,
+                fail: limit.fail,
+            };
+            found.insert((column.clone(), name.clone()), tolerance);
+        }
+    }
+    Ok(found)
+}
+
+/// Rows of one window that can decide against the reference: known before any window is seen.
+fn hypotheses(reference: &Profile, options: &CompareOptions) -> usize {
+    let cuts: BTreeSet<_> = reference.groups.keys().map(|k| &k.segment).collect();
+    let judged = reference.columns.iter().filter(|c| {
+        let role = options
+            .roles
+            .get(&c.name)
+            .or_else(|| reference.metadata.roles.get(&c.name));
+        is_judged(role.map(String::as_str))
+    });
+    let rows = judged.map(|c| match c.kind {
+        Kind::Numeric => 2,
+        Kind::Categorical => 3,
+    });
+    rows.sum::<usize>() * cuts.len().max(1)
 }
 
 /// RFC 3339 of microseconds since 1970 in UTC.

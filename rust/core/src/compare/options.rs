@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
+use crate::decide::{FalseAlarms, MinimumN, OverTime};
+
 /// Warning and failing level as written in a configuration.
 #[derive(Debug, Clone, Copy, Deserialize)]
 pub struct ToleranceOption {
@@ -11,6 +13,31 @@ pub struct ToleranceOption {
     pub warn: f64,
     /// Fails above this.
     pub fail: f64,
+}
+
+/// Rules of decision beside tolerances; see [`Policy`](crate::decide::Policy).
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Decisions {
+    /// Fewest rows for a verdict.
+    pub minimum_n: MinimumN,
+    /// Windows in a row in which a feature has to fail.
+    pub consecutive: u32,
+    /// Thresholds from the reference's own windows, with these rates.
+    pub calibrated: Option<FalseAlarms>,
+    /// How errors add up over windows.
+    pub over_time: OverTime,
+}
+
+impl Default for Decisions {
+    fn default() -> Self {
+        Decisions {
+            minimum_n: MinimumN::default(),
+            consecutive: 1,
+            calibrated: None,
+            over_time: OverTime::Window,
+        }
+    }
 }
 
 /// What [`compare`] is asked for.
@@ -21,6 +48,8 @@ pub struct CompareOptions {
     pub alpha: f64,
     /// Tolerances by column.
     pub tolerances: BTreeMap<String, ToleranceOption>,
+    /// Tolerances by column and statistic, stronger than those by column.
+    pub statistic_tolerances: BTreeMap<String, BTreeMap<String, ToleranceOption>>,
     /// Deciding statistic by column.
     pub statistics: BTreeMap<String, String>,
     /// What each group is compared with, as [`Baseline`](super::Baseline) reads it.
@@ -28,6 +57,8 @@ pub struct CompareOptions {
     /// Baselines that decide together; the others are context. Empty: see
     /// [`deciding_baselines`](Self::deciding_baselines).
     pub decided_by: Vec<String>,
+    /// Rules beside tolerances.
+    pub decisions: Decisions,
     /// Name of the model, for the rows.
     pub model: Option<String>,
     /// Version of the model, for the rows.
@@ -43,6 +74,8 @@ impl Default for CompareOptions {
         Self {
             alpha: 0.05,
             tolerances: BTreeMap::new(),
+            statistic_tolerances: BTreeMap::new(),
+            decisions: Decisions::default(),
             statistics: BTreeMap::new(),
             baselines: vec!["reference".into()],
             decided_by: Vec::new(),

@@ -57,13 +57,14 @@ pub enum Interval {
         /// Range of the statistic.
         range: (f64, f64),
     },
-    /// The largest of several absolute differences, each with a standard error of its own: `z` at level
-    /// `alpha / 5` below (Bonferroni), and at level `alpha` above, where one of them is the largest.
+    /// The largest of five absolute differences, whose limits are known at several normal quantiles:
+    /// taken at level `alpha / 5` below (Bonferroni), and at level `alpha` above, where one of them is
+    /// the largest.
     Largest {
         /// Certified bounds of the value.
         bounds: (f64, f64),
-        /// Certified bounds of each difference, and its standard error.
-        differences: [(f64, f64, f64); 5],
+        /// The differences.
+        differences: Box<[Difference; 5]>,
     },
     /// Sums of absolute differences (see `folded`): at a true value the sum has the mean and standard
     /// deviation interpolated between points, and about the distribution of a chi. Misses belong to the
@@ -184,8 +185,8 @@ impl Interval {
                 ref differences,
             } => {
                 let (below, above) = (two_sided(alpha / 5.0), two_sided(alpha));
-                let low = differences.iter().map(|d| d.0 - spread(below, d.2));
-                let high = differences.iter().map(|d| d.1 + spread(above, d.2));
+                let low = differences.iter().map(|d| fold(d.at(below), Some(0.0)).0);
+                let high = differences.iter().map(|d| fold(d.at(above), Some(0.0)).1);
                 (
                     low.fold(0.0, f64::max).min(bounds.0),
                     high.fold(bounds.1, f64::max),
@@ -290,8 +291,8 @@ impl Interval {
                 ref differences,
             } => {
                 let z = two_sided(alpha / 5.0);
-                let se = differences.iter().map(|d| d.2);
-                bounds.1 - bounds.0 + spread(z, se.fold(f64::INFINITY, f64::min))
+                let reach = differences.iter().map(|d| d.high - d.at(z).0);
+                bounds.1 - bounds.0 + reach.fold(f64::INFINITY, f64::min)
             }
             Interval::Folded { bounds, points, .. } => {
                 bounds.1 - bounds.0 + Folded(points).least(alpha)
@@ -579,6 +580,40 @@ pub(crate) fn fold((low, high): (f64, f64), centre: Option<f64>) -> (f64, f64) {
         a.abs().min(b.abs())
     };
     (near, a.abs().max(b.abs()))
+}
+
+/// Normal quantiles at which the limits of a [`Difference`] are known.
+pub const NODES: [f64; 10] = [0.5, 1.0, 1.5, 2.0, 2.4, 2.8, 3.2, 4.0, 5.0, 7.0];
+
+/// A signed difference with its limits.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Difference {
+    /// Certified lower bound.
+    pub low: f64,
+    /// Certified upper bound.
+    pub high: f64,
+    /// Distances to the limits below and above, by [`NODES`].
+    pub reach: [(f64, f64); NODES.len()],
+}
+
+impl Difference {
+    /// Whether bounds and limits are finite.
+    pub fn is_finite(&self) -> bool {
+        let reach = self
+            .reach
+            .iter()
+            .all(|r| r.0.is_finite() && r.1.is_finite());
+        reach && self.low.is_finite() && self.high.is_finite()
+    }
+
+    /// Limits at the next node, or beyond the last in proportion.
+    fn at(&self, z: f64) -> (f64, f64) {
+        let node = NODES.partition_point(|n| *n < z);
+        let last = NODES.len() - 1;
+        let (down, up) = self.reach[node.min(last)];
+        let factor = if node > last { z / NODES[last] } else { 1.0 };
+        (self.low - factor * down, self.high + factor * up)
+    }
 }
 
 /// Distance of two empirical distribution functions of one distribution.

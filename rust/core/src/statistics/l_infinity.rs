@@ -58,7 +58,8 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
             let (p, q) = table.shares(c);
             table.deviation(p, q)
         })
-        .fold(0.0, f64::max);
+        .fold(0.0, f64::max)
+        * libm::sqrt(table.largest());
     let interval = Interval::Normal {
         bounds: (outcome.bound_low, outcome.bound_high),
         bias: 0.0,

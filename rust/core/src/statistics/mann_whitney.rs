@@ -45,5 +45,6 @@ fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
         "the current row is larger in {:.4} of the pairs, ties half",
         1.0 - outcome.value / pairs
     ));
+    wins.depends(&mut outcome);
     Ok(outcome)
 }

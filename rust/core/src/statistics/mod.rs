@@ -8,6 +8,7 @@
 //! it is exact, and rounded outward otherwise. Statistics never panic: what they cannot answer is a
 //! [`NotApplicable`] with the reason.
 
+mod contributions;
 mod curve;
 mod folded;
 mod interval;
@@ -48,8 +49,9 @@ mod wasserstein;
 mod wasserstein_scaled;
 mod welch_t;
 
+pub use contributions::{CONTRIBUTING, Contribution, contributions};
 pub(crate) use interval::fold;
-pub use interval::{Interval, Noise};
+pub use interval::{Difference, Interval, NODES, Noise};
 pub use parity::parity;
 
 use crate::dependence::{Blocked, Design};

@@ -42,16 +42,14 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     outcome.pvalue = Some(wins.pvalue());
     let spread = outcome.value * (1.0 - outcome.value);
     let effective = if wins.se > 0.0 {
-        (spread / (wins.se * wins.se)).max(n.min(m))
+        (spread / (wins.se * wins.se)).max(wins.least())
     } else {
         n.min(m)
     };
-    let bounds = (outcome.bound_low, outcome.bound_high);
-    Ok(outcome.with_interval(
-        Interval::Wilson {
-            bounds,
-            rows: effective,
-        },
-        context,
-    ))
+    wins.depends(&mut outcome);
+    let interval = Interval::Wilson {
+        bounds: (outcome.bound_low, outcome.bound_high),
+        rows: effective,
+    };
+    Ok(outcome.with_interval(wins.clustered(interval), context))
 }

@@ -1,5 +1,6 @@
 //! Largest shift of five quantiles.
 
+use super::interval::{Difference, NODES};
 use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, Steps, join};
 use crate::pair::{Cell, Pair};
 use crate::row::Exactness;
@@ -8,9 +9,10 @@ use crate::row::Exactness;
 /// smallest value that at least this share of rows does not exceed), finite values only.
 ///
 /// A quantile lies in the cell that holds its rank, which is the certificate; in a cell of several
-/// values the value interpolates by rank. The interval takes each quantile's standard error from
-/// its order statistics two normal standard deviations of rank away on either side (Woodruff 1952)
-/// and is simultaneous over the five (Bonferroni) below, where the largest of five is asked for.
+/// values the value interpolates by rank. Each quantile's limits are order statistics a number of
+/// standard deviations of rank away (Woodruff 1952), so that ties are steps; limits of a difference
+/// join those of both sides as `hypot` of the distances (Zou and Donner 2008), and are simultaneous over
+/// the five (Bonferroni) below, where the largest of five is asked for.
 pub const STATISTIC: Statistic = Statistic {
     name: "quantile_shift",
     definition: "quantile_shift/5-25-50-75-95-inverted-cdf/v1",
@@ -81,12 +83,12 @@ impl<'a> Ranks<'a> {
         u64::try_from(rank).unwrap_or(self.rows)
     }
 
-    /// A quarter of the distance of the order statistics two standard deviations of rank away, for rows
-    /// that are worth `1 / effect` independent ones: two, so that neighbouring ties are seen. Where one
-    /// lies beyond the rows, half the distance to the other.
-    fn standard_error(&self, twentieths: u64, effect: f64) -> f64 {
+    /// Distances down and up from a quantile to the order statistics `z` standard deviations of rank away,
+    /// for rows that are worth `1 / effect` independent ones. Where one lies beyond the rows, at least
+    /// the distance to the other.
+    fn reach(&self, twentieths: u64, effect: f64, z: f64) -> (f64, f64) {
         let p = twentieths as f64 / 20.0;
-        let deviation = 2.0 * libm::sqrt(self.rows as f64 * p * (1.0 - p) * effect);
+        let deviation = z * libm::sqrt(self.rows as f64 * p * (1.0 - p) * effect);
         let deviation = libm::ceil(deviation) as u64;
         let rank = self.rank(twentieths);
         let (low, middle, high) = (
@@ -94,12 +96,19 @@ impl<'a> Ranks<'a> {
             self.place(rank).estimate,
             self.place(rank.saturating_add(deviation)).estimate,
         );
-        let above = rank.saturating_add(deviation) > self.rows;
-        match (rank <= deviation, above) {
-            (true, false) => 0.5 * high - 0.5 * middle,
-            (false, true) => 0.5 * middle - 0.5 * low,
-            _ => 0.25 * high - 0.25 * low,
-        }
+        let (down, up) = (middle - low, high - middle);
+        (
+            if rank <= deviation {
+                down.max(up)
+            } else {
+                down
+            },
+            if rank.saturating_add(deviation) > self.rows {
+                up.max(down)
+            } else {
+                up
+            },
+        )
     }
 }
 
@@ -125,11 +134,19 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
         let least = ((c.low - r.high).max(r.low - c.high) - rounding).max(0.0);
         let most = (c.high - r.low).max(r.high - c.low) + rounding;
         (low, high) = (low.max(least), high.max(most));
-        let se = libm::hypot(
-            reference.standard_error(q, effect.0),
-            current.standard_error(q, effect.1),
-        );
-        (least, most, se)
+        let mut difference = Difference {
+            low: c.low - r.high - rounding,
+            high: c.high - r.low + rounding,
+            reach: [(0.0, 0.0); NODES.len()],
+        };
+        for (reach, z) in difference.reach.iter_mut().zip(NODES) {
+            let (a, b) = (
+                reference.reach(q, effect.0, z),
+                current.reach(q, effect.1, z),
+            );
+            *reach = (libm::hypot(b.0, a.1), libm::hypot(b.1, a.0));
+        }
+        difference
     });
     let mut outcome = if low == high {
         Outcome::exact(high, (steps.n, steps.m))
@@ -149,11 +166,10 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     if let Some((blocked, d)) = design {
         outcome.depends(blocked, d.effective((steps.n, steps.m)), None);
     }
-    if differences.iter().all(|d| d.2.is_finite()) {
-        let bounds = (outcome.bound_low, outcome.bound_high);
+    if differences.iter().all(Difference::is_finite) {
         let interval = Interval::Largest {
-            bounds,
-            differences,
+            bounds: (outcome.bound_low, outcome.bound_high),
+            differences: Box::new(differences),
         };
         let interval = super::clustered(interval, design.as_ref().map(|d| &d.1));
         outcome = outcome.with_interval(interval, context);

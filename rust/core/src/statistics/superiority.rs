@@ -1,8 +1,11 @@
 //! Pairs in which one sample wins: shared by `mann_whitney` and `probability_of_superiority`.
 
-use super::{NotApplicable, Steps, sum};
-use crate::pair::Pair;
-use crate::special::normal_sf;
+use std::sync::Arc;
+
+use super::{Interval, NotApplicable, Outcome, Steps, sum};
+use crate::dependence::Blocked;
+use crate::pair::{NumericPair, Pair};
+use crate::special::{normal_sf, student_two_sided};
 
 /// Wins of one sample over the other among all pairs of rows.
 pub(super) struct Wins {
@@ -16,6 +19,8 @@ pub(super) struct Wins {
     /// Standard error of the share of pairs won, by placements (DeLong 1988); pairs within a cell of
     /// several values enter at their worst.
     pub se: f64,
+    /// Both samples by block, rows that each is worth, and degrees of freedom of `se`.
+    blocks: Option<(Arc<Blocked>, (f64, f64), f64)>,
 }
 
 impl Wins {
@@ -52,11 +57,25 @@ impl Wins {
             );
         }
         let (sx, sy) = (x.deviation(), y.deviation());
+        // A row's influence is its place among the others: blocks tell how places of one block agree.
+        let ordered = steps.pair;
+        let design = ordered.blocked.as_ref().and_then(|blocked| {
+            let places = places(ordered);
+            let own = blocked.distribution()?;
+            let score = |coarse: u32| places.get(coarse as usize).copied().unwrap_or(0.5);
+            Some((
+                Arc::clone(blocked),
+                blocked.effect(score).unwrap_or(own.effect),
+                own.df,
+            ))
+        });
+        let effect = design.as_ref().map_or((1.0, 1.0), |d| d.1);
         Ok(Wins {
             rows: (steps.n, steps.m),
             reference: (won - undecided, won, won + undecided),
             ties: sum(ties).min(1.0),
-            se: libm::sqrt(sx * sx / n + sy * sy / m),
+            se: libm::sqrt(effect.0 * sx * sx / n + effect.1 * sy * sy / m),
+            blocks: design.map(|(blocked, e, df)| (blocked, (n / e.0, m / e.1), df)),
         })
     }
 }
@@ -64,7 +83,22 @@ impl Wins {
 impl Wins {
     /// Largest two-sided p-value of the normal limit between the bounds: variance corrected for the
     /// ties that are certain, continuity correction 1/2.
+    ///
+    /// With blocks, Student's of the distance from one half over its standard error.
     pub fn pvalue(&self) -> f64 {
+        if let Some((_, _, df)) = &self.blocks {
+            let pairs = 2.0 * self.rows.0 as f64 * self.rows.1 as f64;
+            let (low, high) = (
+                self.reference.0 as f64 / pairs,
+                self.reference.2 as f64 / pairs,
+            );
+            let near = (low - 0.5).max(0.5 - high).max(0.0);
+            return if near > 0.0 {
+                student_two_sided(near / self.se, *df)
+            } else {
+                1.0
+            };
+        }
         let (n, m) = (self.rows.0 as f64, self.rows.1 as f64);
         let variance = n * m / 12.0 * (n + m + 1.0) * (1.0 - self.ties);
         // Twice the distance of the nearest possible number from its mean.
@@ -77,6 +111,52 @@ impl Wins {
             1.0
         }
     }
+}
+
+impl Wins {
+    /// Rows that the smaller sample is worth.
+    pub fn least(&self) -> f64 {
+        let own = (self.rows.0 as f64, self.rows.1 as f64);
+        let (n, m) = self.blocks.as_ref().map_or(own, |b| b.1);
+        n.min(m)
+    }
+
+    /// Notes how dependence entered.
+    pub fn depends(&self, outcome: &mut Outcome) {
+        if let Some((blocked, rows, _)) = &self.blocks {
+            outcome.depends(blocked, *rows, Some("placements-block-t"));
+        }
+    }
+
+    /// The interval, with Student's quantiles where its error was estimated from blocks.
+    pub fn clustered(&self, interval: Interval) -> Interval {
+        match &self.blocks {
+            Some((_, _, df)) => Interval::Clustered {
+                inner: Box::new(interval),
+                df: *df,
+                inflation: 1.0,
+            },
+            None => interval,
+        }
+    }
+}
+
+/// Mean place of the rows of each coarse cell among all rows.
+fn places(pair: &NumericPair) -> Vec<f64> {
+    let (r, c) = (&pair.reference, &pair.current);
+    let all = (r.ordered() + c.ordered()) as f64;
+    let mut below = (r.neg_inf + c.neg_inf) as f64;
+    let mut places = Vec::new();
+    for cells in pair.cells.chunk_by(|a, b| a.coarse == b.coarse) {
+        let rows: f64 = cells
+            .iter()
+            .map(|x| x.reference as f64 + x.current as f64)
+            .sum();
+        places.resize(cells[0].coarse as usize, 0.5);
+        places.push((below + 0.5 * rows) / all);
+        below += rows;
+    }
+    places
 }
 
 /// Moments of placements.

@@ -161,9 +161,8 @@ impl Table {
         let spread = self.spread();
         let df = cells * spread;
         let bias = cells * unit;
-        // What moved may have moved in the direction that varies most: with one eigenvalue above equal
-        // others, this much above the scale.
-        let largest = spread * (1.0 + libm::sqrt((cells - 1.0).max(0.0) * (1.0 / spread - 1.0)));
+        // What moved may have moved in the direction that varies most.
+        let largest = spread * self.largest();
         clustered(
             Interval::Quadratic {
                 bounds,
@@ -180,6 +179,13 @@ impl Table {
     /// Degrees of freedom of that chi-square (Satterthwaite) over those of independent rows.
     fn spread(&self) -> f64 {
         self.design.as_ref().map_or(1.0, |(_, d)| d.spread.min(1.0))
+    }
+
+    /// How much larger the variance may be in one direction than in the mean: with one eigenvalue above
+    /// equal others, as much as gives these degrees of freedom.
+    pub fn largest(&self) -> f64 {
+        let others = (self.len() as f64 - 2.0).max(0.0);
+        1.0 + libm::sqrt(others * (1.0 / self.spread() - 1.0))
     }
 
     /// Notes on an outcome how dependence entered.

@@ -1,0 +1,89 @@
+"""What each cell adds to a statistic."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+from tidegauge import _core
+from tidegauge._baselines import check_baselines
+from tidegauge._profile import as_profile
+from tidegauge.errors import UsageError
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping, Sequence
+
+    import polars as pl
+
+    from tidegauge._profile import Profile
+
+_TEXTS = ("model_version", "window_start", "window_end", "baseline", "segment_by", "segment_value", "feature",
+          "statistic", "definition")  # fmt: skip
+
+
+def contributions(
+    reference: Profile | str | os.PathLike[str],
+    current: Profile | str | os.PathLike[str],
+    feature: str,
+    statistic: str | None = None,
+    *,
+    baselines: Sequence[str] = ("reference",),
+    statistics: Mapping[str, str] | None = None,
+    min_count: int = 10,
+) -> pl.DataFrame:
+    """What each cell adds to a statistic of one feature; no data is read.
+
+    Parameters
+    ----------
+    reference, current : Profile or path
+        As for :func:`tidegauge.compare`.
+    feature : str
+        The column.
+    statistic : {"chi_square", "hellinger", "jensen_shannon", "kullback_leibler", "ks", "psi", \
+"total_variation", "wasserstein"}, optional
+        Default: the one that decides for the column.
+    baselines, statistics
+        As for :func:`tidegauge.compare`.
+    min_count : int
+        Categories that fewer rows hold on both sides are one cell, ``rare``.
+
+    Returns
+    -------
+    polars.DataFrame
+        One row for each cell, window, segment, model version and baseline: ``label``, ``kind``, ``low`` and
+        ``high`` of the cell (null where it is open), ``n_reference``, ``n_current``, ``share_reference``,
+        ``share_current`` and ``contribution``; the contributions add up to ``value``. Ordered columns have
+        the ten cells of ``psi``. ``ks`` adds the differences of shares up to the point where it is
+        attained, ``wasserstein`` areas, and a square root is shared out in proportion to the squares.
+
+    Raises
+    ------
+    UsageError
+        If the column is not in both profiles, or the statistic is no sum over cells or not of its kind.
+
+    Examples
+    --------
+    >>> import tidegauge as tg
+    >>> reference = tg.profile({"x": ["a"] * 50 + ["b"] * 50})
+    >>> current = tg.profile({"x": ["a"] * 20 + ["b"] * 80}, like=reference)
+    >>> tg.contributions(reference, current, "x").select("label", "contribution").rows()
+    [('a', 0.15), ('b', 0.15)]
+    """
+    import polars as pl
+
+    if min_count < 1:
+        raise UsageError(f"min_count: {min_count!r}; accepted is a whole number from 1")
+    check_baselines(baselines)
+    options = {"baselines": list(baselines), "statistics": dict(statistics or {})}
+    left, right = as_profile(reference)._core, as_profile(current)._core
+    rows = json.loads(_core.contributions(left, right, feature, statistic, min_count, json.dumps(options)))
+    schema = dict.fromkeys(_TEXTS, pl.String) | {
+        "value": pl.Float64, "cell": pl.Int64, "label": pl.String, "kind": pl.String, "low": pl.Float64,
+        "high": pl.Float64, "n_reference": pl.Int64, "n_current": pl.Int64, "share_reference": pl.Float64,
+        "share_current": pl.Float64, "contribution": pl.Float64,
+    }  # fmt: skip
+    frame = pl.DataFrame(rows, schema=schema, infer_schema_length=None)
+    return frame.with_columns(
+        pl.col("window_start", "window_end").str.to_datetime("%+", time_unit="us", time_zone="UTC")
+    )
