@@ -132,7 +132,8 @@ impl BlockRule {
 /// A column or unit that could not be profiled, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// `column`, `unit` or `schema`.
+    /// `column` (could not be profiled), `inexact` (its type does not convert), `type` (it converts),
+    /// `extra` (not in the reference), `unit` or `schema` (any other note).
     pub kind: String,
     /// Column or unit.
     pub name: String,

@@ -18,7 +18,7 @@ use std::sync::{Arc, Mutex};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tidegauge_core::column::{
-    ColumnPlan, ColumnState, Frozen, Kind, base_domain, default_kind, refine,
+    ColumnPlan, ColumnState, Frozen, Kind, base_domain, default_kind, name_of, refine,
 };
 use tidegauge_core::profile::{
     BlockRule, Column, GroupKey, Metadata, Problem, Profile, States, infer_role, is_time,
@@ -1012,16 +1012,31 @@ fn attempt(
             Some(p) => match p.column(&c.name) {
                 None => {
                     problems.push(problem(
-                        "schema",
-                        format!("column {:?} is not in the reference", c.name),
+                        "extra",
+                        format!(
+                            "column {:?} ({}) is not in the reference",
+                            c.name,
+                            name_of(logical)
+                        ),
                     ));
                     continue;
                 }
                 Some(i) => {
                     let plan = p.columns[i].plan(logical, false);
                     if let Err(e) = plan.check_types() {
-                        problems.push(problem("column", e.to_string()));
+                        problems.push(problem("inexact", e.to_string()));
                         continue;
+                    }
+                    if plan.logical != logical {
+                        problems.push(problem(
+                            "type",
+                            format!(
+                                "column {:?} is {} here and {} in the reference; every value converts exactly",
+                                c.name,
+                                name_of(logical),
+                                name_of(plan.logical)
+                            ),
+                        ));
                     }
                     columns.push(p.columns[i].clone());
                     plan
@@ -1096,8 +1111,12 @@ fn attempt(
     meter.finish();
     let failures = std::mem::take(&mut *failures.lock().unwrap_or_else(|p| p.into_inner()));
     for (t, (_, message)) in &failures {
+        // What does not convert has another type than the reference, and is no longer converted.
+        let name = &tasks[*t].plan.name;
+        problems.retain(|p| p.kind != "type" || p.name != *name);
+        let kind = if like.is_some() { "inexact" } else { "column" };
         problems.push(Problem {
-            kind: "column".into(),
+            kind: kind.into(),
             name: tasks[*t].plan.name.clone(),
             message: message.clone(),
             rows: None,

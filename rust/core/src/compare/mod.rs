@@ -16,15 +16,17 @@ mod contributions;
 mod histograms;
 mod options;
 mod pairs;
+mod quality;
 
 pub use baselines::Baseline;
 use baselines::{Baselines, Found};
 use calibration::calibrate;
-use columns::group_rows;
+use columns::{Compared, group_rows};
 pub use contributions::{ContributionRow, contributions};
 pub use histograms::histograms;
 pub use options::{CompareOptions, Decisions, ToleranceOption};
 pub use pairs::pair_of;
+pub use quality::{Described, of_sets};
 
 /// Compares every group of `current` with its baselines and judges the rows.
 ///
@@ -97,21 +99,35 @@ pub fn compare(
                     message: Some(why),
                     ..base
                 })),
-                Found::States(other) => group_rows(
-                    reference,
-                    current,
-                    &other,
-                    states,
-                    &base,
-                    options,
-                    &mut entries,
-                )?,
+                Found::States(other) => {
+                    let compared = Compared {
+                        reference,
+                        current,
+                        other: &other,
+                        owner: match baseline {
+                            Baseline::Reference => reference,
+                            _ => current,
+                        },
+                        states,
+                        group,
+                        options,
+                    };
+                    group_rows(compared, &base, &mut entries)?;
+                }
             }
         }
         if keeps {
             baselines.done(group, states)?;
         }
     }
+    let unwindowed = Row {
+        run_id: options.run_id.clone(),
+        model: options.model.clone(),
+        model_version: options.model_version.clone(),
+        baseline: options.baselines.first().cloned().unwrap_or_default(),
+        ..Row::default()
+    };
+    quality::empty_windows(current, &unwindowed, &mut entries);
     let statistic_tolerances = statistic_tolerances(options)?;
     let mut policy = Policy {
         alpha: options.alpha,
