@@ -63,11 +63,9 @@ def statistics() -> str:
         + "".join(f"- `{s['definition']}`: {cell(s['notes'])}.\n" for s in registry)
         + "\n## Whole sets of rows\n\n"
         + "These need the profile, not two samples of a column: `tg.compare` and `tg.drift` give them as rows, with "
-        + "`feature = \"*\"` or the time column. `schema` decides; a `[[checks]]` of the configuration gates on any.\n\n"
+        + '`feature = "*"` or the time column. `schema` decides; a `[[checks]]` of the configuration gates on any.\n\n'
         + "| statistic | definition | what it is | unit |\n| --- | --- | --- | --- |\n"
-        + "".join(
-            f"| `{s['name']}` | `{s['definition']}` | {cell(s['summary'])} | {cell(s['unit'])} |\n" for s in sets
-        )
+        + "".join(f"| `{s['name']}` | `{s['definition']}` | {cell(s['summary'])} | {cell(s['unit'])} |\n" for s in sets)
         + "\n"
         + "".join(f"- `{s['definition']}`: {cell(s['notes'])}.\n" for s in sets)
         + "\n## Joint statistics\n\n"

@@ -176,7 +176,9 @@ def test_run(tmp_path: Path) -> None:
         assert len(list(out.iterdir())) == 4
         record = json.loads((out / "report.json").read_text())
         assert record["inputs"]["configuration_as_written"].startswith("# Hourly bicycle rentals")
-        assert {row["feature"] for row in unpack_rows(record["result"]["rows"])}.isdisjoint({"row_id", "ts", "casual"})
+        rows = unpack_rows(record["result"]["rows"])
+        assert {row["feature"] for row in rows if row["decides"]}.isdisjoint({"row_id", "ts", "casual"})
+        assert {row["statistic"] for row in rows if row["feature"] == "ts"} == {"freshness", "longest_gap"}
         assert len(record["result"]["windows"]) > 20
         digests.add(record["result_digest"])
     assert len(digests) == 1

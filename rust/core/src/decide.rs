@@ -731,6 +731,9 @@ fn feature_verdict(rows: &[&Row]) -> Option<Judged> {
 /// The `share_drifted` row of one cut: features that warn or fail over those judged; bounds count
 /// the undecided ones as unchanged and as drifted.
 fn share_drifted(judged: &[Judged]) -> Option<Row> {
+    // Checks of the whole set, of keys or of the time are no features.
+    let judged = judged.iter().filter(|j| is_judged(j.row.role.as_deref()));
+    let judged: Vec<&Judged> = judged.collect();
     let first = judged.first()?;
     let count = |verdict| {
         judged

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::CompareOptions;
 use super::pairs::{blocked_of, pair_of};
-use super::quality::{schema_rows, time_rows};
+use super::quality::{key_rows, schema_rows, time_rows};
 use crate::column::{ColumnState, Kind};
 use crate::decide::{Entry, is_judged};
 use crate::pair::Pair;
@@ -149,5 +149,5 @@ pub(super) fn group_rows(
         schema_rows(compared, base, entries);
         time_rows(compared, base, entries);
     }
-    Ok(())
+    key_rows(compared, base, entries)
 }

@@ -52,6 +52,10 @@ pub fn compare(
             )));
         }
     }
+    options
+        .checks
+        .iter()
+        .try_for_each(crate::checks::Check::validate)?;
     let named = options.baselines.iter();
     let named = named.map(|name| Ok((name.as_str(), name.parse()?)));
     let asked: Vec<(&str, Baseline)> = named.collect::<Result<_>>()?;
@@ -124,10 +128,11 @@ pub fn compare(
         run_id: options.run_id.clone(),
         model: options.model.clone(),
         model_version: options.model_version.clone(),
-        baseline: options.baselines.first().cloned().unwrap_or_default(),
+        baseline: main_baseline(options),
         ..Row::default()
     };
     quality::empty_windows(current, &unwindowed, &mut entries);
+    crate::checks::apply(&options.checks, &main_baseline(options), &mut entries);
     let statistic_tolerances = statistic_tolerances(options)?;
     let mut policy = Policy {
         alpha: options.alpha,
@@ -236,6 +241,12 @@ fn hypotheses(reference: &Profile, options: &CompareOptions) -> usize {
         Kind::Categorical => 3,
     });
     rows.sum::<usize>() * cuts.len().max(1)
+}
+
+/// The baseline that carries what does not depend on a baseline, and the checks.
+fn main_baseline(options: &CompareOptions) -> String {
+    let deciding = options.deciding_baselines();
+    deciding.into_iter().next().unwrap_or_default()
 }
 
 /// RFC 3339 of microseconds since 1970 in UTC.

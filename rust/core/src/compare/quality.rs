@@ -2,13 +2,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::Result;
 use crate::column::{ColumnState, name_of};
 use crate::decide::{Entry, is_judged};
 use crate::kernels::key;
+use crate::pair::{CategoricalPair, Pair, Side};
 use crate::profile::{BlockRule, Problem, Profile, States};
 use crate::row::{Exactness, Row, Verdict};
 use crate::special::student_two_sided_isf;
 use crate::states::blocks::MISSING;
+use crate::states::keys::Keys;
+use crate::statistics::{Context, find};
 use crate::value::Logical;
 
 use super::columns::{Compared, kind_of};
@@ -336,7 +340,7 @@ pub(super) fn time_rows(compared: Compared<'_>, base: &Row, entries: &mut Vec<En
 
 /// A row for each stretch of time between two windows that holds no row at all: no group stands for it.
 pub(super) fn empty_windows(current: &Profile, base: &Row, entries: &mut Vec<Entry>) {
-    let Some(volume) = crate::statistics::find("volume") else {
+    let Some(volume) = find("volume") else {
         return;
     };
     let mut last: BTreeMap<&Option<String>, i64> = BTreeMap::new();
@@ -361,6 +365,55 @@ pub(super) fn empty_windows(current: &Profile, base: &Row, entries: &mut Vec<Ent
         };
         entries.push(Entry::given(exact(row, 0.0)));
     }
+}
+
+/// The row on keys that come more than once.
+///
+/// # Errors
+/// More rows than 64 bits count.
+pub(super) fn key_rows(compared: Compared<'_>, base: &Row, entries: &mut Vec<Entry>) -> Result<()> {
+    let (reference, group) = (compared.reference, compared.group);
+    let (Some(before), Some(now)) = (&reference.keys, &compared.current.keys) else {
+        return Ok(());
+    };
+    let (Some(statistic), Some(keys)) = (find("duplicate_keys"), now.groups.get(group)) else {
+        return Ok(());
+    };
+    if !is_main(base, compared.options) {
+        return Ok(());
+    }
+    let side = |keys: &Keys| {
+        let ((rows, missing), (repeated, error)) = (keys.rows(), keys.repeated());
+        Side {
+            rows: rows.saturating_add(missing),
+            nulls: missing,
+            finite: rows,
+            distinct: rows as f64 - repeated,
+            distinct_error: error,
+            ..Side::default()
+        }
+    };
+    let pair = Pair::Categorical(CategoricalPair {
+        logical: Logical::Binary,
+        reference: side(&before.total(group.segment.as_ref())?),
+        current: side(keys),
+        cells: Vec::new(),
+        new_rows: (0, 0),
+        new_examples: Vec::new(),
+        note: None,
+        blocked: None,
+    });
+    let row = Row {
+        feature: now.name(),
+        role: Some("id".into()),
+        kind: Some("key".into()),
+        ..base.clone()
+    };
+    let context = Context {
+        alpha: compared.options.alpha,
+    };
+    entries.push(Entry::compute(statistic, &pair, &row, &context));
+    Ok(())
 }
 
 /// Whether this baseline carries what does not depend on a baseline.
