@@ -33,6 +33,7 @@ __all__ = [
     "registry",
     "row_sample_batches",
     "row_sample_paths",
+    "set_statistics",
     "statistic",
 ]
 
