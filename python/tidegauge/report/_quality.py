@@ -15,10 +15,10 @@ MOST_COLUMNS = 40
 
 
 class Line(NamedTuple):
-    """One line of a table: a name and a cell for each window."""
+    """One line of a table: a name, and for each window what its cell says, part by part."""
 
     name: str
-    cells: list[str]
+    cells: list[list[str]]
 
 
 class Quality(NamedTuple):
@@ -71,7 +71,7 @@ def told(row: Row) -> str | None:
     """A cell's words where the row is more than chance or a few rows would show."""
     statistic, value = str(row.get("statistic")), to_float(row.get("value"))
     word = OF_COLUMNS[statistic]
-    if not value:
+    if not value or value != value:
         return None
     expected = to_float(row.get("value_if_no_change")) or 0.0
     if statistic == "constant":
@@ -85,7 +85,7 @@ def told(row: Row) -> str | None:
 def build(view: View, windows: Sequence[Window]) -> Quality:
     """Both tables over `windows`, against the main baseline and without segments."""
     at = {window.key: i for i, window in enumerate(windows)}
-    whole: dict[str, list[str]] = {}
+    whole: dict[str, list[list[str]]] = {}
     columns: dict[str, list[list[str]]] = {}
     for row in view.rows:
         position = at.get(window_key(row))
@@ -93,9 +93,9 @@ def build(view: View, windows: Sequence[Window]) -> Quality:
             continue
         statistic, feature = str(row.get("statistic")), str(row.get("feature"))
         if statistic in WHOLE and (feature == "*" or statistic not in ("schema", "volume_rate", "empty_blocks")):
-            cells = whole.setdefault(statistic, ["–"] * len(windows))
+            cells = whole.setdefault(statistic, [[] for _ in windows])
             estimated = "about " if row.get("exactness") == "estimated" else ""
-            cells[position] = estimated + WHOLE[statistic][1](row.get("value"))
+            cells[position] = [estimated + WHOLE[statistic][1](row.get("value"))]
         elif statistic in OF_COLUMNS:
             words = told(row)
             if words is not None:
@@ -104,6 +104,6 @@ def build(view: View, windows: Sequence[Window]) -> Quality:
     shown = ranked[:MOST_COLUMNS]
     return Quality(
         [Line(name, whole[statistic]) for statistic, (name, _) in WHOLE.items() if statistic in whole],
-        [Line(shorten(name, 30), [", ".join(cell) or "–" for cell in columns[name]]) for name in shown],
+        [Line(shorten(name, 30), columns[name]) for name in shown],
         len(ranked) - len(shown),
     )
