@@ -223,6 +223,20 @@ def load(source: str | os.PathLike[str] | Mapping[str, Any], *, overrides: Seque
     return config
 
 
+def parse_rules(texts: Sequence[str]) -> dict[str, Any]:
+    """Rules of decision from ``key=value`` each, as on the command line: ``calibrated.fail=0.05``.
+
+    Raises
+    ------
+    ConfigError
+        If one is no dotted key with a value.
+    """
+    rules: dict[str, Any] = {}
+    for text in texts:
+        _merge(rules, _parse_override(text))
+    return rules
+
+
 def as_decisions(rules: Mapping[str, Any] | Decisions | None) -> Decisions:
     """Check the rules of :func:`tidegauge.compare`.
 

@@ -242,3 +242,18 @@ def test_signals(tmp_path: Path, sent: signal.Signals, code: int) -> None:
     assert "terminated" in told or "interrupted" in told
     assert out == ""
     assert [path.name for path in tmp_path.iterdir()] == ["big.parquet"]
+
+
+def test_baselines_and_rules(folder: Path) -> None:
+    files = folder / "reference.parquet", folder / "shifted.parquet"
+    assert tidegauge("drift", *files, "-q").returncode == 1
+    # Nothing is evaluated with too few rows.
+    assert tidegauge("drift", *files, "-q", "--rule", "minimum_n.current=5000").returncode == 5
+    done = tidegauge("drift", *files, "-q", "--rule", "consecutiv=2")
+    assert done.returncode == 2
+    assert "did you mean 'consecutive'?" in done.stderr
+    done = tidegauge("drift", *files, "-q", "--baseline", "previos")
+    assert done.returncode == 2
+    assert "did you mean 'previous'?" in done.stderr
+    done = tidegauge("drift", *files, "-q", "--baseline", "reference", "--baseline", "rest", "--by", "city")
+    assert done.returncode == 1

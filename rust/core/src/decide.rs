@@ -9,6 +9,10 @@
 //! verdict is read off that interval: *fail* when the lower limit exceeds `fail_at`; else *warn*
 //! when it exceeds `warn_at`; else *ok* when the upper limit is below `fail_at`; else
 //! *inconclusive*.
+//!
+//! Besides, by request: fewest rows, failures in several windows in a row, thresholds from the reference's
+//! own windows ([`Calibration`]), and errors that are held over all windows ([`OverTime`]). Each is a
+//! function of this window and those before, so a verdict once given stands.
 
 use std::collections::{BTreeMap, BTreeSet};
 
