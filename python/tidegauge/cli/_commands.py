@@ -125,7 +125,8 @@ def drift(
     with Progress(quiet=quiet) as progress:
         report = compute(
             reference, current, _scan_options(**scan),
-            baselines=baselines, decided_by=decided_by, decisions=_decisions(rules), title=title, command=_command(), progress=progress,
+            baselines=baselines, decided_by=decided_by, decisions=_decisions(rules), title=title,
+            command=_command(), progress=progress,
         )  # fmt: skip
     return _finish(report, form, outputs, fail_on, quiet)
 
