@@ -85,10 +85,12 @@ NUMBERS = [
     ("[1.0, 2.0, 3.0, 4.0]", "[2.0, 3.0, None, None]"),
     ("[1.0, 2.0, 3.0, 4.0]", '[2.0, 3.0, float("nan"), float("nan")]'),
     ("list(range(20))", "list(range(5, 30))"),
+    ("[1.0, 2.0, 3.0, 4.0]", '[2.0, 3.0, float("inf"), 4.0]'),
 ]
 TEXTS = [
     ('["a", "a", "b", "b"]', '["a", "b", "b", "c"]'),
     ('["a"] * 8 + ["b"] * 2', '["a"] * 2 + ["b"] * 8'),
+    ('["a", "a", "b", "b"]', '["a", "a", "a"]'),
 ]
 SAMPLES = {"numeric": NUMBERS, "categorical": TEXTS, "any": [*TEXTS, *NUMBERS]}
 # A long sample, for statistics that refuse a short one.

@@ -50,7 +50,7 @@ def statistics() -> str:
         "source": lambda s: cell(s["reference"]),
     }
     rows = [" | ".join(columns), " | ".join("---" for _ in columns)]
-    registry = json.loads(_core.registry())
+    registry, sets = json.loads(_core.registry()), json.loads(_core.set_statistics())
     rows += [" | ".join(text(s) for text in columns.values()) for s in registry]
     return (
         "# Statistics\n\n"
@@ -61,6 +61,13 @@ def statistics() -> str:
         + "\n\n## What the definitions decide\n\n"
         + "Null and NaN are left to `missing_rate` unless a definition says otherwise.\n\n"
         + "".join(f"- `{s['definition']}`: {cell(s['notes'])}.\n" for s in registry)
+        + "\n## Whole sets of rows\n\n"
+        + "These need the profile, not two samples of a column: `tg.compare` and `tg.drift` give them as rows, with "
+        + '`feature = "*"` or the time column. `schema` decides; a `[[checks]]` of the configuration gates on any.\n\n'
+        + "| statistic | definition | what it is | unit |\n| --- | --- | --- | --- |\n"
+        + "".join(f"| `{s['name']}` | `{s['definition']}` | {cell(s['summary'])} | {cell(s['unit'])} |\n" for s in sets)
+        + "\n"
+        + "".join(f"- `{s['definition']}`: {cell(s['notes'])}.\n" for s in sets)
         + "\n## Joint statistics\n\n"
         + "Of whole rows: frames, two-dimensional arrays or row samples, never profiles. `block=` names rows that move "
         + "together. They are asked for by name (`tg.stats.mmd(x, y)`) and take no part in `compare`.\n\n"

@@ -208,6 +208,51 @@ def ties() -> str:
     return f"T = {found.statistic:g}, p = {number(found.pvalue)}"
 
 
+def hidden() -> str:
+    import tidegauge as tg
+
+    hole = normal(1000, 6)
+    hole[17] = np.nan
+    found = tg.drift({"a": normal(1000, 7), "b": normal(1000, 8)}, {"a": hole, "b": normal(1000, 9, 5)}).rows
+    verdicts = {r["feature"]: r["verdict"] for r in found if r["statistic"] == "verdict"}
+    return f"the shifted column: {verdicts['b']}; the one with the NaN: {verdicts['a']}"
+
+
+def touched() -> str:
+    import tidegauge as tg
+
+    def counts(value: float) -> dict[str, Any]:
+        made = tg.profile({"a": np.append(normal(1000, 15), value), "b": normal(1001, 16)})
+        return {c["name"]: {k: v for k, v in c.items() if k != "grid_id"} for c in made.info["columns"]}
+
+    plain, holed = counts(0.25), counts(np.nan)
+    same = "unchanged" if plain["b"] == holed["b"] else "changed"
+    return f"{holed['a']['nan']} NaN in its column, the other column {same}"
+
+
+def heavy() -> str:
+    import tidegauge as tg
+
+    rng = np.random.default_rng(25)
+    mass = 1 / np.arange(1, 200_001) ** 1.1
+    drawn = rng.choice(200_000, 400_000, p=mass / mass.sum())
+    words = np.char.add("c", drawn.astype(str))
+    held = tg.profile({"x": words}).info["columns"][0]["cells"]
+    counts = np.bincount(drawn)
+    return f"{held} values counted one by one; {(counts * 1024 >= len(drawn)).sum()} hold 1 / 1,024 of the rows"
+
+
+def frames() -> str:
+    import pandas as pd
+    import tidegauge as tg
+
+    frame = pd.DataFrame({"x": normal(1000, 410), "mixed": ["a"] * 999 + [7]})
+    found = tg.drift(frame.assign(mixed="a"), frame.sample(frac=1, random_state=1)).rows
+    errors = {r["feature"] for r in found if r["verdict"] == "error"}
+    index = [r for r in found if "index" in r["feature"]]
+    return f"{len(errors)} error row, of {', '.join(errors)}; {len(index)} rows of an index"
+
+
 CASES = [
     Case(
         1,
@@ -257,6 +302,13 @@ CASES = [
         "equal-width bins: .026 for .048 (NannyML)",
         "exact, or inside stated bounds",
         skewed,
+    ),
+    Case(
+        12,
+        "one NaN in 1,000 rows, another column 5 standard deviations away",
+        "p = NaN, no drift anywhere (alibi-detect)",
+        "the drift is found; only the rate of NaN tells of it",
+        hidden,
     ),
     Case(
         13,
@@ -315,6 +367,13 @@ CASES = [
         missing,
     ),
     Case(
+        21,
+        "one NaN anywhere in a frame",
+        "all quantiles of all columns 0 (Scouter)",
+        "one count of one column moves",
+        touched,
+    ),
+    Case(
         22,
         "a constant column",
         "histogram of total 0 (Scouter), p = NaN (Evidently)",
@@ -341,6 +400,20 @@ CASES = [
         "ok, for want of power",
         "inconclusive, and what could have been seen",
         thirty,
+    ),
+    Case(
+        40,
+        "200,000 categories, Zipf 1.1",
+        "4,096 sampled values hold 1.4 % of the mass (bottom-k)",
+        "every value of 1 / 1,024 of the rows",
+        heavy,
+    ),
+    Case(
+        41,
+        "a shuffled pandas frame, an object column of mixed types",
+        "the index is a column, ArrowTypeError",
+        "no index; one error row",
+        frames,
     ),
     Case(
         0,

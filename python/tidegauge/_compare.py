@@ -30,6 +30,7 @@ def compare(
     baselines: Sequence[str] = ("reference",),
     decided_by: Sequence[str] = (),
     decisions: Mapping[str, Any] | None = None,
+    checks: Sequence[Mapping[str, Any]] = (),
     model: str | None = None,
     title: str | None = None,
 ) -> Report:
@@ -75,6 +76,10 @@ def compare(
           been profiled with the same `window`;
         - ``over_time="online_fdr"``: false-discovery rate over all windows, or ``"sequential"``: chance
           of any false alarm over all windows. A later window never changes an earlier verdict.
+    checks : sequence of {"feature": str, "statistic": str, "min": float, "max": float}
+        Limits on the value of any statistic of a column, or of ``"*"``, the whole set; one of both
+        suffices. Each gives a deciding row ``check`` a window: a certain violation fails, bounds that do
+        not tell are inconclusive, and a row that does not exist is not evaluated.
     model, title : str
         Name of the model (default: the current profile's) and title of the report.
 
@@ -109,6 +114,7 @@ def compare(
         baselines=baselines,
         decided_by=decided_by,
         decisions=decisions,
+        checks=checks,
         model=model,
         context=context,
         build=build,
@@ -125,6 +131,7 @@ def decide(
     baselines: Sequence[str] = ("reference",),
     decided_by: Sequence[str] = (),
     decisions: Mapping[str, Any] | None = None,
+    checks: Sequence[Mapping[str, Any]] = (),
     model: str | None = None,
     context: Any,
     build: Any,
@@ -141,6 +148,7 @@ def decide(
         "decisions": _rules(decisions),
         "tolerances": by_column,
         "statistic_tolerances": by_statistic,
+        "checks": [dict(check) for check in checks],
         "statistics": dict(statistics or {}),
     }
     options = {name: value for name, value in options.items() if value not in ({}, [])}

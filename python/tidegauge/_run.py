@@ -91,6 +91,7 @@ def run(
         baselines=settings.current.baselines,
         decided_by=settings.current.decided_by,
         decisions=msgspec.to_builtins(settings.decisions),
+        checks=_checks(settings, [c["name"] for c in reference.info["columns"]]),
         model=settings.model.name,
         context=context,
         build=build,
@@ -172,3 +173,20 @@ def _per_column(settings: Config, columns: list[str]) -> tuple[dict[str, dict[st
             if column.statistic is not None:
                 statistics[name] = column.statistic
     return tolerances, statistics
+
+
+def _checks(settings: Config, columns: list[str]) -> list[dict[str, Any]]:
+    """One check a column that its glob names; ``*`` alone stands for the whole set, as in the rows."""
+    checks = []
+    for check in settings.checks:
+        names = [name for name in columns if name == check.feature or fnmatch.fnmatchcase(name, check.feature)]
+        # The key of several columns is named by all of them.
+        whole = check.feature == "*" or (check.statistic == "duplicate_keys" and not names)
+        if not whole and not names:
+            raise ConfigError(f"checks: {check.feature!r} matches no column; the reference has {', '.join(columns)}")
+        limits = {name: limit for name, limit in (("min", check.min), ("max", check.max)) if limit is not None}
+        if not limits:
+            raise ConfigError(f"checks: {check.statistic} of {check.feature!r} has no limit; accepted are min and max")
+        features = [check.feature] if whole else names
+        checks += [{"feature": name, "statistic": check.statistic, **limits} for name in features]
+    return checks

@@ -115,6 +115,15 @@ class Decisions(Struct, forbid_unknown_fields=True, omit_defaults=True):
     over_time: Literal["window", "online_fdr", "sequential"] = "window"
 
 
+class Check(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Limits on the value of any statistic, for the columns that a glob names or ``"*"``, the whole set."""
+
+    feature: str
+    statistic: str
+    min: float | None = None
+    max: float | None = None
+
+
 class Output(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """Files, by extension: .json .html .md .txt .ndjson .parquet .tgp; and what fails the gate."""
 
@@ -139,6 +148,7 @@ class Config(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=Tru
     roles: Roles = msgspec.field(default_factory=Roles)
     columns: dict[str, Column] = {}
     decisions: Decisions = msgspec.field(default_factory=Decisions)
+    checks: list[Check] = []
     scan: Scan = msgspec.field(default_factory=Scan)
     output: Output = msgspec.field(default_factory=Output)
     #: Where paths start, and the text as written; neither is a key.
@@ -211,6 +221,20 @@ def load(source: str | os.PathLike[str] | Mapping[str, Any], *, overrides: Seque
     config.base = str(path.parent) if path is not None else UNSET
     config.as_written = text + "".join(f"# --set {override}\n" for override in overrides)
     return config
+
+
+def parse_rules(texts: Sequence[str]) -> dict[str, Any]:
+    """Rules of decision from ``key=value`` each, as on the command line: ``calibrated.fail=0.05``.
+
+    Raises
+    ------
+    ConfigError
+        If one is no dotted key with a value.
+    """
+    rules: dict[str, Any] = {}
+    for text in texts:
+        _merge(rules, _parse_override(text))
+    return rules
 
 
 def as_decisions(rules: Mapping[str, Any] | Decisions | None) -> Decisions:
@@ -299,6 +323,10 @@ def _merge(data: dict[str, Any], other: dict[str, Any]) -> None:
 
 def _check_keys(data: Any, kind: Any, where: str) -> None:
     """Unknown keys first: with a suggestion, and all that is accepted there."""
+    if get_origin(kind) is list and isinstance(data, list):
+        for i, value in enumerate(data):
+            _check_keys(value, get_args(kind)[0], f"{where}[{i}]")
+        return
     if not isinstance(data, dict):
         return
     if get_origin(kind) is dict:

@@ -225,6 +225,8 @@ def _object_series(name: str, values: list[Any], *, nan_is_null: bool) -> pl.Ser
         raise _UnconvertibleError(_offender(values, floats_are_missing))
     family = families.pop() if families else "missing"
     if family not in _DTYPES:
+        if not values:
+            raise _UnconvertibleError(f"no value tells its type; accepted are {', '.join(_DTYPES)}, or an empty array")
         value = next(v for v in values if _family(type(v)) == family)
         raise _UnconvertibleError(f"value {_shown(value)} is {family}; accepted are {', '.join(_DTYPES)}")
     clean = [None if type(v) in missing or (nan_is_null and v != v) else _CONVERT.get(family, _same)(v) for v in values]

@@ -20,10 +20,12 @@ __all__ = [
     "brown_forsythe",
     "chi_square",
     "classifier_test",
+    "constant",
     "cramer_von_mises",
     "cramers_v",
     "csi",
     "distinct_count",
+    "duplicate_keys",
     "energy",
     "energy_multivariate",
     "energy_scaled",
@@ -31,6 +33,7 @@ __all__ = [
     "fisher_exact",
     "g_test",
     "hellinger",
+    "infinite_rate",
     "jensen_shannon",
     "ks",
     "kuiper",
@@ -50,6 +53,7 @@ __all__ = [
     "quantile_shift",
     "range_violation",
     "total_variation",
+    "vanished_category_mass",
     "volume",
     "wasserstein",
     "wasserstein_scaled",
@@ -181,6 +185,46 @@ def chi_square(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False
     return evaluate("chi_square", x, y, alpha, categorical)
 
 
+def constant(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """1 where one sample holds a single value and the other several.
+
+    Parameters
+    ----------
+    x, y : array-like of one type, shape (n,) and (m,)
+        Reference and current sample. Nulls and NaN are left out.
+    alpha : float
+        One minus the level of the interval.
+    categorical : bool
+        Take numbers as categories, compared by value alone.
+
+    Returns
+    -------
+    TestResult
+        ``statistic`` in [0, 1], unit: changed. ``pvalue`` is None.
+
+    Raises
+    ------
+    UsageError
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``constant/changed/v1``: null and NaN left out, infinities are values; no change: probability that as
+    many rows of a reference of several values hold one; no interval, no p-value. Reports give the same number.
+
+    References
+    ----------
+    .. [1] count of distinct values
+
+    Examples
+    --------
+    >>> from tidegauge import stats
+    >>> round(stats.constant(["a", "a", "b", "b"], ["a", "a", "a"]).statistic, 6)
+    1.0
+    """
+    return evaluate("constant", x, y, alpha, categorical)
+
+
 def cramer_von_mises(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
     """Sum of squared differences of the distribution functions over all pooled rows.
 
@@ -300,6 +344,46 @@ def distinct_count(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = F
     3.0
     """
     return evaluate("distinct_count", x, y, alpha, categorical)
+
+
+def duplicate_keys(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Current rows whose value, as a key, was there before.
+
+    Parameters
+    ----------
+    x, y : array-like of one type, shape (n,) and (m,)
+        Reference and current sample. Nulls and NaN are left out.
+    alpha : float
+        One minus the level of the interval.
+    categorical : bool
+        Take numbers as categories, compared by value alone.
+
+    Returns
+    -------
+    TestResult
+        ``statistic`` in [0, inf), unit: rows. ``pvalue`` is None.
+
+    Raises
+    ------
+    UsageError
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``duplicate_keys/current/v1``: rows of a key after its first; null and NaN are no keys; exact while
+    every key is held, else estimated with a standard error; no p-value. Reports give the same number.
+
+    References
+    ----------
+    .. [1] Cohen and Kaplan (2007), bottom-k samples; ratio estimate, Cochran (1977), chapter 6
+
+    Examples
+    --------
+    >>> from tidegauge import stats
+    >>> round(stats.duplicate_keys(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
+    1.0
+    """
+    return evaluate("duplicate_keys", x, y, alpha, categorical)
 
 
 def energy(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
@@ -545,6 +629,46 @@ def hellinger(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False)
     0.382683
     """
     return evaluate("hellinger", x, y, alpha, categorical)
+
+
+def infinite_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Absolute difference of the share of rows that are infinite.
+
+    Parameters
+    ----------
+    x, y : array-like of numbers or times, shape (n,) and (m,)
+        Reference and current sample. Nulls and NaN are left out.
+    alpha : float
+        One minus the level of the interval.
+    categorical : bool
+        Take numbers as categories, compared by value alone.
+
+    Returns
+    -------
+    TestResult
+        ``statistic`` in [0, 1], unit: share. ``pvalue`` under the null ``two-proportion-z``.
+
+    Raises
+    ------
+    UsageError
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``infinite_rate/absolute-difference/v1``: minus and plus infinity, of floats only, over all rows; p:
+    two-proportion z, two-sided; interval: Newcombe's method 10, folded at 0. Reports give the same number.
+
+    References
+    ----------
+    .. [1] Newcombe (1998), method 10; two-proportion z test
+
+    Examples
+    --------
+    >>> from tidegauge import stats
+    >>> round(stats.infinite_rate([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, float("inf"), 4.0]).statistic, 6)
+    0.25
+    """
+    return evaluate("infinite_rate", x, y, alpha, categorical)
 
 
 def jensen_shannon(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
@@ -1193,6 +1317,47 @@ def total_variation(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = 
     return evaluate("total_variation", x, y, alpha, categorical)
 
 
+def vanished_category_mass(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+    """Share of reference rows with a value the current sample does not hold.
+
+    Parameters
+    ----------
+    x, y : array-like of text, booleans, or numbers with ``categorical=True``, shape (n,) and (m,)
+        Reference and current sample. Nulls are left out.
+    alpha : float
+        One minus the level of the interval.
+    categorical : bool
+        Take numbers as categories, compared by value alone.
+
+    Returns
+    -------
+    TestResult
+        ``statistic`` in [0, 1], unit: share. ``pvalue`` is None.
+
+    Raises
+    ------
+    UsageError
+        If a sample has no one exact type, a type this statistic does not take, or no value.
+
+    Notes
+    -----
+    Definition ``vanished_category_mass/v1``: missing left out; certified where the dictionary is complete, bounded
+    elsewhere; no change: sum of p (1 - p)^m over the reference's values; interval: Wilson, on the reference rows;
+    no p-value. Reports give the same number.
+
+    References
+    ----------
+    .. [1] Good (1953); Wilson (1927)
+
+    Examples
+    --------
+    >>> from tidegauge import stats
+    >>> round(stats.vanished_category_mass(["a", "a", "b", "b"], ["a", "a", "a"]).statistic, 6)
+    0.5
+    """
+    return evaluate("vanished_category_mass", x, y, alpha, categorical)
+
+
 def volume(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
     """Current rows over reference rows.
 
@@ -1226,8 +1391,8 @@ def volume(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) ->
     Examples
     --------
     >>> from tidegauge import stats
-    >>> round(stats.volume(list(range(20)), list(range(5, 30))).statistic, 6)
-    1.25
+    >>> round(stats.volume(["a", "a", "b", "b"], ["a", "a", "a"]).statistic, 6)
+    0.75
     """
     return evaluate("volume", x, y, alpha, categorical)
 

@@ -176,7 +176,9 @@ def test_run(tmp_path: Path) -> None:
         assert len(list(out.iterdir())) == 4
         record = json.loads((out / "report.json").read_text())
         assert record["inputs"]["configuration_as_written"].startswith("# Hourly bicycle rentals")
-        assert {row["feature"] for row in unpack_rows(record["result"]["rows"])}.isdisjoint({"row_id", "ts", "casual"})
+        rows = unpack_rows(record["result"]["rows"])
+        assert {row["feature"] for row in rows if row["decides"]}.isdisjoint({"row_id", "ts", "casual"})
+        assert {row["statistic"] for row in rows if row["feature"] == "ts"} == {"freshness", "longest_gap"}
         assert len(record["result"]["windows"]) > 20
         digests.add(record["result_digest"])
     assert len(digests) == 1
@@ -240,3 +242,18 @@ def test_signals(tmp_path: Path, sent: signal.Signals, code: int) -> None:
     assert "terminated" in told or "interrupted" in told
     assert out == ""
     assert [path.name for path in tmp_path.iterdir()] == ["big.parquet"]
+
+
+def test_baselines_and_rules(folder: Path) -> None:
+    files = folder / "reference.parquet", folder / "shifted.parquet"
+    assert tidegauge("drift", *files, "-q").returncode == 1
+    # Nothing is evaluated with too few rows.
+    assert tidegauge("drift", *files, "-q", "--rule", "minimum_n.current=5000").returncode == 5
+    done = tidegauge("drift", *files, "-q", "--rule", "consecutiv=2")
+    assert done.returncode == 2
+    assert "did you mean 'consecutive'?" in done.stderr
+    done = tidegauge("drift", *files, "-q", "--baseline", "previos")
+    assert done.returncode == 2
+    assert "did you mean 'previous'?" in done.stderr
+    done = tidegauge("drift", *files, "-q", "--baseline", "reference", "--baseline", "rest", "--by", "city")
+    assert done.returncode == 1

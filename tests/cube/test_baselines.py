@@ -147,8 +147,8 @@ def test_rows_without_a_baseline_say_why(everything: tg.Report, cube: tg.Profile
         if row["statistic"] == "coverage" and row["verdict"] == "not_evaluated"
     }
     assert said["previous", "06", "1.3", None] == "there is no window before this one"
-    assert said["rolling:2", "06", "1.3", None] == "0 windows lie before this one, 2 are asked for"
-    assert said["rolling:2", "07", "1.3", None] == "1 windows lie before this one, 2 are asked for"
+    assert said["rolling:2", "06", "1.3", None] == "0 of the 2 windows before this one are there"
+    assert said["rolling:2", "07", "1.3", None] == "1 of the 2 windows before this one are there"
     assert said["seasonal:1mo", "06", "1.3", None] == "there is no window of the season before"
     assert said["previous", "08", "1.4", None] == "this version is not in the window before"
     assert said["version:1.4", "07", "1.3", None] == "version 1.4 is not in this window"

@@ -3,7 +3,10 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+import tidegauge as tg
 from tidegauge import config
 from tidegauge.errors import ConfigError, InputError, UsageError
 
@@ -39,12 +42,16 @@ def test_examples_exist() -> None:
             with_(columns={"w": {"tolerance": {"warn": 1}}}),
             r"columns\[...\].tolerance: .*missing required field 'fail'",
         ),
-        (with_(checks=[]), r"unknown key 'checks'"),
         (with_(current={"path": "b", "baselines": ["rolling4"]}), r"baselines: 'rolling4'; did you mean 'rolling:4'\?"),
         (with_(current={"path": "b", "decided_by": ["rest"]}), r"decided_by: 'rest' is not among the baselines"),
         (with_(decisions={"consecutve": 2}), r"unknown key 'decisions.consecutve'; did you mean 'consecutive'\?"),
         (with_(decisions={"calibrated": {"warn": 2}}), r"decisions.calibrated.warn: expected 'float' < 1"),
         (with_(decisions={"over_time": "lord"}), r"decisions.over_time: invalid enum value 'lord'"),
+        (
+            with_(checks=[{"feature": "x", "statistic": "psi", "maximum": 1}]),
+            r"unknown key 'checks\[0\].maximum'; did you mean 'max'\?",
+        ),
+        (with_(checks=[{"feature": "x", "max": 1}]), r"checks\[0\]: .*missing required field 'statistic'"),
         (with_(current={"path": "b", "window": "2d"}), r"current.window: invalid enum value '2d'"),
         (with_(scan={"threads": 0}), r"scan.threads: expected 'int' >= 1"),
         (with_(output={"fail_on": "always"}), r"output.fail_on: invalid enum value 'always'"),
@@ -140,5 +147,38 @@ def test_schema_is_published_without_internals() -> None:
     schema = config.json_schema()
     assert json.loads(json.dumps(schema)) == schema
     properties = schema["$defs"]["Config"]["properties"]
-    assert set(properties) == {"reference", "current", "model", "roles", "columns", "decisions", "scan", "output"}
+    assert set(properties) == {
+        "reference",
+        "current",
+        "model",
+        "roles",
+        "columns",
+        "checks",
+        "decisions",
+        "scan",
+        "output",
+    }
     assert schema["$defs"]["Config"]["additionalProperties"] is False
+
+
+def test_checks_of_a_run(tmp_path: Path) -> None:
+    for name, low in (("a", 0), ("b", 10)):
+        table = pa.table({"x1": [i % 30 + low for i in range(300)], "x2": [1, 2, 3] * 100})
+        pq.write_table(table, tmp_path / f"{name}.parquet")
+    checks = [
+        {"feature": "x*", "statistic": "range_violation", "max": 0.01},
+        {"feature": "*", "statistic": "volume", "min": 0.5},
+    ]
+    sides = {side: {"path": str(tmp_path / f"{name}.parquet")} for side, name in (("reference", "a"), ("current", "b"))}
+    data: dict[str, object] = {**sides, "checks": checks}
+    report = tg.run(data)
+    found = {row["feature"]: row for row in report.rows if row["statistic"] == "check"}
+    assert {name: row["verdict"] for name, row in found.items()} == {"x1": "fail", "x2": "ok", "*": "ok"}
+    assert found["x1"]["definition"] == "check/range_violation/v1"
+    assert "above the maximum of 0.01" in found["x1"]["message"]
+    assert report.exit_code() == 1
+    assert report.record["result"]["configuration"]["checks"]
+    with pytest.raises(ConfigError, match="'y\\*' matches no column"):
+        tg.run({**data, "checks": [{"feature": "y*", "statistic": "psi", "max": 1}]})
+    with pytest.raises(ConfigError, match="has no limit; accepted are min and max"):
+        tg.run({**data, "checks": [{"feature": "x1", "statistic": "psi"}]})

@@ -79,6 +79,11 @@ _decide = _options(
         "segment:column=value, rest, version:name; repeatable.",
     ),
     click.option("--decided-by", multiple=True, metavar="NAME", help="Baselines that decide; default the reference."),
+    click.option(
+        "--rule", "rules", multiple=True, metavar="KEY=VALUE",
+        help="Rule of decision, as consecutive=2, minimum_n.current=100, calibrated.fail=0.05 or "
+        "over_time=sequential; repeatable.",
+    ),
     click.option("--fail-on", type=_FAIL_ON, default="fail", show_default=True, help="Mildest verdict that exits 1."),
     click.option("--format", "form", type=_FORMATS, default="text", show_default=True, help="Standard output."),
     click.option(
@@ -105,7 +110,8 @@ def cli() -> None:
 @_quiet
 def drift(
     reference: str, current: str, form: str, outputs: tuple[str, ...], fail_on: FailOn, title: str | None,
-    baselines: tuple[str, ...], decided_by: tuple[str, ...], quiet: bool, **scan: Any,
+    baselines: tuple[str, ...], decided_by: tuple[str, ...], rules: tuple[str, ...],
+    quiet: bool, **scan: Any,
 ) -> int:  # fmt: skip
     """Compare two tables and judge every feature.
 
@@ -119,7 +125,8 @@ def drift(
     with Progress(quiet=quiet) as progress:
         report = compute(
             reference, current, _scan_options(**scan),
-            baselines=baselines, decided_by=decided_by, title=title, command=_command(), progress=progress,
+            baselines=baselines, decided_by=decided_by, decisions=_decisions(rules), title=title,
+            command=_command(), progress=progress,
         )  # fmt: skip
     return _finish(report, form, outputs, fail_on, quiet)
 
@@ -177,7 +184,8 @@ def merge(profiles: tuple[str, ...], output: str, quiet: bool) -> int:
 @_quiet
 def compare(
     reference: str, current: str, form: str, outputs: tuple[str, ...], fail_on: FailOn, title: str | None,
-    baselines: tuple[str, ...], decided_by: tuple[str, ...], model: str | None, quiet: bool,
+    baselines: tuple[str, ...], decided_by: tuple[str, ...], rules: tuple[str, ...], model: str | None,
+    quiet: bool,
 ) -> int:  # fmt: skip
     """Compare two profiles (.tgp); no data is read."""
     from tidegauge._compare import compare as compare_profiles
@@ -185,7 +193,8 @@ def compare(
 
     check_outputs(outputs)
     report = compare_profiles(
-        reference, current, baselines=baselines, decided_by=decided_by, model=model, title=title
+        reference, current, baselines=baselines, decided_by=decided_by, decisions=_decisions(rules), model=model,
+        title=title,
     )  # fmt: skip
     return _finish(report, form, outputs, fail_on, quiet)
 
@@ -311,6 +320,14 @@ def _scan_options(
             raise click.UsageError(f"--by {text!r} names no column")
         cuts.append(names if len(names) > 1 else names[0])
     return make_options(columns=columns or None, exclude=exclude, by=cuts, **rest)
+
+
+def _decisions(rules: tuple[str, ...]) -> dict[str, Any] | None:
+    if not rules:
+        return None
+    from tidegauge.config import parse_rules
+
+    return parse_rules(rules)
 
 
 def _finish(report: Report, form: str, outputs: tuple[str, ...], fail_on: FailOn, quiet: bool) -> int:

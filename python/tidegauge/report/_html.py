@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from . import charts
+from . import _quality, charts
 from ._text import count, interval, mapping, number, objects, percent, sequence, shorten, to_float, visible
 from ._view import BESIDE, Judgement, Row, View, build, over_limit, segment_label, window_key
 from ._words import (
@@ -85,6 +85,7 @@ def render_html(record: Mapping[str, Any]) -> str:
             sentences=summary(view),
             findings=view.findings(),
             drawings=_drawings(result, view),
+            quality=_quality.build(view, windows),
             rows=_row_table(view),
             columns=_columns(result),
             unread=[row for row in view.rows if row.get("verdict") == "error" and row.get("statistic") != "verdict"],

@@ -73,6 +73,15 @@ GLOSSARY = {
     "range_violation": "Share of current rows outside the smallest and largest reference value.",
     "distinct_count": "Number of different values.",
     "volume": "Number of rows.",
+    "volume_rate": "Rows per block of time over those of the reference; 1 is as many.",
+    "empty_blocks": "Blocks of time, such as days, without a row.",
+    "longest_gap": "Longest stretch of time without a row.",
+    "freshness": "Time from the last row to the end of the window.",
+    "duplicate_keys": "Rows whose key came before; the first row of a key does not count.",
+    "constant": "1 where a column holds a single value on one side and several on the other.",
+    "infinite_rate": "Absolute difference between the shares of infinite rows.",
+    "vanished_category_mass": "Share of reference rows whose value no current row holds.",
+    "check": "Limits that the configuration sets on a number.",
     "share_drifted": "Share of the judged columns of a window that came out as fail.",
 }
 """Statistics in plain words."""

@@ -959,6 +959,42 @@ fn lane<'a>(
     }
 }
 
+/// Hashes of values as keys of rows: equal for equal values of the plan's type, whatever type the source
+/// has, and [`NO_KEY`](crate::states::keys::NO_KEY) for values that are no key (NaN, beyond the type).
+///
+/// # Errors
+/// [`Error::Schema`] when a value does not convert exactly.
+pub fn key_hashes(plan: &ColumnPlan, values: Slice<'_>) -> Result<Vec<u64>> {
+    use crate::states::keys::NO_KEY;
+    let of = |base: u64| key::mix(base).max(NO_KEY + 1);
+    if let Slice::Bytes(v) = values {
+        let hashes = (0..v.len()).map(|i| categories::hash(v.get(i)).max(NO_KEY + 1));
+        return Ok(hashes.collect());
+    }
+    let mut unused = Counts::default();
+    Ok(match lane(plan, values, &mut unused, None)? {
+        Lane::Floats(v) => v
+            .iter()
+            .map(|x| {
+                if x.is_nan() {
+                    NO_KEY
+                } else {
+                    of(key::of_f64(*x))
+                }
+            })
+            .collect(),
+        Lane::Signed(v) => v.iter().map(|x| of(key::of_i64(*x))).collect(),
+        Lane::Unsigned(v) => v.iter().map(|x| of(*x)).collect(),
+        Lane::Gaps(keys, _) => {
+            let mut hashes = vec![NO_KEY; values.len()];
+            for (k, i) in keys {
+                hashes[i] = of(k);
+            }
+            hashes
+        }
+    })
+}
+
 /// Target units in a source unit, as a fraction of integers.
 fn ratio(source: Logical, target: Logical) -> (i128, i128) {
     let ten = |n: i32| 10i128.checked_pow(n.unsigned_abs()).unwrap_or(i128::MAX);

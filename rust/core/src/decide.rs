@@ -9,6 +9,10 @@
 //! verdict is read off that interval: *fail* when the lower limit exceeds `fail_at`; else *warn*
 //! when it exceeds `warn_at`; else *ok* when the upper limit is below `fail_at`; else
 //! *inconclusive*.
+//!
+//! Besides, by request: fewest rows, failures in several windows in a row, thresholds from the reference's
+//! own windows ([`Calibration`]), and errors that are held over all windows ([`OverTime`]). Each is a
+//! function of this window and those before, so a verdict once given stands.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -731,6 +735,9 @@ fn feature_verdict(rows: &[&Row]) -> Option<Judged> {
 /// The `share_drifted` row of one cut: features that warn or fail over those judged; bounds count
 /// the undecided ones as unchanged and as drifted.
 fn share_drifted(judged: &[Judged]) -> Option<Row> {
+    // Checks of the whole set, of keys or of the time are no features.
+    let judged = judged.iter().filter(|j| is_judged(j.row.role.as_deref()));
+    let judged: Vec<&Judged> = judged.collect();
     let first = judged.first()?;
     let count = |verdict| {
         judged

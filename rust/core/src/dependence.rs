@@ -245,6 +245,15 @@ impl Blocked {
         self.share(|i| i == at, |_| true)
     }
 
+    /// Design of the share of infinite rows.
+    pub fn infinite(&self) -> Option<Design> {
+        let missing = self.layout.missing();
+        match self.layout {
+            Layout::Ordered(_) => self.share(|i| i > missing, |_| true),
+            Layout::Categories(_) => None,
+        }
+    }
+
     /// Design of the share of values outside the dictionary, or outside the reference's range.
     pub fn outside(&self) -> Option<Design> {
         let missing = self.layout.missing();

@@ -1,5 +1,6 @@
 //! States, grids, statistics and decisions of tidegauge; no Python, no files.
 
+pub mod checks;
 pub mod codec;
 pub mod column;
 pub mod compare;

@@ -13,6 +13,7 @@ use crate::codec::{Reader, Writer};
 use crate::column::{ColumnPlan, ColumnState, Frozen, Kind};
 use crate::states::categories::Dictionary;
 use crate::states::grid::{Frame, Grid};
+use crate::states::keys::{K, K_SEGMENT, Keys};
 use crate::value::Logical;
 use crate::{Error, Result};
 
@@ -26,7 +27,8 @@ pub struct GroupKey {
     pub window: Option<(i64, i64)>,
     /// Version of the model.
     pub model_version: Option<String>,
-    /// Columns of the cut and the segment; a row without a value is in segment `(missing)`.
+    /// Columns of the cut and the segment; a row without a value is in segment `(missing)`. Crossed names
+    /// and values are joined by `, `, a comma or backslash in one of them after a backslash.
     pub segment: Option<(String, String)>,
 }
 
@@ -132,7 +134,8 @@ impl BlockRule {
 /// A column or unit that could not be profiled, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
-    /// `column`, `unit` or `schema`.
+    /// `column` (could not be profiled), `inexact` (its type does not convert), `type` (it converts),
+    /// `extra` (not in the reference), `unit` or `schema` (any other note).
     pub kind: String,
     /// Column or unit.
     pub name: String,
@@ -169,6 +172,47 @@ pub struct Metadata {
 /// States of one group: one per column, in the order of the columns.
 pub type States = Vec<ColumnState>;
 
+/// Keys of rows: the columns that make a key, and the keys of each group.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeySet {
+    /// Columns of the key, ascending.
+    pub columns: Vec<String>,
+    /// Keys by group; a group that is not here has none.
+    pub groups: BTreeMap<GroupKey, Keys>,
+}
+
+impl KeySet {
+    /// Name of the key: its column, or all of them.
+    pub fn name(&self) -> String {
+        self.columns.join(", ")
+    }
+
+    /// Most keys that a group holds.
+    fn most(group: &GroupKey) -> usize {
+        if group.segment.is_some() {
+            K_SEGMENT
+        } else {
+            K
+        }
+    }
+
+    /// Keys of a segment over all windows and versions, or, without one, of all rows.
+    ///
+    /// # Errors
+    /// More rows than 64 bits count.
+    pub fn total(&self, segment: Option<&(String, String)>) -> Result<Keys> {
+        let mut total = Keys::new(if segment.is_some() { K_SEGMENT } else { K });
+        let groups = self
+            .groups
+            .iter()
+            .filter(|(k, _)| k.segment.as_ref() == segment);
+        for (_, keys) in groups {
+            total.merge(keys)?;
+        }
+        Ok(total)
+    }
+}
+
 /// A profile.
 #[derive(Debug, Clone)]
 pub struct Profile {
@@ -178,6 +222,8 @@ pub struct Profile {
     pub block: Option<BlockRule>,
     /// States of each group.
     pub groups: BTreeMap<GroupKey, States>,
+    /// Keys of the rows, where columns were given as `id`.
+    pub keys: Option<KeySet>,
     /// What surrounds the content.
     pub metadata: Metadata,
 }
@@ -267,6 +313,14 @@ impl Profile {
                 other.block.as_ref().map(BlockRule::label)
             )));
         }
+        let columns = |p: &Self| p.keys.as_ref().map(KeySet::name);
+        if columns(self) != columns(other) {
+            return Err(Error::incompatible(format!(
+                "keys of {:?} and {:?}; profile both against one reference",
+                columns(self),
+                columns(other)
+            )));
+        }
         for (key, states) in &other.groups {
             match self.groups.get_mut(key) {
                 None => {
@@ -276,6 +330,16 @@ impl Profile {
                     for (a, b) in mine.iter_mut().zip(states) {
                         a.merge(b)?;
                     }
+                }
+            }
+        }
+        if let (Some(mine), Some(other)) = (&mut self.keys, &other.keys) {
+            for (key, keys) in &other.groups {
+                match mine.groups.get_mut(key) {
+                    None => {
+                        mine.groups.insert(key.clone(), keys.clone());
+                    }
+                    Some(all) => all.merge(keys)?,
                 }
             }
         }
@@ -336,6 +400,17 @@ impl Profile {
                 let mut inner = Writer::new();
                 s.encode(&mut inner);
                 w.bytes(&inner.into_bytes());
+            }
+        }
+        // Profiles without keys end here.
+        if let Some(keys) = &self.keys {
+            w.varint(keys.columns.len() as u64);
+            keys.columns.iter().for_each(|c| text(&mut w, c));
+            for key in self.groups.keys() {
+                match keys.groups.get(key) {
+                    Some(keys) => keys.encode(&mut w),
+                    None => Keys::new(KeySet::most(key)).encode(&mut w),
+                }
             }
         }
         w.into_bytes()
@@ -458,11 +533,28 @@ impl Profile {
             }
             groups.insert(key, states);
         }
+        let mut keys = None;
+        if r.remaining() > 0 {
+            let n = r.len(1)?;
+            let names = (0..n).map(|_| text(&mut r)).collect::<Result<Vec<_>>>()?;
+            if n == 0 || names.windows(2).any(|w| w[0] >= w[1]) {
+                return Err(Error::corrupt("columns of the key out of order"));
+            }
+            let mut held = BTreeMap::new();
+            for key in groups.keys() {
+                held.insert(key.clone(), Keys::decode(&mut r, KeySet::most(key))?);
+            }
+            keys = Some(KeySet {
+                columns: names,
+                groups: held,
+            });
+        }
         r.finish()?;
         Ok(Self {
             columns,
             block,
             groups,
+            keys,
             metadata,
         })
     }

@@ -70,6 +70,19 @@ pub enum Logical {
     Binary,
 }
 
+impl Logical {
+    /// Whether values are times: stored as numbers that tell a reader nothing.
+    pub fn is_temporal(self) -> bool {
+        matches!(
+            self,
+            Logical::Date
+                | Logical::Time { .. }
+                | Logical::Timestamp { .. }
+                | Logical::Duration { .. }
+        )
+    }
+}
+
 /// Byte strings laid end to end: value `i` is `data[offsets[i]..offsets[i + 1]]`.
 #[derive(Debug, Clone, Copy)]
 pub struct Bytes<'a> {

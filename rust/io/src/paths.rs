@@ -167,10 +167,23 @@ fn file(path: &Path, base: &Path) -> Result<ResolvedFile> {
             let (key, value) = name.split_once('=').filter(|(key, _)| !key.is_empty())?;
             Some((unescape(key), unescape(value)))
         });
+    let mut distinct: Vec<(String, String)> = Vec::new();
+    for (key, value) in partitions {
+        match distinct.iter().find(|(known, _)| *known == key) {
+            None => distinct.push((key, value)),
+            Some((_, before)) if *before == value => {}
+            Some((_, before)) => {
+                let message = format!(
+                    "folders {key}={before} and {key}={value} give two values of {key:?}; one would be accepted"
+                );
+                return Err(unreadable(&display, message));
+            }
+        }
+    }
     Ok(ResolvedFile {
         path: canonical,
         bytes: meta.len(),
-        partitions: partitions.collect(),
+        partitions: distinct,
         display,
     })
 }

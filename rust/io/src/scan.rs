@@ -7,6 +7,7 @@
 
 mod cuts;
 mod grouped;
+mod keys;
 mod owned;
 mod runs;
 mod windows;
@@ -18,10 +19,10 @@ use std::sync::{Arc, Mutex};
 use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use tidegauge_core::column::{
-    ColumnPlan, ColumnState, Frozen, Kind, base_domain, default_kind, refine,
+    ColumnPlan, ColumnState, Frozen, Kind, base_domain, default_kind, name_of, refine,
 };
 use tidegauge_core::profile::{
-    BlockRule, Column, GroupKey, Metadata, Problem, Profile, States, infer_role, is_time,
+    BlockRule, Column, GroupKey, KeySet, Metadata, Problem, Profile, States, infer_role, is_time,
 };
 use tidegauge_core::states::blocks::MISSING as MISSING_BLOCK;
 use tidegauge_core::states::categories::Dictionary;
@@ -32,9 +33,11 @@ use crate::meter::{Meter, Metered, Progress};
 use crate::source::{PageData, PageSink, Source};
 use crate::{Error, Result};
 use cuts::{
-    BlockBy, Cuts, Grouping, MAX_VALUES, Registry, TimeColumn, TimeOf, labels, too_many_values,
+    BlockBy, Cuts, Grouping, MAX_VALUES, Registry, TimeColumn, TimeOf, crossed, labels,
+    too_many_values,
 };
 use grouped::{Grouped, Pool};
+use keys::KeyScan;
 use owned::Owned;
 use runs::Runs;
 use windows::parse_window;
@@ -358,10 +361,13 @@ impl Scan<'_> {
         result
     }
 
-    /// States of all rows, one per task.
-    fn whole(&self, tasks: &[Task]) -> Result<States> {
+    /// States of all rows, one per task; `keys` sees the same rows.
+    fn whole(&self, tasks: &[Task], mut keys: Option<&mut KeyScan<'_>>) -> Result<States> {
         let mut total: States = tasks.iter().map(|t| t.plan.empty()).collect();
-        self.parts(&mut |scan| scan.whole_part(tasks, &mut total))?;
+        self.parts(&mut |scan| {
+            scan.whole_part(tasks, &mut total)?;
+            keys.as_mut().map_or(Ok(()), |k| k.part(scan))
+        })?;
         Ok(total)
     }
 
@@ -402,11 +408,15 @@ impl Scan<'_> {
         tasks: &[Task],
         compact: &[ColumnPlan],
         cuts: &Cuts,
+        mut keys: Option<&mut KeyScan<'_>>,
     ) -> Result<BTreeMap<GroupKey, States>> {
         let registry = Registry::default();
         let mut pools: Vec<Pool> = Vec::new();
         pools.resize_with(tasks.len(), Pool::default);
-        self.parts(&mut |scan| scan.grouped_part(tasks, compact, cuts, &registry, &pools))?;
+        self.parts(&mut |scan| {
+            scan.grouped_part(tasks, compact, cuts, &registry, &pools)?;
+            keys.as_mut().map_or(Ok(()), |k| k.part(scan))
+        })?;
         let mut columns = Vec::with_capacity(tasks.len());
         for pool in pools {
             columns.push(pool.into_states());
@@ -542,7 +552,7 @@ impl Scan<'_> {
 
     /// Grids and dictionaries of a reference.
     fn freeze(&self, tasks: &[Task]) -> Result<Vec<Column>> {
-        let keys = self.whole(tasks)?;
+        let keys = self.whole(tasks, None)?;
         let mut open = BTreeMap::new();
         let mut segments = BTreeMap::new();
         let mut dictionaries = BTreeMap::new();
@@ -657,7 +667,7 @@ impl Scan<'_> {
             ..*self
         };
         inner.expect(tasks.iter().map(|t| t.at));
-        inner.whole(tasks)
+        inner.whole(tasks, None)
     }
 }
 
@@ -829,7 +839,7 @@ fn resolve_cuts(
             return Err(invalid("a cut without a column; name at least one".into()));
         }
         columns.iter().try_for_each(|c| readable(*c))?;
-        let name = cut.columns().join(", ");
+        let name = crossed(cut.columns());
         let groups = like.iter().flat_map(|p| p.groups.keys());
         let segments = groups.filter_map(|k| k.segment.as_ref());
         kept.push(
@@ -898,6 +908,20 @@ fn add_counts(
         }
     }
     Ok(())
+}
+
+/// Columns of the key, ascending: those of the reference, else those given the role `id`.
+fn key_columns(options: &ScanOptions, like: Option<&Profile>) -> Vec<String> {
+    match like {
+        Some(like) => like
+            .keys
+            .as_ref()
+            .map_or_else(Vec::new, |k| k.columns.clone()),
+        None => {
+            let ids = options.roles.iter().filter(|(_, role)| *role == "id");
+            ids.map(|(name, _)| name.clone()).collect()
+        }
+    }
 }
 
 /// Blocks that hold a row of the whole.
@@ -1012,16 +1036,31 @@ fn attempt(
             Some(p) => match p.column(&c.name) {
                 None => {
                     problems.push(problem(
-                        "schema",
-                        format!("column {:?} is not in the reference", c.name),
+                        "extra",
+                        format!(
+                            "column {:?} ({}) is not in the reference",
+                            c.name,
+                            name_of(logical)
+                        ),
                     ));
                     continue;
                 }
                 Some(i) => {
                     let plan = p.columns[i].plan(logical, false);
                     if let Err(e) = plan.check_types() {
-                        problems.push(problem("column", e.to_string()));
+                        problems.push(problem("inexact", e.to_string()));
                         continue;
+                    }
+                    if plan.logical != logical {
+                        problems.push(problem(
+                            "type",
+                            format!(
+                                "column {:?} is {} here and {} in the reference; every value converts exactly",
+                                c.name,
+                                name_of(logical),
+                                name_of(plan.logical)
+                            ),
+                        ));
                     }
                     columns.push(p.columns[i].clone());
                     plan
@@ -1087,17 +1126,36 @@ fn attempt(
         .zip(&columns)
         .map(|(t, c)| c.plan(t.plan.source, true))
         .collect();
+    let named = key_columns(options, like);
+    let found = named.iter().filter_map(|name| {
+        let task = tasks.iter().find(|t| t.plan.name == *name)?;
+        Some((task.at, task.plan.clone()))
+    });
+    let found: Vec<_> = found.collect();
+    // Without one of its columns there is no key; the column is told as missing.
+    let mut keys =
+        (!named.is_empty() && found.len() == named.len()).then(|| KeyScan::new(found, &cuts));
+    scan.expect(keys.iter().flat_map(KeyScan::reads));
     let groups = if cuts.is_trivial() {
-        BTreeMap::from([(GroupKey::default(), scan.whole(&tasks)?)])
+        let states = scan.whole(&tasks, keys.as_mut())?;
+        BTreeMap::from([(GroupKey::default(), states)])
     } else {
-        scan.grouped(&tasks, &compact, &cuts)?
+        scan.grouped(&tasks, &compact, &cuts, keys.as_mut())?
     };
+    let keys = keys.and_then(KeyScan::finish).map(|groups| KeySet {
+        columns: named,
+        groups,
+    });
     // Columns that failed leave; the rest goes into the order of names.
     meter.finish();
     let failures = std::mem::take(&mut *failures.lock().unwrap_or_else(|p| p.into_inner()));
     for (t, (_, message)) in &failures {
+        // What does not convert has another type than the reference, and is no longer converted.
+        let name = &tasks[*t].plan.name;
+        problems.retain(|p| p.kind != "type" || p.name != *name);
+        let kind = if like.is_some() { "inexact" } else { "column" };
         problems.push(Problem {
-            kind: "column".into(),
+            kind: kind.into(),
             name: tasks[*t].plan.name.clone(),
             message: message.clone(),
             rows: None,
@@ -1142,6 +1200,7 @@ fn attempt(
         columns,
         block,
         groups,
+        keys,
         metadata: Metadata::default(),
     };
     let mut inferred = BTreeSet::new();

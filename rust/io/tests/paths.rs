@@ -118,3 +118,23 @@ fn partitions_are_unescaped_and_only_below_what_was_given() {
     );
     assert_eq!(of(&deep.join("x.parquet")), []);
 }
+
+#[test]
+fn a_folder_key_with_two_values_is_refused() {
+    let folder = tempfile::tempdir().unwrap();
+    let of = |inner: &str| {
+        let deep = folder.path().join(inner);
+        fs::create_dir_all(&deep).unwrap();
+        fs::write(deep.join("x.parquet"), "").unwrap();
+        let top = folder.path().join(inner.split('/').next().unwrap());
+        resolve(&[folder.path().display().to_string()])
+            .inspect(|_| fs::remove_dir_all(top).unwrap())
+    };
+    let twice = of("day=1/day=1").unwrap();
+    assert_eq!(twice[0].partitions, [("day".to_owned(), "1".to_owned())]);
+    let error = of("day=1/site=a/day=2").unwrap_err().to_string();
+    assert!(
+        error.contains("folders day=1 and day=2 give two values"),
+        "{error}"
+    );
+}

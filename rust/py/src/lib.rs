@@ -642,6 +642,21 @@ fn registry() -> String {
     listed(statistics::registry())
 }
 
+/// Statistics of whole sets of rows, which only a comparison of profiles gives, as JSON.
+#[pyfunction]
+fn set_statistics() -> String {
+    let all = comparison::of_sets().iter().map(|s| {
+        json!({
+            "name": s.name,
+            "definition": s.definition,
+            "summary": s.summary,
+            "notes": s.notes,
+            "unit": s.unit,
+        })
+    });
+    json!(all.collect::<Vec<_>>()).to_string()
+}
+
 /// The definitions that reproduce other tools as JSON.
 #[pyfunction]
 fn parity() -> String {
@@ -727,6 +742,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(histograms, m)?)?;
     m.add_function(wrap_pyfunction!(statistic, m)?)?;
     m.add_function(wrap_pyfunction!(registry, m)?)?;
+    m.add_function(wrap_pyfunction!(set_statistics, m)?)?;
     m.add_function(wrap_pyfunction!(parity, m)?)?;
     metrics::register(m)?;
     m.add_function(wrap_pyfunction!(plan_paths, m)?)?;

@@ -340,7 +340,7 @@ impl<'a> Baselines<'a> {
         let found = match baseline {
             Baseline::Rolling(k) if earlier.len() < *k => {
                 return Err(format!(
-                    "{} windows lie before this one, {k} are asked for",
+                    "{} of the {k} windows before this one are there",
                     earlier.len()
                 ));
             }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use super::CompareOptions;
 use super::pairs::blocked_pair_of;
-use crate::column::{ColumnState, Kind, name_of};
+use super::quality::{key_rows, schema_rows, time_rows};
+use crate::column::{ColumnState, Kind};
 use crate::decide::{Entry, is_judged};
-use crate::profile::{Column, Profile, States};
-use crate::row::{Row, Verdict};
+use crate::profile::{Column, GroupKey, Profile, States};
+use crate::row::Row;
 use crate::statistics::{Context, Kinds, registry};
 use crate::value::Logical;
 use crate::{Error, Result};
@@ -29,7 +30,7 @@ pub(super) fn kind_of(column: &Column, reference: &ColumnState) -> &'static str 
     }
 }
 
-/// Statistics of segments besides a chosen main statistic: those that decide, and the customary one.
+/// Statistics of segments besides the one chosen for the column: those that decide, and the customary one.
 const OF_SEGMENTS: [&str; 5] = [
     "ks",
     "total_variation",
@@ -38,16 +39,53 @@ const OF_SEGMENTS: [&str; 5] = [
     "psi",
 ];
 
-/// Adds the rows of one group of `current` to `entries`.
+/// One group of the current profile and what it is compared with.
+#[derive(Clone, Copy)]
+pub(super) struct Compared<'a> {
+    /// The profile that owns grids, roles and blocks.
+    pub(super) reference: &'a Profile,
+    /// The profile that is judged.
+    pub(super) current: &'a Profile,
+    /// States of the baseline.
+    pub(super) other: &'a States,
+    /// The profile whose columns they follow.
+    pub(super) owner: &'a Profile,
+    /// States of the group.
+    pub(super) states: &'a States,
+    /// Which rows the group holds.
+    pub(super) group: &'a GroupKey,
+    /// What was asked for.
+    pub(super) options: &'a CompareOptions,
+}
+
+impl Compared<'_> {
+    /// Role of a column: the one asked for, else that of the reference.
+    pub(super) fn role(&self, column: &str) -> &str {
+        let own = self.options.roles.get(column);
+        own.or_else(|| self.reference.metadata.roles.get(column))
+            .map_or("feature", String::as_str)
+    }
+
+    /// State of the baseline for the reference's column `i`.
+    pub(super) fn before(&self, i: usize) -> Option<&ColumnState> {
+        let name = &self.reference.columns[i].name;
+        self.other.get(self.owner.column(name)?)
+    }
+}
+
+/// Adds the rows of one group to `entries`.
 pub(super) fn group_rows(
-    reference: &Profile,
-    current: &Profile,
-    other: &States,
-    states: &States,
+    compared: Compared<'_>,
     base: &Row,
-    options: &CompareOptions,
     entries: &mut Vec<Entry>,
 ) -> Result<()> {
+    let Compared {
+        reference,
+        current,
+        states,
+        options,
+        ..
+    } = compared;
     let context = Context {
         alpha: options.alpha,
     };
@@ -55,57 +93,28 @@ pub(super) fn group_rows(
     let label: Option<Arc<str>> = reference.block.as_ref().map(|b| b.label().into());
     let mut volume = false;
     for (i, column) in reference.columns.iter().enumerate() {
-        let role = options
-            .roles
-            .get(&column.name)
-            .or_else(|| reference.metadata.roles.get(&column.name))
-            .map_or("feature", String::as_str);
+        let role = compared.role(&column.name);
         if !is_judged(Some(role)) {
             continue;
         }
-        let kind = kind_of(column, &other[i]);
+        // Columns that are missing or of another type are rows of the schema.
+        let (Some(before), Some(at)) = (compared.before(i), current.column(&column.name)) else {
+            continue;
+        };
+        let kind = kind_of(column, before);
         let base = Row {
             feature: column.name.clone(),
             role: Some(role.into()),
             kind: Some(kind.into()),
             ..base.clone()
         };
-        let Some(at) = current.column(&column.name) else {
-            if !segment {
-                let problem = current
-                    .metadata
-                    .problems
-                    .iter()
-                    .find(|p| p.kind == "column" && p.name == column.name);
-                let given = Row {
-                    statistic: "schema".into(),
-                    definition: "schema/v1".into(),
-                    decides: true,
-                    ..base
-                };
-                entries.push(Entry::given(match problem {
-                    Some(p) => Row {
-                        verdict: Some(Verdict::Error),
-                        message: Some(p.message.clone()),
-                        ..given
-                    },
-                    None => Row {
-                        verdict: Some(Verdict::Fail),
-                        message: Some(format!(
-                            "column {:?} ({}) is missing from the current data",
-                            column.name,
-                            name_of(column.logical)
-                        )),
-                        ..given
-                    },
-                }));
-            }
-            continue;
-        };
-        let pair = blocked_pair_of(column, label.as_ref(), &other[i], &states[at])
+        let pair = blocked_pair_of(column, label.as_ref(), before, &states[at])
             .map_err(|e| Error::incompatible(format!("column {:?}: {e}", column.name)))?;
         for s in registry() {
-            if !s.kinds.accepts(&pair) || (segment && !OF_SEGMENTS.contains(&s.name)) {
+            let chosen = options.statistics.get(&column.name);
+            let wanted = |name| OF_SEGMENTS.contains(&name) || chosen.is_some_and(|c| c == name);
+            if !s.kinds.accepts(&pair) || (segment && !wanted(s.name)) || s.name == "duplicate_keys"
+            {
                 continue;
             }
             if s.name == "volume" {
@@ -129,37 +138,8 @@ pub(super) fn group_rows(
         }
     }
     if !segment {
-        for p in reference
-            .metadata
-            .problems
-            .iter()
-            .filter(|p| p.kind == "column")
-        {
-            entries.push(Entry::given(Row {
-                feature: p.name.clone(),
-                statistic: "schema".into(),
-                definition: "schema/v1".into(),
-                message: Some(format!("in the reference: {}", p.message)),
-                verdict: Some(Verdict::NotEvaluated),
-                role: Some("ignore".into()),
-                ..base.clone()
-            }));
-        }
-        for p in current
-            .metadata
-            .problems
-            .iter()
-            .filter(|p| p.kind == "schema")
-        {
-            entries.push(Entry::given(Row {
-                feature: p.name.clone(),
-                statistic: "schema".into(),
-                definition: "schema/v1".into(),
-                message: Some(p.message.clone()),
-                role: Some("ignore".into()),
-                ..base.clone()
-            }));
-        }
+        schema_rows(compared, base, entries);
+        time_rows(compared, base, entries);
     }
-    Ok(())
+    key_rows(compared, base, entries)
 }

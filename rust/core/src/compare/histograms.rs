@@ -8,11 +8,9 @@ use crate::column::{ColumnState, Kind, scaled, value_of};
 use crate::decide::is_judged;
 use crate::profile::{Column, Profile};
 use crate::states::categories::Categories;
+use crate::statistics::MIN_COUNT;
 
 const DRAWN: usize = 20;
-/// Categories held by fewer rows are not named in anything rendered.
-const MIN_COUNT: u64 = 10;
-
 /// Histograms for reports: at most 20 drawn cells a feature, special cells apart, categories held
 /// by fewer than ten rows merged into the others.
 ///

@@ -16,15 +16,17 @@ mod contributions;
 mod histograms;
 mod options;
 mod pairs;
+mod quality;
 
 pub use baselines::Baseline;
 use baselines::{Baselines, Found};
 use calibration::calibrate;
-use columns::group_rows;
+use columns::{Compared, group_rows};
 pub use contributions::{ContributionRow, contributions};
 pub use histograms::histograms;
 pub use options::{CompareOptions, Decisions, ToleranceOption};
 pub use pairs::{blocked_pair_of, pair_of};
+pub use quality::{Described, of_sets};
 
 /// Compares every group of `current` with its baselines and judges the rows.
 ///
@@ -50,6 +52,10 @@ pub fn compare(
             )));
         }
     }
+    options
+        .checks
+        .iter()
+        .try_for_each(crate::checks::Check::validate)?;
     let named = options.baselines.iter();
     let named = named.map(|name| Ok((name.as_str(), name.parse()?)));
     let asked: Vec<(&str, Baseline)> = named.collect::<Result<_>>()?;
@@ -97,21 +103,36 @@ pub fn compare(
                     message: Some(why),
                     ..base
                 })),
-                Found::States(other) => group_rows(
-                    reference,
-                    current,
-                    &other,
-                    states,
-                    &base,
-                    options,
-                    &mut entries,
-                )?,
+                Found::States(other) => {
+                    let compared = Compared {
+                        reference,
+                        current,
+                        other: &other,
+                        owner: match baseline {
+                            Baseline::Reference => reference,
+                            _ => current,
+                        },
+                        states,
+                        group,
+                        options,
+                    };
+                    group_rows(compared, &base, &mut entries)?;
+                }
             }
         }
         if keeps {
             baselines.done(group, states)?;
         }
     }
+    let unwindowed = Row {
+        run_id: options.run_id.clone(),
+        model: options.model.clone(),
+        model_version: options.model_version.clone(),
+        baseline: main_baseline(options),
+        ..Row::default()
+    };
+    quality::empty_windows(current, &unwindowed, &mut entries);
+    crate::checks::apply(&options.checks, &main_baseline(options), &mut entries);
     let statistic_tolerances = statistic_tolerances(options)?;
     let mut policy = Policy {
         alpha: options.alpha,
@@ -220,6 +241,12 @@ fn hypotheses(reference: &Profile, options: &CompareOptions) -> usize {
         Kind::Categorical => 3,
     });
     rows.sum::<usize>() * cuts.len().max(1)
+}
+
+/// The baseline that carries what does not depend on a baseline, and the checks.
+fn main_baseline(options: &CompareOptions) -> String {
+    let deciding = options.deciding_baselines();
+    deciding.into_iter().next().unwrap_or_default()
 }
 
 /// RFC 3339 of microseconds since 1970 in UTC.

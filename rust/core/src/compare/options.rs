@@ -59,6 +59,8 @@ pub struct CompareOptions {
     pub decided_by: Vec<String>,
     /// Rules beside tolerances.
     pub decisions: Decisions,
+    /// Limits on any number of the comparison.
+    pub checks: Vec<crate::checks::Check>,
     /// Name of the model, for the rows.
     pub model: Option<String>,
     /// Version of the model, for the rows.
@@ -79,6 +81,7 @@ impl Default for CompareOptions {
             statistics: BTreeMap::new(),
             baselines: vec!["reference".into()],
             decided_by: Vec::new(),
+            checks: Vec::new(),
             model: None,
             model_version: None,
             run_id: None,

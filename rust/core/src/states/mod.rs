@@ -7,5 +7,6 @@ pub mod distinct;
 pub mod exact_sum;
 pub mod grid;
 pub mod key_histogram;
+pub mod keys;
 pub mod moments;
 pub mod refine;

@@ -19,15 +19,18 @@ mod table;
 mod anderson_darling;
 mod brown_forsythe;
 mod chi_square;
+mod constant;
 mod cramer_von_mises;
 mod cramers_v;
 mod distinct_count;
+mod duplicate_keys;
 mod energy;
 mod energy_scaled;
 mod epps_singleton;
 mod fisher_exact;
 mod g_test;
 mod hellinger;
+mod infinite_rate;
 mod jensen_shannon;
 mod ks;
 mod kuiper;
@@ -44,6 +47,7 @@ mod psi;
 mod quantile_shift;
 mod range_violation;
 mod total_variation;
+mod vanished_category_mass;
 mod volume;
 mod wasserstein;
 mod wasserstein_scaled;
@@ -64,15 +68,18 @@ const REGISTRY: &[&Statistic] = &[
     &anderson_darling::STATISTIC,
     &brown_forsythe::STATISTIC,
     &chi_square::STATISTIC,
+    &constant::STATISTIC,
     &cramer_von_mises::STATISTIC,
     &cramers_v::STATISTIC,
     &distinct_count::STATISTIC,
+    &duplicate_keys::STATISTIC,
     &energy::STATISTIC,
     &energy_scaled::STATISTIC,
     &epps_singleton::STATISTIC,
     &fisher_exact::STATISTIC,
     &g_test::STATISTIC,
     &hellinger::STATISTIC,
+    &infinite_rate::STATISTIC,
     &jensen_shannon::STATISTIC,
     &ks::STATISTIC,
     &kuiper::STATISTIC,
@@ -89,6 +96,7 @@ const REGISTRY: &[&Statistic] = &[
     &quantile_shift::STATISTIC,
     &range_violation::STATISTIC,
     &total_variation::STATISTIC,
+    &vanished_category_mass::STATISTIC,
     &volume::STATISTIC,
     &wasserstein::STATISTIC,
     &wasserstein_scaled::STATISTIC,
@@ -357,6 +365,9 @@ fn outward(x: f64, sign: f64) -> f64 {
     x + sign * 8.0 * f64::EPSILON * x.abs()
 }
 
+/// Values held by fewer rows are counted but not named.
+pub(crate) const MIN_COUNT: u64 = 10;
+
 /// Joins the parts of a message.
 fn join(parts: impl IntoIterator<Item = Option<String>>) -> Option<String> {
     let parts: Vec<String> = parts.into_iter().flatten().collect();
@@ -590,12 +601,13 @@ fn clustered(interval: Interval, design: Option<&Design>) -> Interval {
     }
 }
 
-/// Pieces shared by the three rates: `|b / m - a / n|` with Newcombe's interval. With blocks, rows
-/// are divided by the design effect of the missing share.
+/// Pieces shared by the rates: `|b / m - a / n|` with Newcombe's interval. With blocks, rows are
+/// divided by the design effect of the share that `design` names.
 fn rate(
     pair: &Pair,
     counts: (u64, u64),
     rows: (u64, u64),
+    design: fn(&Blocked) -> Option<Design>,
     context: &Context,
 ) -> Result<Outcome, NotApplicable> {
     let (a, b) = counts;
@@ -607,7 +619,7 @@ fn rate(
     let difference = cross(a, n, b, m);
     let value = share(difference, n, m);
     let pooled = (a as f64 + b as f64) / (n as f64 + m as f64);
-    let design = pair.blocked().and_then(|b| Some((b, b.missing()?)));
+    let design = pair.blocked().and_then(|b| Some((b, design(b)?)));
     let effect = design.map_or((1.0, 1.0), |d| d.1.effect);
     let variance = pooled * (1.0 - pooled) * (effect.0 / n as f64 + effect.1 / m as f64);
     let mut outcome = Outcome::exact(value, (n, m));

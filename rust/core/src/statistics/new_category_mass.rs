@@ -1,6 +1,6 @@
 //! Share of current rows with a value the reference never held.
 
-use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, join, total};
+use super::{Context, Interval, Kinds, MIN_COUNT, NotApplicable, Outcome, Statistic, join, total};
 use crate::pair::{CategoryKey, Pair};
 use crate::special::binomial_sf;
 
@@ -26,9 +26,6 @@ pub const STATISTIC: Statistic = Statistic {
     default_tolerance: Some((0.001, 0.01)),
     centre: None,
 };
-
-/// New values held by fewer rows are counted but not named.
-const MIN_COUNT: u64 = 10;
 
 fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     let Pair::Categorical(p) = pair else {

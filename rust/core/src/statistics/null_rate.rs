@@ -1,6 +1,7 @@
 //! Difference of the share of null rows.
 
 use super::{Context, Kinds, NotApplicable, Outcome, Statistic, rate};
+use crate::dependence::Blocked;
 use crate::pair::Pair;
 
 /// Absolute difference of the share of null rows between current and reference rows.
@@ -24,5 +25,11 @@ pub const STATISTIC: Statistic = Statistic {
 
 fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     let (r, c) = pair.sides();
-    rate(pair, (r.nulls, c.nulls), (r.rows, c.rows), context)
+    rate(
+        pair,
+        (r.nulls, c.nulls),
+        (r.rows, c.rows),
+        Blocked::missing,
+        context,
+    )
 }

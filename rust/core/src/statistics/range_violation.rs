@@ -1,7 +1,7 @@
 //! Share of current values outside the range of the reference.
 
-use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, total};
-use crate::pair::{Cell, Pair};
+use super::{Context, Interval, Kinds, MIN_COUNT, NotApplicable, Outcome, Statistic, total};
+use crate::pair::{Cell, NumericPair, Pair};
 use crate::value::Logical;
 
 /// Current values below the smallest or above the largest reference value, over the ordered current
@@ -58,7 +58,10 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
         outcome.bound_low = super::outward(value, -1.0);
     }
     outcome.value_if_no_change = Some(2.0 / (n as f64 + 1.0));
-    outcome.message = (outside > 0).then(|| format!("{below} values below, {above} above"));
+    outcome.message = (outside > 0).then(|| {
+        let (low, high) = (example(p, |x| x < low), example(p, |x| x > high));
+        format!("{below} values below{low}, {above} above{high}")
+    });
     let design = p.blocked.as_deref().and_then(|b| Some((b, b.outside()?)));
     let effect = design.map_or(1.0, |d| d.1.effect.1);
     if let Some((blocked, d)) = design {
@@ -73,4 +76,18 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
         super::clustered(interval, design.as_ref().map(|d| &d.1)),
         context,
     ))
+}
+
+/// The value outside that most rows hold, where enough do to name it.
+fn example(pair: &NumericPair, outside: impl Fn(f64) -> bool) -> String {
+    let numbers = !pair.logical.is_temporal();
+    let cells = pair
+        .cells
+        .iter()
+        .filter(|c| numbers && c.single && c.current >= MIN_COUNT && outside(c.low));
+    cells
+        .max_by_key(|c| c.current)
+        .map_or_else(String::new, |c| {
+            format!(" ({} in {} rows)", c.low + 0.0, c.current)
+        })
 }

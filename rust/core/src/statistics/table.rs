@@ -1,15 +1,14 @@
 //! The coarse table behind PSI, the divergences, and the tests of categories.
 
 use super::folded::{self, Piece};
-use super::{Interval, NotApplicable, Outcome, RAO_SCOTT, clustered, cross, inverse_rows, total};
+use super::{
+    Interval, MIN_COUNT, NotApplicable, Outcome, RAO_SCOTT, clustered, cross, inverse_rows, total,
+};
 use std::sync::Arc;
 
 use crate::dependence::{Blocked, Design};
 use crate::pair::{CategoryKey, Pair};
 use crate::special::chi_square_sf;
-
-/// Categories held by fewer rows are not named in messages.
-const MIN_COUNT: u64 = 10;
 
 /// Counts of both sides in one cell.
 #[derive(Debug, Clone)]

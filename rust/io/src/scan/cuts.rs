@@ -175,6 +175,10 @@ impl Labels {
             Slice::I128(v) => write!(text, "{}", v[i]),
             Slice::Bytes(v) => {
                 text.push_str(&String::from_utf8_lossy(v.get(i)));
+                // A value that reads like one of our names is told from it.
+                if matches!(text.trim_start_matches('\\'), MISSING | OTHER) {
+                    text.insert(0, '\\');
+                }
                 Ok(())
             }
         };
@@ -555,6 +559,23 @@ fn number(
     })
 }
 
+/// Names or values of crossed columns in one text: different ones give different texts.
+pub(super) fn crossed(parts: &[String]) -> String {
+    match parts {
+        [one] => one.clone(),
+        several => several
+            .iter()
+            .map(|p| escaped(p))
+            .collect::<Vec<_>>()
+            .join(", "),
+    }
+}
+
+/// A backslash before each comma and backslash.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace(',', "\\,")
+}
+
 /// The values of one or several crossed columns of a unit, row by row.
 pub(super) fn labels(source: &dyn Source, unit: usize, columns: &[usize]) -> Result<Labels> {
     let mut all: Option<Labels> = None;
@@ -562,6 +583,9 @@ pub(super) fn labels(source: &dyn Source, unit: usize, columns: &[usize]) -> Res
         let mut one = Labels::default();
         read(source, unit, *column, &mut one)?;
         counted(source, unit, *column, one.ids.len())?;
+        if columns.len() > 1 {
+            one.texts.iter_mut().for_each(|t| *t = escaped(t));
+        }
         all = Some(match all {
             None => one,
             Some(mut before) => {
@@ -653,6 +677,24 @@ mod tests {
         let g = Grouping::new(&[2, 0, 2, 1, 0], vec![7, 8, 9], vec![0; 3], false);
         assert_eq!(g.order, [1, 4, 3, 0, 2]);
         assert_eq!(g.starts, [0, 2, 3, 5]);
+    }
+
+    #[test]
+    fn crossed_texts_tell_different_tuples_apart() {
+        let text =
+            |parts: &[&str]| crossed(&parts.iter().map(|p| (*p).to_owned()).collect::<Vec<_>>());
+        assert_eq!(text(&["a, b"]), "a, b");
+        assert_eq!(text(&["a", "b"]), "a, b");
+        let tuples = [
+            ["a, b", "c"],
+            ["a", "b, c"],
+            ["a\\", "b"],
+            ["a\\,", "b"],
+            ["a,", " b"],
+            ["", ", "],
+        ];
+        let texts: BTreeSet<String> = tuples.iter().map(|t| text(t)).collect();
+        assert_eq!(texts.len(), tuples.len());
     }
 
     #[test]

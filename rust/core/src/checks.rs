@@ -1,0 +1,293 @@
+//! Limits that a configuration sets on any number of a comparison.
+
+use std::collections::BTreeSet;
+
+use serde::Deserialize;
+
+use crate::compare::of_sets;
+use crate::decide::Entry;
+use crate::row::{Exactness, Row, Verdict};
+use crate::statistics::registry;
+use crate::{Error, Result};
+
+/// Smallest and largest value that a statistic of a column may have.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Check {
+    /// The column, or `*` for rows about the whole set.
+    pub feature: String,
+    /// Name of the statistic.
+    pub statistic: String,
+    /// Smallest value allowed.
+    #[serde(default)]
+    pub min: Option<f64>,
+    /// Largest value allowed.
+    #[serde(default)]
+    pub max: Option<f64>,
+}
+
+impl Check {
+    /// Refuses a check that nothing could pass or fail.
+    ///
+    /// # Errors
+    /// A statistic that does not exist, no limit, or limits that are not numbers in order.
+    pub fn validate(&self) -> Result<()> {
+        let Check {
+            feature,
+            statistic,
+            min,
+            max,
+        } = self;
+        let place = || format!("check of {statistic:?} of {feature:?}");
+        let metrics = crate::metrics::registry().iter().map(|m| m.name);
+        let sets = of_sets().iter().map(|s| s.name);
+        let known: BTreeSet<&str> = registry()
+            .iter()
+            .map(|s| s.name)
+            .chain(sets)
+            .chain(metrics)
+            .collect();
+        if !known.contains(statistic.as_str()) {
+            let known: Vec<_> = known.into_iter().collect();
+            return Err(Error::invalid(format!(
+                "{}: there is no such statistic; one of {} would be accepted",
+                place(),
+                known.join(", ")
+            )));
+        }
+        let limits = (
+            min.unwrap_or(f64::NEG_INFINITY),
+            max.unwrap_or(f64::INFINITY),
+        );
+        if (min.is_none() && max.is_none())
+            || limits.0 > limits.1
+            || limits.0.is_nan()
+            || limits.1.is_nan()
+        {
+            return Err(Error::invalid(format!(
+                "{}: min {min:?}, max {max:?}; at least one of them, and min <= max, would be accepted",
+                place()
+            )));
+        }
+        Ok(())
+    }
+
+    /// The verdict on a row, and in words.
+    ///
+    /// Certain violations fail and certain passes are ok; what lies between, by the bounds of a certified
+    /// value or the interval of an estimate, is inconclusive.
+    fn judge(&self, row: &Row) -> (Verdict, String) {
+        let name = &self.statistic;
+        let Some(value) = row.value.filter(|v| !v.is_nan()) else {
+            let why = row.message.as_deref().unwrap_or("it has no value here");
+            return (
+                Verdict::NotEvaluated,
+                format!("{name} cannot be checked: {why}"),
+            );
+        };
+        let interval = row.ci_low.zip(row.ci_high);
+        let interval = interval.filter(|_| row.exactness == Some(Exactness::Estimated));
+        let (low, high) = interval.unwrap_or((
+            row.bound_low.unwrap_or(value),
+            row.bound_high.unwrap_or(value),
+        ));
+        let range = if low < high {
+            format!(", between {low} and {high}")
+        } else {
+            String::new()
+        };
+        let told = |verdict, side: &str, limit: f64| {
+            (verdict, format!("{name} is {value}{range}: {side} {limit}"))
+        };
+        let (min, max) = (
+            self.min.unwrap_or(f64::NEG_INFINITY),
+            self.max.unwrap_or(f64::INFINITY),
+        );
+        if high < min {
+            told(Verdict::Fail, "below the minimum of", min)
+        } else if low > max {
+            told(Verdict::Fail, "above the maximum of", max)
+        } else if low < min {
+            told(
+                Verdict::Inconclusive,
+                "its bounds do not tell on which side of the minimum of",
+                min,
+            )
+        } else if high > max {
+            told(
+                Verdict::Inconclusive,
+                "its bounds do not tell on which side of the maximum of",
+                max,
+            )
+        } else {
+            (
+                Verdict::Ok,
+                format!("{name} is {value}{range}: within its limits"),
+            )
+        }
+    }
+}
+
+/// Adds a deciding row for each check in each window, on the rows without a segment of one baseline.
+///
+/// Where the row that a check is about does not exist the check is not evaluated, and says so.
+pub(crate) fn apply(checks: &[Check], baseline: &str, entries: &mut Vec<Entry>) {
+    let time = |row: &Row| {
+        (
+            row.model_version.clone(),
+            row.window_start.clone(),
+            row.window_end.clone(),
+        )
+    };
+    let whole = |row: &Row| row.baseline == baseline && row.segment_by.is_none();
+    let mut added = Vec::new();
+    for check in checks {
+        let mut open = BTreeSet::new();
+        let mut first = None;
+        for entry in entries.iter().filter(|e| whole(&e.row)) {
+            first.get_or_insert(&entry.row);
+            open.insert(time(&entry.row));
+        }
+        for entry in entries.iter().filter(|e| whole(&e.row)) {
+            let row = &entry.row;
+            if row.feature == check.feature && row.statistic == check.statistic {
+                open.remove(&time(row));
+                let (verdict, message) = check.judge(row);
+                added.push(Row {
+                    decides: true,
+                    verdict: Some(verdict),
+                    message: Some(message),
+                    ..named(check, row.clone())
+                });
+            }
+        }
+        for (model_version, window_start, window_end) in open {
+            let Some(first) = first else { continue };
+            added.push(Row {
+                run_id: first.run_id.clone(),
+                model: first.model.clone(),
+                baseline: first.baseline.clone(),
+                model_version,
+                window_start,
+                window_end,
+                role: Some("ignore".into()),
+                feature: check.feature.clone(),
+                decides: true,
+                verdict: Some(Verdict::NotEvaluated),
+                message: Some(format!(
+                    "{} of {:?} is not among the rows of this comparison",
+                    check.statistic, check.feature
+                )),
+                ..named(check, Row::default())
+            });
+        }
+    }
+    entries.extend(added.into_iter().map(Entry::given));
+}
+
+/// A row under the name of its check; what belongs to the test of the row stays there.
+fn named(check: &Check, row: Row) -> Row {
+    Row {
+        statistic: "check".into(),
+        definition: format!("check/{}/v1", check.statistic),
+        threshold_source: Some("configuration".into()),
+        pvalue: None,
+        qvalue: None,
+        null: None,
+        value_if_no_change: None,
+        minimum_detectable: None,
+        warn_at: None,
+        fail_at: None,
+        rank: None,
+        ..row
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn row(value: f64, low: f64, high: f64) -> Row {
+        Row {
+            baseline: "reference".into(),
+            feature: "x".into(),
+            statistic: "ks".into(),
+            value: Some(value),
+            bound_low: Some(low),
+            bound_high: Some(high),
+            exactness: Some(Exactness::Certified),
+            ..Row::default()
+        }
+    }
+
+    fn check(min: Option<f64>, max: Option<f64>) -> Check {
+        Check {
+            feature: "x".into(),
+            statistic: "ks".into(),
+            min,
+            max,
+        }
+    }
+
+    #[test]
+    fn bounds_decide_and_an_absent_row_is_told() {
+        let verdict = |c: &Check, r: &Row| c.judge(r).0;
+        let r = row(0.2, 0.1, 0.3);
+        assert_eq!(verdict(&check(None, Some(0.3)), &r), Verdict::Ok);
+        assert_eq!(verdict(&check(None, Some(0.25)), &r), Verdict::Inconclusive);
+        assert_eq!(verdict(&check(None, Some(0.05)), &r), Verdict::Fail);
+        assert_eq!(verdict(&check(Some(0.1), None), &r), Verdict::Ok);
+        assert_eq!(verdict(&check(Some(0.31), None), &r), Verdict::Fail);
+        assert_eq!(
+            verdict(
+                &check(Some(0.31), None),
+                &Row {
+                    value: None,
+                    ..r.clone()
+                }
+            ),
+            Verdict::NotEvaluated
+        );
+        let mut entries = vec![Entry::given(r)];
+        let absent = Check {
+            statistic: "psi".into(),
+            ..check(None, Some(1.0))
+        };
+        apply(
+            &[check(None, Some(0.05)), absent],
+            "reference",
+            &mut entries,
+        );
+        let found: Vec<_> = entries
+            .iter()
+            .map(|e| (e.row.statistic.as_str(), e.row.verdict))
+            .collect();
+        assert_eq!(
+            found,
+            [
+                ("ks", None),
+                ("check", Some(Verdict::Fail)),
+                ("check", Some(Verdict::NotEvaluated))
+            ]
+        );
+    }
+
+    #[test]
+    fn checks_that_say_nothing_are_refused() {
+        assert!(check(None, Some(0.1)).validate().is_ok());
+        assert!(check(None, None).validate().is_err());
+        assert!(check(Some(1.0), Some(0.0)).validate().is_err());
+        assert!(check(Some(f64::NAN), None).validate().is_err());
+        let unknown = Check {
+            statistic: "roc_auk".into(),
+            ..check(None, Some(1.0))
+        };
+        assert!(
+            unknown
+                .validate()
+                .unwrap_err()
+                .to_string()
+                .contains("roc_auc")
+        );
+    }
+}
