@@ -76,11 +76,20 @@ def statistics() -> str:
             for s in json.loads(_core.joint_registry())
         )
         + "\n## Numbers of other tools\n\n"
-        + "`tg.stats.parity(name, x, y)` gives what the named version computes, by its documented formula. These never "
-        + "decide and have neither interval nor p-value. They bin the raw values anew, so they take arrays, not "
-        + "profiles. Databricks documents no bins for its distances and whylogs draws at random: neither is here.\n\n"
+        + "`tg.stats.parity(name, x, y)` gives what the named version computes. These never decide and have neither "
+        + "interval nor p-value. They bin the raw values anew, so they take arrays, not profiles. "
+        + "Checked against the package itself (`tests/oracle/peers`, versions beside the numbers): "
+        + f"{', '.join(f'`{name}`' for name in checked_parity())}. The others follow the published formula alone: "
+        + "TensorFlow Data Validation needs TensorFlow, Databricks is a service and documents no bins for numbers, "
+        + "Frouros needs versions of its own.\n\n"
         + "".join(f"- `{s['definition']}`: {cell(s['notes'])}.\n" for s in json.loads(_core.parity()))
     )
+
+
+def checked_parity() -> list[str]:
+    """Definitions whose numbers a real package gave."""
+    files = (ROOT / "tests" / "oracle" / "peers").glob("*.json")
+    return sorted({name for file in files for name in json.loads(file.read_text(encoding="utf-8"))["values"]})
 
 
 def metrics() -> str:
