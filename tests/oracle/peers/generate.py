@@ -5,8 +5,9 @@
 
 writes evidently.json here: numbers for tests/oracle/test_parity.py, and the package's own answers to cases of the
 scoreboard, which docs/scoreboard.md shows. Environments used: evidently==0.7.23 "pandas<3"; scouter-ml==0.25.0 numpy
-polars; popmon==1.4.11 "setuptools<80"; whylogs==1.6.4 "pandas<3" scipy ipython; alibi-detect==0.13.0; deepchecks==0.19.1
-scikit-learn==1.4.2 "numpy<2" "category-encoders<2.7" "setuptools<80". No package's code is copied: each is called.
+polars; popmon==1.4.11 "setuptools<80"; whylogs==1.6.4 "pandas<3" scipy ipython; alibi-detect==0.13.0;
+deepchecks==0.19.1 scikit-learn==1.4.2 "numpy<2" "category-encoders<2.7" "setuptools<80". No code
+is copied: each is called.
 """
 
 import json
