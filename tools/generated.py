@@ -68,6 +68,13 @@ def statistics() -> str:
         + "".join(f"| `{s['name']}` | `{s['definition']}` | {cell(s['summary'])} | {cell(s['unit'])} |\n" for s in sets)
         + "\n"
         + "".join(f"- `{s['definition']}`: {cell(s['notes'])}.\n" for s in sets)
+        + "\n## Sampling weights\n\n"
+        + "A weight is rounded to a multiple of a power of two, frozen in the reference, that leaves 24 bits to the "
+        + "weight in the middle; what rounding can move is in the bounds. Only ratios of weights matter. Where a "
+        + "definition speaks of rows, it takes Kish's effective rows, `(sum w)^2 / sum w^2`. p-values and intervals "
+        + "come from the linearised covariance of coarse shares, every row a cluster (`variance` is `weights`), or "
+        + "from blocks of weighted rows. A frequency weight is rows, and changes no definition.\n\n"
+        + "".join(f"- `{s['name']}`: {cell(s['weights'])}.\n" for s in registry)
         + "\n## Joint statistics\n\n"
         + "Of whole rows: frames, two-dimensional arrays or row samples, never profiles. `block=` names rows that move "
         + "together. They are asked for by name (`tg.stats.mmd(x, y)`) and take no part in `compare`.\n\n"

@@ -7,7 +7,6 @@ use super::pairs::{blocked_of, pair_of};
 use super::quality::{key_rows, schema_rows, time_rows};
 use crate::column::{ColumnState, Kind};
 use crate::decide::{Entry, is_judged};
-use crate::pair::Pair;
 use crate::profile::{Column, GroupKey, Profile, States};
 use crate::row::Row;
 use crate::statistics::{Context, Kinds, registry};
@@ -111,12 +110,10 @@ pub(super) fn group_rows(
         };
         let mut pair = pair_of(column, before, &states[at])
             .map_err(|e| Error::incompatible(format!("column {:?}: {e}", column.name)))?;
-        if let Some(label) = &label {
-            let blocked = blocked_of(column, label, before, &states[at]);
-            match &mut pair {
-                Pair::Numeric(p) => p.blocked = blocked,
-                Pair::Categorical(p) => p.blocked = blocked,
-            }
+        if let Some(label) = &label
+            && let Some(blocked) = blocked_of(column, label, before, &states[at])
+        {
+            pair.set_blocked(blocked);
         }
         for s in registry() {
             let chosen = options.statistics.get(&column.name);

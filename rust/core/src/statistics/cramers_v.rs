@@ -27,7 +27,8 @@ pub const STATISTIC: Statistic = Statistic {
 fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     let table = Table::new(pair, false)?;
     let chi_square = table.chi_square();
-    let (rows, df) = (table.n as f64 + table.m as f64, (table.len() - 1) as f64);
+    let worth = table.worth();
+    let (rows, df) = (worth.0 + worth.1, (table.len() - 1) as f64);
     // min(r - 1, k - 1) after correction, r = 2 samples
     let scale = (1.0 - 1.0 / (rows - 1.0)).min(df - df * df / (rows - 1.0));
     let excess = (chi_square / rows - df / (rows - 1.0)).max(0.0);

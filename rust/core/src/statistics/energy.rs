@@ -40,13 +40,15 @@ pub(super) fn distance(
 ) -> Result<Outcome, NotApplicable> {
     let steps = Steps::new(pair, false)?;
     let (n, m) = (steps.n as f64, steps.m as f64);
+    let worth = steps.worth();
     // Largest `F(1-F)/n + G(1-G)/m` between two places, and the same of the pooled sample.
     let spread = |a: (u64, u64), b: (u64, u64)| {
-        peak(a.0 as f64 / n, b.0 as f64 / n) / n + peak(a.1 as f64 / m, b.1 as f64 / m) / m
+        peak(a.0 as f64 / n, b.0 as f64 / n) / worth.0
+            + peak(a.1 as f64 / m, b.1 as f64 / m) / worth.1
     };
     let pooled = |a: (u64, u64), b: (u64, u64)| {
-        let h = |x: (u64, u64)| (x.0 as f64 + x.1 as f64) / (n + m);
-        peak(h(a), h(b)) * (1.0 / n + 1.0 / m)
+        let h = |x: (u64, u64)| steps.pool(x.0, x.1) / (worth.0 + worth.1);
+        peak(h(a), h(b)) * steps.inverse_rows()
     };
     let (mut low, mut high, mut error, mut null) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     // A factor keeps sums over the widest and the narrowest columns in range; `root` is its root.

@@ -171,6 +171,38 @@ impl Interval {
         }
     }
 
+    /// The interval with certified bounds wider by `error`.
+    pub(crate) fn loosened(mut self, error: f64) -> Self {
+        match &mut self {
+            Interval::BoundedDifference { bounds, .. }
+            | Interval::Student { bounds, .. }
+            | Interval::Wilson { bounds, .. } => {
+                *bounds = (bounds.0 - error, bounds.1 + error);
+            }
+            Interval::Normal { bounds, root, .. } => {
+                let own = if *root {
+                    // The square of what lies within the error of the root.
+                    2.0 * error * libm::sqrt(bounds.1) + error * error
+                } else {
+                    error
+                };
+                *bounds = (bounds.0 - own, bounds.1 + own);
+            }
+            Interval::Share {
+                successes, rows, ..
+            } => {
+                let own = error * *rows;
+                *successes = ((successes.0 - own).max(0.0), (successes.1 + own).min(*rows));
+            }
+            Interval::Clustered { inner, .. } => {
+                **inner = (**inner).clone().loosened(error);
+            }
+            // Newcombe's margins are wider than any rounding of weights.
+            Interval::AbsoluteDifference { .. } | Interval::Metric(_) => {}
+        }
+        self
+    }
+
     /// Smallest shift that can be told from none: the certified width plus the distance that a
     /// value must keep from 0 (or from its centre) for its lower limit to exceed it.
     pub fn margin(&self, alpha: f64) -> f64 {

@@ -41,10 +41,12 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     outcome.value_if_no_change = Some(0.5);
     outcome.pvalue = Some(wins.pvalue());
     let spread = outcome.value * (1.0 - outcome.value);
+    let worth = wins.worth();
+    let least_worth = worth.0.min(worth.1);
     let effective = if wins.se > 0.0 {
-        (spread / (wins.se * wins.se)).max(n.min(m))
+        (spread / (wins.se * wins.se)).max(least_worth)
     } else {
-        n.min(m)
+        least_worth
     };
     let bounds = (outcome.bound_low, outcome.bound_high);
     Ok(outcome.with_interval(

@@ -1,7 +1,7 @@
 //! Largest shift of five quantiles.
 
 use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, Steps, join};
-use crate::pair::{Cell, Pair};
+use crate::pair::{Cell, Pair, Side};
 use crate::row::Exactness;
 
 /// The largest absolute difference of the 5, 25, 50, 75 and 95 % quantiles (`inverted_cdf`: the
@@ -41,10 +41,20 @@ struct Place {
 struct Ranks<'a> {
     ends: Vec<(u64, u64, &'a Cell)>,
     rows: u64,
+    /// Rows over the rows of equal weight they are worth.
+    units: f64,
+    /// Ranks by which rounding the weights may have moved a quantile.
+    slack: u64,
 }
 
 impl<'a> Ranks<'a> {
-    fn new(cells: &'a [Cell], count: impl Fn(&Cell) -> u64, rows: u64) -> Self {
+    fn new(
+        cells: &'a [Cell],
+        count: impl Fn(&Cell) -> u64,
+        rows: u64,
+        scale: f64,
+        side: &Side,
+    ) -> Self {
         let mut end = 0;
         let ends = cells
             .iter()
@@ -54,7 +64,12 @@ impl<'a> Ranks<'a> {
                 (end, count(c), c)
             })
             .collect();
-        Ranks { ends, rows }
+        Ranks {
+            ends,
+            rows,
+            units: 1.0 / scale,
+            slack: libm::ceil(2.0 * side.weights.map_or(0.0, |w| w.rounding)) as u64,
+        }
     }
 
     /// The value of rank `rank` (1 to rows). `ends` is not empty: a side without values was refused.
@@ -68,9 +83,14 @@ impl<'a> Ranks<'a> {
         let position = (count - (end - rank)) as f64 - 0.5;
         let share = position / count as f64;
         let estimate = cell.low * (1.0 - share) + cell.high * share;
+        let cell_at = |rank: u64| {
+            let rank = rank.clamp(1, self.rows);
+            let at = self.ends.partition_point(|e| e.0 < rank);
+            self.ends[at.min(self.ends.len() - 1)].2
+        };
         Place {
-            low: cell.low,
-            high: cell.high,
+            low: cell_at(rank.saturating_sub(self.slack)).low,
+            high: cell_at(rank.saturating_add(self.slack)).high,
             estimate: estimate.max(cell.low).min(cell.high),
         }
     }
@@ -84,7 +104,8 @@ impl<'a> Ranks<'a> {
     /// Half the distance of the order statistics one standard deviation of rank away.
     fn standard_error(&self, twentieths: u64) -> f64 {
         let p = twentieths as f64 / 20.0;
-        let deviation = libm::ceil(libm::sqrt(self.rows as f64 * p * (1.0 - p))) as u64;
+        let deviation =
+            libm::ceil(libm::sqrt(self.rows as f64 * p * (1.0 - p) * self.units)) as u64;
         let rank = self.rank(twentieths);
         let (low, high) = (
             self.place(rank.saturating_sub(deviation)),
@@ -97,8 +118,20 @@ impl<'a> Ranks<'a> {
 fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     let steps = Steps::new(pair, false)?;
     let cells = &steps.pair.cells;
-    let reference = Ranks::new(cells, |c| c.reference, steps.n);
-    let current = Ranks::new(cells, |c| c.current, steps.m);
+    let reference = Ranks::new(
+        cells,
+        |c| c.reference,
+        steps.n,
+        steps.scale.0,
+        &steps.pair.reference,
+    );
+    let current = Ranks::new(
+        cells,
+        |c| c.current,
+        steps.m,
+        steps.scale.1,
+        &steps.pair.current,
+    );
     let (mut value, mut low, mut high, mut se, mut where_) =
         (0.0_f64, 0.0_f64, 0.0_f64, 0.0_f64, 0);
     for q in TWENTIETHS {
@@ -122,8 +155,7 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     let design = steps.design();
     if let Some((_, d)) = design {
         // A quantile's error is that of the share below it, here at its largest.
-        se *=
-            libm::sqrt(d.inverse_rows((steps.n, steps.m)) / super::inverse_rows(steps.n, steps.m));
+        se *= libm::sqrt(d.inverse_rows((steps.n, steps.m)) / steps.inverse_rows());
     }
     let mut outcome = if low == high {
         Outcome::exact(high, (steps.n, steps.m))

@@ -16,6 +16,8 @@ pub(super) struct Wins {
     /// Standard error of the share of pairs won, by placements (DeLong 1988); pairs within a cell of
     /// several values enter at their worst.
     pub se: f64,
+    /// Rows of equal weight that a unit of either side is worth.
+    pub scale: (f64, f64),
 }
 
 impl Wins {
@@ -23,7 +25,8 @@ impl Wins {
     pub fn new(pair: &Pair) -> Result<Self, NotApplicable> {
         let steps = Steps::new(pair, true)?;
         let (n, m) = (steps.n as f64, steps.m as f64);
-        let rows = n + m;
+        let worth = steps.worth();
+        let rows = worth.0 + worth.1;
         let (mut won, mut undecided) = (0_u128, 0_u128);
         let mut ties = Vec::new();
         // Placements of each side among the other, as shares, with their undecided half-widths.
@@ -33,7 +36,7 @@ impl Wins {
             let inside = u128::from(a) * u128::from(b);
             won += 2 * u128::from(a) * u128::from(block.left.1) + inside;
             if block.single {
-                let t = a as f64 + b as f64;
+                let t = steps.pool(a, b);
                 ties.push(t / rows * ((t - 1.0) / (rows - 1.0)) * ((t + 1.0) / (rows + 1.0)));
             } else {
                 undecided += inside;
@@ -56,23 +59,33 @@ impl Wins {
             rows: (steps.n, steps.m),
             reference: (won - undecided, won, won + undecided),
             ties: sum(ties).min(1.0),
-            se: libm::sqrt(sx * sx / n + sy * sy / m),
+            se: libm::sqrt(sx * sx / worth.0 + sy * sy / worth.1),
+            scale: steps.scale,
         })
     }
 }
 
 impl Wins {
+    /// Rows of equal weight that both sides are worth.
+    pub fn worth(&self) -> (f64, f64) {
+        (
+            self.rows.0 as f64 * self.scale.0,
+            self.rows.1 as f64 * self.scale.1,
+        )
+    }
+
     /// Largest two-sided p-value of the normal limit between the bounds: variance corrected for the
     /// ties that are certain, continuity correction 1/2.
     pub fn pvalue(&self) -> f64 {
-        let (n, m) = (self.rows.0 as f64, self.rows.1 as f64);
+        let (n, m) = self.worth();
         let variance = n * m / 12.0 * (n + m + 1.0) * (1.0 - self.ties);
         // Twice the distance of the nearest possible number from its mean.
         let middle = u128::from(self.rows.0) * u128::from(self.rows.1);
         let (low, _, high) = self.reference;
         let near = low.saturating_sub(middle).max(middle.saturating_sub(high));
         if variance > 0.0 {
-            (2.0 * normal_sf(0.5 * (near as f64 - 1.0) / libm::sqrt(variance))).min(1.0)
+            let near = near as f64 * self.scale.0 * self.scale.1;
+            (2.0 * normal_sf(0.5 * (near - 1.0) / libm::sqrt(variance))).min(1.0)
         } else {
             1.0
         }

@@ -40,7 +40,7 @@ pub(super) fn distance(
 ) -> Result<Outcome, NotApplicable> {
     let steps = Steps::new(pair, false)?;
     let (n, m) = (steps.n as f64, steps.m as f64);
-    let nm = n * m;
+    let (nm, worth) = (n * m, steps.worth());
     // F - G as an integer over n m, rounded once.
     let gap = |x: (u64, u64), y: (u64, u64)| {
         let (a, b) = (
@@ -51,13 +51,13 @@ pub(super) fn distance(
         if a < b { -size } else { size }
     };
     let design = steps.design().map(|(_, d)| d);
-    let effect = design.map_or((1.0, 1.0), |d| d.effect);
+    let effect = design.map_or((1.0 / steps.scale.0, 1.0 / steps.scale.1), |d| d.effect);
     let deviation = |at: (u64, u64)| {
         let (f, g) = (at.0 as f64 / n, at.1 as f64 / m);
         libm::sqrt(effect.0 * f * (1.0 - f) / n + effect.1 * g * (1.0 - g) / m)
     };
     let pooled = |at: (u64, u64)| {
-        let h = (at.0 as f64 + at.1 as f64) / (n + m);
+        let h = steps.pool(at.0, at.1) / (worth.0 + worth.1);
         libm::sqrt(h * (1.0 - h) * (effect.0 / n + effect.1 / m))
     };
     let (mut low, mut high, mut bias, mut null) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
@@ -121,7 +121,7 @@ pub(super) fn distance(
     let (r, c) = (&steps.pair.reference, &steps.pair.current);
     let blocks = steps.pair.blocked.as_deref().map(|b| (b, b.means()));
     let blocks = blocks.filter(|(_, v)| v.reference + v.current > 0.0);
-    let variance = blocks.map_or(r.variance / n + c.variance / m, |(_, v)| {
+    let variance = blocks.map_or(r.variance_of_mean() + c.variance_of_mean(), |(_, v)| {
         v.reference + v.current
     });
     let se = libm::sqrt(variance) / scale;
