@@ -30,7 +30,9 @@ __all__ = [
 
 FUNCTION = '''
 
-def {name}(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def {name}(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """{summary}
 
     Parameters
@@ -41,6 +43,8 @@ def {name}(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) ->
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -65,7 +69,7 @@ def {name}(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) ->
     >>> from tidegauge import stats
 {example}
     """
-    return evaluate("{name}", x, y, alpha, categorical)
+    return evaluate("{name}", x, y, alpha, categorical, weights)
 '''
 
 ALIAS = """

@@ -68,6 +68,13 @@ def statistics() -> str:
         + "".join(f"| `{s['name']}` | `{s['definition']}` | {cell(s['summary'])} | {cell(s['unit'])} |\n" for s in sets)
         + "\n"
         + "".join(f"- `{s['definition']}`: {cell(s['notes'])}.\n" for s in sets)
+        + "\n## Sampling weights\n\n"
+        + "A weight is rounded to a multiple of a power of two, frozen in the reference, that leaves 24 bits to the "
+        + "weight in the middle; what rounding can move is in the bounds. Only ratios of weights matter. Where a "
+        + "definition speaks of rows, it takes Kish's effective rows, `(sum w)^2 / sum w^2`. p-values and intervals "
+        + "come from the linearised covariance of coarse shares, every row a cluster (`variance` is `weights`), or "
+        + "from blocks of weighted rows. A frequency weight is rows, and changes no definition.\n\n"
+        + "".join(f"- `{s['name']}`: {cell(s['weights'])}.\n" for s in registry)
         + "\n## Joint statistics\n\n"
         + "Of whole rows: frames, two-dimensional arrays or row samples, never profiles. `block=` names rows that move "
         + "together. They are asked for by name (`tg.stats.mmd(x, y)`) and take no part in `compare`.\n\n"
@@ -76,11 +83,20 @@ def statistics() -> str:
             for s in json.loads(_core.joint_registry())
         )
         + "\n## Numbers of other tools\n\n"
-        + "`tg.stats.parity(name, x, y)` gives what the named version computes, by its documented formula. These never "
-        + "decide and have neither interval nor p-value. They bin the raw values anew, so they take arrays, not "
-        + "profiles. Databricks documents no bins for its distances and whylogs draws at random: neither is here.\n\n"
+        + "`tg.stats.parity(name, x, y)` gives what the named version computes. These never decide and have neither "
+        + "interval nor p-value. They bin the raw values anew, so they take arrays, not profiles. "
+        + "Checked against the package itself (`tests/oracle/peers`, versions beside the numbers): "
+        + f"{', '.join(f'`{name}`' for name in checked_parity())}. The others follow the published formula alone: "
+        + "TensorFlow Data Validation needs TensorFlow, Databricks is a service and documents no bins for numbers, "
+        + "Frouros needs versions of its own.\n\n"
         + "".join(f"- `{s['definition']}`: {cell(s['notes'])}.\n" for s in json.loads(_core.parity()))
     )
+
+
+def checked_parity() -> list[str]:
+    """Definitions whose numbers a real package gave."""
+    files = (ROOT / "tests" / "oracle" / "peers").glob("*.json")
+    return sorted({name for file in files for name in json.loads(file.read_text(encoding="utf-8"))["values"]})
 
 
 def metrics() -> str:

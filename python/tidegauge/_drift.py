@@ -29,6 +29,7 @@ def drift(
     prediction: str | None = None,
     score: str | None = None,
     weight: str | None = None,
+    frequency: str | None = None,
     model: str | None = None,
     model_version: str | None = None,
     block: str | None = None,
@@ -58,8 +59,8 @@ def drift(
     ----------
     reference, current : anything :func:`tidegauge.profile` reads, or a Profile
         A profile, or the path of one (``.tgp``), is taken as it is; scan options do not reach it.
-    columns, exclude, categorical, time, id, label, prediction, score, weight, model, \
-model_version, block, schema, window, time_zone, by, where, since, until, threads, max_bad_units
+    columns, exclude, categorical, time, id, label, prediction, score, weight, frequency, \
+model, model_version, block, schema, window, time_zone, by, where, since, until, threads, max_bad_units
         As for :func:`tidegauge.profile`. Only features, predictions, scores and labels are judged.
     alpha, tolerances, statistics, baselines, decided_by, decisions, title
         As for :func:`tidegauge.compare`.
@@ -84,8 +85,9 @@ model_version, block, schema, window, time_zone, by, where, since, until, thread
     """
     options = make_options(
         columns=columns, exclude=exclude, categorical=categorical, time=time, id=id, label=label,
-        prediction=prediction, score=score, weight=weight, model=model, model_version=model_version,
-        block=block, schema=schema, window=window, time_zone=time_zone, by=by, where=where, since=since,
+        prediction=prediction, score=score, weight=weight, frequency=frequency, model=model,
+        model_version=model_version, block=block, schema=schema, window=window, time_zone=time_zone, by=by,
+        where=where, since=since,
         until=until, threads=threads, max_bad_units=max_bad_units,
     )  # fmt: skip
     return compute(

@@ -256,6 +256,7 @@ def profile(
     prediction: str | None = None,
     score: str | None = None,
     weight: str | None = None,
+    frequency: str | None = None,
     model: str | None = None,
     model_version: str | None = None,
     block: str | None = None,
@@ -288,8 +289,14 @@ def profile(
         Columns to profile (default all) and to leave out.
     categorical : sequence of str
         Integer columns to treat as categories.
-    time, id, label, prediction, score, weight : str
+    time, id, label, prediction, score : str
         Columns in these roles; `id` may be several. Others are inferred from the reference.
+    weight : str
+        Column of sampling weights, finite and not negative: only their ratios matter, shares and
+        distances are those of the weighted sample, and errors are those of rows that weigh differently.
+        Frozen in the reference. Rows without a usable weight are not counted, and listed.
+    frequency : str
+        Column of integers: a row counts as so many rows.
     model : str
         Name of the model, carried into the rows of a comparison.
     model_version : str
@@ -347,8 +354,9 @@ def profile(
         data,
         make_options(
             columns=columns, exclude=exclude, categorical=categorical, time=time, id=id, label=label,
-            prediction=prediction, score=score, weight=weight, model=model, model_version=model_version,
-            block=block, schema=schema, window=window, time_zone=time_zone, by=by, where=where, since=since,
+            prediction=prediction, score=score, weight=weight, frequency=frequency, model=model,
+            model_version=model_version, block=block, schema=schema, window=window, time_zone=time_zone, by=by,
+        where=where, since=since,
             until=until, threads=threads, max_bad_units=max_bad_units, source_id=source_id,
         ),
         like=None if like is None else as_profile(like),
@@ -363,6 +371,7 @@ def make_options(
     prediction: str | None = None,
     score: str | None = None,
     weight: str | None = None,
+    frequency: str | None = None,
     by: Cut | Sequence[Cut] | None = None,
     columns: str | Sequence[str] | None = None,
     exclude: str | Sequence[str] = (),
@@ -373,7 +382,7 @@ def make_options(
     roles: dict[str, str] = {}
     given = (
         ("time", time), ("id", id), ("label", label), ("prediction", prediction), ("score", score),
-        ("weight", weight),
+        ("weight", weight), ("frequency", frequency),
     )  # fmt: skip
     for role, names in given:
         for name in _names(names):
@@ -397,6 +406,8 @@ def scan(data: Any, options: Options, *, like: Profile | None = None, progress: 
     cuts = [name for cut in options.by for name in _names(cut)]
     needed = [*options.roles, *cuts, *([options.model_version] if options.model_version else [])]
     frozen = like.info["columns"] if like is not None else []
+    if like is not None:
+        needed += [name for name, role in like.info["roles"].items() if role in ("weight", "frequency")]
     time = options.time or next((c["name"] for c in frozen if c.get("role") == "time"), None)
     selection = Selection(
         columns=options.columns,

@@ -111,6 +111,7 @@ def plan(settings: Config) -> tuple[Options, Options]:
         id=roles.id,
         label=roles.label,
         weight=roles.weight,
+        frequency=roles.frequency,
         model=settings.model.name,
         model_version=roles.model_version,
         block=roles.block,

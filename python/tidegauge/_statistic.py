@@ -40,11 +40,14 @@ class TestResult:
     unit, null : str or None
         Unit of the value, and the null hypothesis of `pvalue`.
     variance : str
-        How sampling error is taken: rows of a sample are independent draws, ``"iid"``.
+        How sampling error is taken: rows of a sample are independent draws, ``"iid"``, of unequal
+        ``"weights"`` where they have some.
     value_if_no_change, minimum_detectable : float or None
         Value expected without any change, and smallest that these samples could show.
     n_reference, n_current : int or None
         Rows on each side.
+    n_eff_reference, n_eff_current : float or None
+        Rows of equal weight that each side is worth (Kish).
     message : str or None
         What the definition has to say about these samples, as a support mismatch.
     """
@@ -67,18 +70,26 @@ class TestResult:
     n_current: int | None = None
     message: str | None = None
     variance: str = "iid"
+    n_eff_reference: float | None = None
+    n_eff_current: float | None = None
 
     def __iter__(self) -> Iterator[float | None]:
         yield self.statistic
         yield self.pvalue
 
 
-def evaluate(name: str, x: Any, y: Any, alpha: float, categorical: bool) -> TestResult:
+def evaluate(
+    name: str, x: Any, y: Any, alpha: float, categorical: bool, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Statistic `name` of the registry, of two samples; the first is the reference."""
     from tidegauge.frames import to_series
 
-    options = json.dumps({"alpha": alpha, "categorical": categorical})
-    answer = json.loads(_core.statistic(name, to_series("x", x).to_frame(), to_series("x", y).to_frame(), options))
+    frames = [to_series("x", x).to_frame(), to_series("x", y).to_frame()]
+    options = {"alpha": alpha, "categorical": categorical}
+    if weights is not None:
+        frames, weighted = _weigh(frames, weights)
+        options["weights"] = weighted
+    answer = json.loads(_core.statistic(name, frames[0], frames[1], json.dumps(options)))
     value = float(answer["statistic"])
     low, high = _number(answer.get("bound_low")), _number(answer.get("bound_high"))
     ci_low, ci_high = _number(answer.get("ci_low")), _number(answer.get("ci_high"))
@@ -97,7 +108,34 @@ def evaluate(name: str, x: Any, y: Any, alpha: float, categorical: bool) -> Test
         n_reference=answer.get("n_reference"),
         n_current=answer.get("n_current"),
         message=answer.get("message"),
+        variance=answer.get("variance", "iid"),
+        n_eff_reference=_number(answer.get("n_eff_reference")),
+        n_eff_current=_number(answer.get("n_eff_current")),
     )
+
+
+def _weigh(frames: list[Any], weights: Any) -> tuple[list[Any], bool]:
+    """Samples with their weights as a second column; equal ones where one side has none."""
+    from tidegauge.frames import to_series
+
+    if not isinstance(weights, (tuple, list)) or len(weights) != 2:
+        raise UsageError("weights= takes a pair: those of the first sample and of the second, None for equal ones")
+    found = [None if own is None else to_series("w", own) for own in weights]
+    given = [own for own in found if own is not None]
+    if not given:
+        return frames, False
+    for own, frame, side in zip(found, frames, ("first", "second"), strict=True):
+        if own is not None and len(own) != frame.height:
+            raise UsageError(f"the {side} sample has {frame.height} values and {len(own)} weights; one a value")
+        if own is not None and not own.dtype.is_numeric():
+            raise UsageError(f"weights of the {side} sample are {str(own.dtype).lower()}; numbers would be accepted")
+    # Equal weights change nothing, whatever they are: those near the others keep all bits.
+    typical: Any = given[0].filter(given[0] > 0).median()
+    out = []
+    for own, frame in zip(found, frames, strict=True):
+        column = to_series("w", [float(typical or 1.0)] * frame.height) if own is None else own
+        out.append(frame.with_columns(w=column))
+    return out, True
 
 
 def _number(value: Any) -> float | None:

@@ -63,6 +63,7 @@ class Roles(Struct, forbid_unknown_fields=True, omit_defaults=True):
     prediction: Names = []
     score: Names = []
     weight: str | None = None
+    frequency: str | None = None
     segment: Names = []
     protected: Names = []
     ignore: Names = []

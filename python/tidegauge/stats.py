@@ -61,7 +61,9 @@ __all__ = [
 ]
 
 
-def anderson_darling(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def anderson_darling(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Standardised Anderson-Darling statistic: differences of the distribution functions with weight on the tails.
 
     Parameters
@@ -72,6 +74,8 @@ def anderson_darling(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool =
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -101,10 +105,12 @@ def anderson_darling(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool =
     >>> round(stats.anderson_darling([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
     -0.273324
     """
-    return evaluate("anderson_darling", x, y, alpha, categorical)
+    return evaluate("anderson_darling", x, y, alpha, categorical, weights)
 
 
-def brown_forsythe(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def brown_forsythe(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Levene's W about the medians: whether both samples spread alike.
 
     Parameters
@@ -115,6 +121,8 @@ def brown_forsythe(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = F
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -141,10 +149,12 @@ def brown_forsythe(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = F
     >>> round(stats.brown_forsythe([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, None, None]).statistic, 6)
     1.333333
     """
-    return evaluate("brown_forsythe", x, y, alpha, categorical)
+    return evaluate("brown_forsythe", x, y, alpha, categorical, weights)
 
 
-def chi_square(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def chi_square(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Pearson's chi-square of homogeneity of both samples over categories.
 
     Parameters
@@ -155,6 +165,8 @@ def chi_square(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -182,10 +194,12 @@ def chi_square(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False
     >>> round(stats.chi_square(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
     1.333333
     """
-    return evaluate("chi_square", x, y, alpha, categorical)
+    return evaluate("chi_square", x, y, alpha, categorical, weights)
 
 
-def constant(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def constant(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """1 where one sample holds a single value and the other several.
 
     Parameters
@@ -196,6 +210,8 @@ def constant(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) 
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -222,10 +238,12 @@ def constant(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) 
     >>> round(stats.constant(["a", "a", "b", "b"], ["a", "a", "a"]).statistic, 6)
     1.0
     """
-    return evaluate("constant", x, y, alpha, categorical)
+    return evaluate("constant", x, y, alpha, categorical, weights)
 
 
-def cramer_von_mises(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def cramer_von_mises(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Sum of squared differences of the distribution functions over all pooled rows.
 
     Parameters
@@ -236,6 +254,8 @@ def cramer_von_mises(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool =
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -263,10 +283,12 @@ def cramer_von_mises(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool =
     >>> round(stats.cramer_von_mises([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
     0.109375
     """
-    return evaluate("cramer_von_mises", x, y, alpha, categorical)
+    return evaluate("cramer_von_mises", x, y, alpha, categorical, weights)
 
 
-def cramers_v(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def cramers_v(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Bias-corrected Cramer's V of sample and category.
 
     Parameters
@@ -277,6 +299,8 @@ def cramers_v(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False)
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -303,10 +327,12 @@ def cramers_v(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False)
     >>> round(stats.cramers_v(["a"] * 8 + ["b"] * 2, ["a"] * 2 + ["b"] * 8).statistic, 6)
     0.5696
     """
-    return evaluate("cramers_v", x, y, alpha, categorical)
+    return evaluate("cramers_v", x, y, alpha, categorical, weights)
 
 
-def distinct_count(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def distinct_count(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Distinct values of the current sample.
 
     Parameters
@@ -317,6 +343,8 @@ def distinct_count(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = F
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -343,10 +371,12 @@ def distinct_count(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = F
     >>> round(stats.distinct_count(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
     3.0
     """
-    return evaluate("distinct_count", x, y, alpha, categorical)
+    return evaluate("distinct_count", x, y, alpha, categorical, weights)
 
 
-def duplicate_keys(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def duplicate_keys(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Current rows whose value, as a key, was there before.
 
     Parameters
@@ -357,6 +387,8 @@ def duplicate_keys(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = F
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -383,10 +415,12 @@ def duplicate_keys(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = F
     >>> round(stats.duplicate_keys(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
     1.0
     """
-    return evaluate("duplicate_keys", x, y, alpha, categorical)
+    return evaluate("duplicate_keys", x, y, alpha, categorical, weights)
 
 
-def energy(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def energy(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Energy distance: root of twice the integral of the squared difference of the distribution functions.
 
     Parameters
@@ -397,6 +431,8 @@ def energy(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) ->
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -423,10 +459,12 @@ def energy(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) ->
     >>> round(stats.energy([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
     0.707107
     """
-    return evaluate("energy", x, y, alpha, categorical)
+    return evaluate("energy", x, y, alpha, categorical, weights)
 
 
-def energy_scaled(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def energy_scaled(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Energy over the root of the reference's interquartile range, free of units.
 
     Parameters
@@ -437,6 +475,8 @@ def energy_scaled(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = Fa
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -463,10 +503,12 @@ def energy_scaled(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = Fa
     >>> round(stats.energy_scaled([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
     0.5
     """
-    return evaluate("energy_scaled", x, y, alpha, categorical)
+    return evaluate("energy_scaled", x, y, alpha, categorical, weights)
 
 
-def epps_singleton(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def epps_singleton(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Difference of the characteristic functions at two points: any change of shape, ties or not.
 
     Parameters
@@ -477,6 +519,8 @@ def epps_singleton(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = F
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -506,10 +550,12 @@ def epps_singleton(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = F
     >>> round(stats.epps_singleton(list(range(20)), list(range(5, 30))).statistic, 6)
     18.427065
     """
-    return evaluate("epps_singleton", x, y, alpha, categorical)
+    return evaluate("epps_singleton", x, y, alpha, categorical, weights)
 
 
-def fisher_exact(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def fisher_exact(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Odds of the second of two categories in the current sample over its odds in the reference.
 
     Parameters
@@ -520,6 +566,8 @@ def fisher_exact(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = Fal
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -547,10 +595,12 @@ def fisher_exact(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = Fal
     >>> round(stats.fisher_exact(["a"] * 8 + ["b"] * 2, ["a"] * 2 + ["b"] * 8).statistic, 6)
     16.0
     """
-    return evaluate("fisher_exact", x, y, alpha, categorical)
+    return evaluate("fisher_exact", x, y, alpha, categorical, weights)
 
 
-def g_test(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def g_test(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Likelihood-ratio test (G) of homogeneity of both samples over categories.
 
     Parameters
@@ -561,6 +611,8 @@ def g_test(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) ->
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -588,10 +640,12 @@ def g_test(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) ->
     >>> round(stats.g_test(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
     1.726092
     """
-    return evaluate("g_test", x, y, alpha, categorical)
+    return evaluate("g_test", x, y, alpha, categorical, weights)
 
 
-def hellinger(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def hellinger(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Hellinger distance on the cells of psi.
 
     Parameters
@@ -602,6 +656,8 @@ def hellinger(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False)
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -628,10 +684,12 @@ def hellinger(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False)
     >>> round(stats.hellinger(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
     0.382683
     """
-    return evaluate("hellinger", x, y, alpha, categorical)
+    return evaluate("hellinger", x, y, alpha, categorical, weights)
 
 
-def infinite_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def infinite_rate(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Absolute difference of the share of rows that are infinite.
 
     Parameters
@@ -642,6 +700,8 @@ def infinite_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = Fa
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -668,10 +728,12 @@ def infinite_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = Fa
     >>> round(stats.infinite_rate([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, float("inf"), 4.0]).statistic, 6)
     0.25
     """
-    return evaluate("infinite_rate", x, y, alpha, categorical)
+    return evaluate("infinite_rate", x, y, alpha, categorical, weights)
 
 
-def jensen_shannon(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def jensen_shannon(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Jensen-Shannon distance (natural logarithm) on the cells of psi.
 
     Parameters
@@ -682,6 +744,8 @@ def jensen_shannon(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = F
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -708,10 +772,12 @@ def jensen_shannon(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = F
     >>> round(stats.jensen_shannon(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
     0.328452
     """
-    return evaluate("jensen_shannon", x, y, alpha, categorical)
+    return evaluate("jensen_shannon", x, y, alpha, categorical, weights)
 
 
-def ks(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def ks(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Largest difference of the distribution functions: at least this share of rows moved.
 
     Parameters
@@ -722,6 +788,8 @@ def ks(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> Tes
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -748,10 +816,12 @@ def ks(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> Tes
     >>> round(stats.ks([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
     0.25
     """
-    return evaluate("ks", x, y, alpha, categorical)
+    return evaluate("ks", x, y, alpha, categorical, weights)
 
 
-def kuiper(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def kuiper(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Largest difference of the shares of an interval of values, D+ plus D-.
 
     Parameters
@@ -762,6 +832,8 @@ def kuiper(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) ->
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -788,10 +860,12 @@ def kuiper(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) ->
     >>> round(stats.kuiper([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
     0.25
     """
-    return evaluate("kuiper", x, y, alpha, categorical)
+    return evaluate("kuiper", x, y, alpha, categorical, weights)
 
 
-def kullback_leibler(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def kullback_leibler(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Kullback-Leibler divergence of the current sample from the reference on the cells of psi.
 
     Parameters
@@ -802,6 +876,8 @@ def kullback_leibler(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool =
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -829,10 +905,12 @@ def kullback_leibler(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool =
     >>> round(stats.kullback_leibler(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
     0.13232
     """
-    return evaluate("kullback_leibler", x, y, alpha, categorical)
+    return evaluate("kullback_leibler", x, y, alpha, categorical, weights)
 
 
-def l_infinity(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def l_infinity(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Largest difference of the shares of one cell.
 
     Parameters
@@ -843,6 +921,8 @@ def l_infinity(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -869,10 +949,12 @@ def l_infinity(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False
     >>> round(stats.l_infinity(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
     0.25
     """
-    return evaluate("l_infinity", x, y, alpha, categorical)
+    return evaluate("l_infinity", x, y, alpha, categorical, weights)
 
 
-def mann_whitney(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def mann_whitney(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Pairs in which the reference row is larger than the current one, ties half.
 
     Parameters
@@ -883,6 +965,8 @@ def mann_whitney(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = Fal
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -911,10 +995,12 @@ def mann_whitney(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = Fal
     >>> round(stats.mann_whitney([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
     4.5
     """
-    return evaluate("mann_whitney", x, y, alpha, categorical)
+    return evaluate("mann_whitney", x, y, alpha, categorical, weights)
 
 
-def mean_shift(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def mean_shift(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Difference of means, current minus reference.
 
     Parameters
@@ -925,6 +1011,8 @@ def mean_shift(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -951,10 +1039,12 @@ def mean_shift(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False
     >>> round(stats.mean_shift([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
     1.0
     """
-    return evaluate("mean_shift", x, y, alpha, categorical)
+    return evaluate("mean_shift", x, y, alpha, categorical, weights)
 
 
-def missing_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def missing_rate(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Absolute difference of the share of rows that are null or NaN.
 
     Parameters
@@ -965,6 +1055,8 @@ def missing_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = Fal
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -991,10 +1083,12 @@ def missing_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = Fal
     >>> round(stats.missing_rate([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, None, None]).statistic, 6)
     0.5
     """
-    return evaluate("missing_rate", x, y, alpha, categorical)
+    return evaluate("missing_rate", x, y, alpha, categorical, weights)
 
 
-def nan_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def nan_rate(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Absolute difference of the share of NaN rows.
 
     Parameters
@@ -1005,6 +1099,8 @@ def nan_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) 
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -1031,10 +1127,12 @@ def nan_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) 
     >>> round(stats.nan_rate([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, float("nan"), float("nan")]).statistic, 6)
     0.5
     """
-    return evaluate("nan_rate", x, y, alpha, categorical)
+    return evaluate("nan_rate", x, y, alpha, categorical, weights)
 
 
-def new_category_mass(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def new_category_mass(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Share of current rows with a value the reference never held.
 
     Parameters
@@ -1045,6 +1143,8 @@ def new_category_mass(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool 
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -1071,10 +1171,12 @@ def new_category_mass(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool 
     >>> round(stats.new_category_mass(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
     0.25
     """
-    return evaluate("new_category_mass", x, y, alpha, categorical)
+    return evaluate("new_category_mass", x, y, alpha, categorical, weights)
 
 
-def null_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def null_rate(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Absolute difference of the share of null rows.
 
     Parameters
@@ -1085,6 +1187,8 @@ def null_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False)
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -1111,10 +1215,12 @@ def null_rate(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False)
     >>> round(stats.null_rate([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, None, None]).statistic, 6)
     0.5
     """
-    return evaluate("null_rate", x, y, alpha, categorical)
+    return evaluate("null_rate", x, y, alpha, categorical, weights)
 
 
-def probability_of_superiority(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def probability_of_superiority(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Probability that a current row is larger than a reference row, ties half.
 
     Parameters
@@ -1125,6 +1231,8 @@ def probability_of_superiority(x: Any, y: Any, *, alpha: float = 0.05, categoric
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -1151,10 +1259,12 @@ def probability_of_superiority(x: Any, y: Any, *, alpha: float = 0.05, categoric
     >>> round(stats.probability_of_superiority([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
     0.71875
     """
-    return evaluate("probability_of_superiority", x, y, alpha, categorical)
+    return evaluate("probability_of_superiority", x, y, alpha, categorical, weights)
 
 
-def psi(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def psi(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Population stability index (Jeffreys divergence) on 10 cells of the reference, or on categories.
 
     Parameters
@@ -1165,6 +1275,8 @@ def psi(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> Te
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -1193,10 +1305,12 @@ def psi(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> Te
     >>> round(stats.psi(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
     0.292625
     """
-    return evaluate("psi", x, y, alpha, categorical)
+    return evaluate("psi", x, y, alpha, categorical, weights)
 
 
-def quantile_shift(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def quantile_shift(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Largest difference of the 5, 25, 50, 75 and 95 % quantiles.
 
     Parameters
@@ -1207,6 +1321,8 @@ def quantile_shift(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = F
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -1233,10 +1349,12 @@ def quantile_shift(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = F
     >>> round(stats.quantile_shift([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
     1.0
     """
-    return evaluate("quantile_shift", x, y, alpha, categorical)
+    return evaluate("quantile_shift", x, y, alpha, categorical, weights)
 
 
-def range_violation(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def range_violation(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Share of current values outside the range of the reference.
 
     Parameters
@@ -1247,6 +1365,8 @@ def range_violation(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = 
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -1273,10 +1393,12 @@ def range_violation(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = 
     >>> round(stats.range_violation([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
     0.25
     """
-    return evaluate("range_violation", x, y, alpha, categorical)
+    return evaluate("range_violation", x, y, alpha, categorical, weights)
 
 
-def total_variation(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def total_variation(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Half the sum of differences of shares: at least this share of rows changed cell.
 
     Parameters
@@ -1287,6 +1409,8 @@ def total_variation(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = 
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -1314,10 +1438,12 @@ def total_variation(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = 
     >>> round(stats.total_variation(["a", "a", "b", "b"], ["a", "b", "b", "c"]).statistic, 6)
     0.25
     """
-    return evaluate("total_variation", x, y, alpha, categorical)
+    return evaluate("total_variation", x, y, alpha, categorical, weights)
 
 
-def vanished_category_mass(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def vanished_category_mass(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Share of reference rows with a value the current sample does not hold.
 
     Parameters
@@ -1328,6 +1454,8 @@ def vanished_category_mass(x: Any, y: Any, *, alpha: float = 0.05, categorical: 
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -1355,10 +1483,12 @@ def vanished_category_mass(x: Any, y: Any, *, alpha: float = 0.05, categorical: 
     >>> round(stats.vanished_category_mass(["a", "a", "b", "b"], ["a", "a", "a"]).statistic, 6)
     0.5
     """
-    return evaluate("vanished_category_mass", x, y, alpha, categorical)
+    return evaluate("vanished_category_mass", x, y, alpha, categorical, weights)
 
 
-def volume(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def volume(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Current rows over reference rows.
 
     Parameters
@@ -1369,6 +1499,8 @@ def volume(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) ->
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -1394,10 +1526,12 @@ def volume(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) ->
     >>> round(stats.volume(["a", "a", "b", "b"], ["a", "a", "a"]).statistic, 6)
     0.75
     """
-    return evaluate("volume", x, y, alpha, categorical)
+    return evaluate("volume", x, y, alpha, categorical, weights)
 
 
-def wasserstein(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def wasserstein(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Area between the distribution functions: how far an average row moved.
 
     Parameters
@@ -1408,6 +1542,8 @@ def wasserstein(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = Fals
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -1434,10 +1570,12 @@ def wasserstein(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = Fals
     >>> round(stats.wasserstein([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
     1.0
     """
-    return evaluate("wasserstein", x, y, alpha, categorical)
+    return evaluate("wasserstein", x, y, alpha, categorical, weights)
 
 
-def wasserstein_scaled(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def wasserstein_scaled(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Wasserstein over the reference's interquartile range, free of units.
 
     Parameters
@@ -1448,6 +1586,8 @@ def wasserstein_scaled(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -1474,10 +1614,12 @@ def wasserstein_scaled(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool
     >>> round(stats.wasserstein_scaled([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
     0.5
     """
-    return evaluate("wasserstein_scaled", x, y, alpha, categorical)
+    return evaluate("wasserstein_scaled", x, y, alpha, categorical, weights)
 
 
-def welch_t(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -> TestResult:
+def welch_t(
+    x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False, weights: tuple[Any, Any] | None = None
+) -> TestResult:
     """Welch's t of the means, reference minus current.
 
     Parameters
@@ -1488,6 +1630,8 @@ def welch_t(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -
         One minus the level of the interval.
     categorical : bool
         Take numbers as categories, compared by value alone.
+    weights : (array-like or None, array-like or None)
+        Sampling weights of `x` and of `y`, finite and not negative; None: all equal.
 
     Returns
     -------
@@ -1514,7 +1658,7 @@ def welch_t(x: Any, y: Any, *, alpha: float = 0.05, categorical: bool = False) -
     >>> round(stats.welch_t([1.0, 2.0, 3.0, 4.0], [2.0, 3.0, 4.0, 5.0]).statistic, 6)
     -1.095445
     """
-    return evaluate("welch_t", x, y, alpha, categorical)
+    return evaluate("welch_t", x, y, alpha, categorical, weights)
 
 
 csi = psi  # the characteristic stability index is the same number of a feature

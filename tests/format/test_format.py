@@ -95,9 +95,10 @@ def test_a_later_version_is_named() -> None:
         _core.Profile.from_bytes(repaired(bytes(data)))
 
 
-def test_golden_file_loads_with_the_recorded_numbers() -> None:
-    data = (GOLDEN / "v1.tgp").read_bytes()
-    recorded = json.loads((GOLDEN / "v1.json").read_text())
+@pytest.mark.parametrize("name", ["v1", "v1_weights"])
+def test_golden_file_loads_with_the_recorded_numbers(name: str) -> None:
+    data = (GOLDEN / f"{name}.tgp").read_bytes()
+    recorded = json.loads((GOLDEN / f"{name}.json").read_text())
     loaded = _core.Profile.from_bytes(data)
     # The metadata may say more later; the content never changes.
     content = HEADER + int.from_bytes(data[8:16], "little")
@@ -109,8 +110,9 @@ def test_golden_file_loads_with_the_recorded_numbers() -> None:
         assert {name: found[name] for name in expected} == expected
 
 
-def test_golden_file_changed_at_every_byte() -> None:
-    data = (GOLDEN / "v1.tgp").read_bytes()
+@pytest.mark.parametrize("name", ["v1", "v1_weights"])
+def test_golden_file_changed_at_every_byte(name: str) -> None:
+    data = (GOLDEN / f"{name}.tgp").read_bytes()
     for at in range(len(data) - CHECKSUM):
         for flip in (0x01, 0x80, 0xFF):
             changed = data[:at] + bytes([data[at] ^ flip]) + data[at + 1 :]

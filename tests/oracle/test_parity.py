@@ -4,6 +4,7 @@ The packages' answers (evidently 0.7.23, NannyML 0.13.1) on the real logs lie be
 here follow the documentation of each tool, not its code.
 """
 
+import importlib.util
 import itertools
 import json
 import math
@@ -156,6 +157,73 @@ def nannyml(x: np.ndarray, y: np.ndarray) -> Json:
     return {"jensen_shannon": distance.jensenshannon(p, q, base=2), "hellinger": root}
 
 
+# --- the packages themselves ------------------------------------------------------------------------
+
+PEERS = Path(__file__).parent / "peers"
+
+
+def asked() -> Any:
+    """The samples that the packages were asked about."""
+    spec = importlib.util.spec_from_file_location("peer_samples", PEERS / "samples.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize("name", ["alibi_detect", "deepchecks", "evidently", "popmon", "scouter", "whylogs"])
+def test_what_the_package_gave(name: str) -> None:
+    """tests/oracle/peers/generate.py called it; the versions lie beside its numbers."""
+    samples, given = asked(), json.loads((PEERS / f"{name}.json").read_text())
+    assert set(given["versions"]) == {given["package"], "numpy", "python"}
+    checked = 0
+    for definition, numbers in given["values"].items():
+        version = given["versions"][given["package"]]
+        assert f"/{version}" in parity(definition, *sample_for(samples, definition)).definition
+        for case, number in numbers.items():
+            x, y = (samples.WORDS if case not in samples.NUMBERS or definition in OF_WORDS else samples.NUMBERS)[case]
+            if definition.startswith("evidently") and case == "no change":
+                continue  # of numbers and of words under one name
+            ours = parity(definition, x, y).statistic
+            single = 1e-6 if name == "alibi_detect" else 1e-9
+            assert ours == pytest.approx(number, rel=single, abs=2e-8), (definition, case)
+            checked += 1
+    assert checked >= 2
+
+
+OF_WORDS = {
+    "alibi_detect.chi_square",
+    "deepchecks.cramers_v",
+    "deepchecks.psi",
+    "popmon.jensen_shannon",
+    "popmon.psi",
+}
+
+
+def sample_for(samples: Any, definition: str) -> tuple[Any, Any]:
+    found: tuple[Any, Any] = samples.WORDS["three values"] if definition in OF_WORDS else samples.NUMBERS["small"]
+    return found
+
+
+def test_every_definition_is_checked() -> None:
+    """By the package or by its formula below."""
+    run = {d for file in PEERS.glob("*.json") for d in json.loads(file.read_text())["values"]}
+    formulas = {d for d in run if d} | {f"nannyml.{k}" for k in ("jensen_shannon", "hellinger", "l_infinity")}
+    formulas |= {"frouros.psi", "tfdv.jensen_shannon", "tfdv.jensen_shannon_numeric", "tfdv.l_infinity"}
+    formulas |= {"databricks.l_infinity_distance", "databricks.tv_distance"}
+    assert formulas == {entry["name"] for entry in json.loads(_core.parity())}
+
+
+def tfdv(x: np.ndarray, y: np.ndarray) -> float:
+    """Two histograms of ten equal cells cut at the edges of both, mass even within a cell."""
+    made = [np.histogram(v, np.linspace(v.min(), v.max(), 11)) for v in (x, y)]
+    edges = np.unique(np.concatenate([e for _, e in made]))
+    cumulated = [np.interp(edges, e, np.append(0, np.cumsum(c)) / c.sum()) for c, e in made]
+    p, q = (np.diff(c) for c in cumulated)
+    return float(distance.jensenshannon(p, q, base=2) ** 2)
+
+
 RNG = np.random.default_rng(7)
 SAMPLES = {
     "normal": (RNG.normal(size=1000), RNG.normal(0.3, 1.2, 800)),
@@ -175,6 +243,8 @@ def test_formulas(name: str) -> None:
     expected = {f"evidently.{k}": v for k, v in evidently(x, y).items()}
     expected |= {f"nannyml.{k}": v for k, v in nannyml(x, y).items()}
     expected |= {"scouter.psi": scouter(x, y), "frouros.psi": frouros(x, y)}
+    if min(np.ptp(x), np.ptp(y)) > 0:
+        expected["tfdv.jensen_shannon_numeric"] = tfdv(x, y)
     for which, value in expected.items():
         found = statistic(which, x, y)
         # A root turns the rounding of numpy's sums, 1e-16, into 1e-8.
@@ -193,6 +263,8 @@ def test_formulas_of_categories() -> None:
         "nannyml.jensen_shannon": distance.jensenshannon([*p[:3], 0], [*q[:3], 0.1], base=2),
         "nannyml.l_infinity": 0.2,
         "tfdv.l_infinity": 0.2,
+        "databricks.l_infinity_distance": 0.2,
+        "databricks.tv_distance": 0.21,
         "tfdv.jensen_shannon": distance.jensenshannon(p, q, base=2) ** 2,
     }
     for which, value in expected.items():

@@ -220,8 +220,12 @@ def test_options_of_drift(tmp_path: Path) -> None:
     assert tg.drift(good, [good, bad], max_bad_units=1, block="none").incomplete
     # The other entrances share these options.
     shared = set(inspect.signature(tg.profile).parameters) - {"data", "like", "source_id"}
-    compared = set(inspect.signature(tg.compare).parameters) - {"reference", "current"}
+    compared = set(inspect.signature(tg.compare).parameters) - {"reference", "current", "checks"}
     assert shared | compared == {*cases, "max_bad_units", "title", "threads"}
+    before = tg.profile(X)
+    after = tg.profile(Y, like=before)
+    limit = {"feature": "a", "statistic": "ks", "max": 0.01}
+    assert told(tg.compare(before, after, checks=[limit])) != told(tg.compare(before, after))
 
 
 # --- metrics and importance -------------------------------------------------------------------------

@@ -75,6 +75,16 @@ def test_a_schema_in_the_footer_that_is_none_is_ignored(text: bytes, tmp_path: P
     assert digest(tmp_path / "x.parquet") == digest(table)
 
 
+def test_unsigned_integers_of_the_first_format_version(tmp_path: Path) -> None:
+    table = pa.table({"x": pa.array([0, 1, None, 2**32 - 1], pa.uint32())})
+    for version in ("1.0", "2.6"):
+        pq.write_table(table, tmp_path / f"{version}.parquet", version=version)
+        assert digest(tmp_path / f"{version}.parquet") == digest(table)
+    bare = tmp_path / "bare.parquet"
+    pq.write_table(table, bare, version="1.0", store_schema=False)
+    assert tg.profile(bare).info["columns"][0]["logical"] == "int"
+
+
 def test_folders_that_disagree_with_their_files_are_named(tmp_path: Path) -> None:
     for day, values in (("2013-01-01", [dt.date(2013, 1, 1)] * 2), ("2013-01-02", [dt.date(2013, 1, 3)] * 2)):
         folder = tmp_path / f"day={day}"

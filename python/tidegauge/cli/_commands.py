@@ -52,6 +52,8 @@ _rows = _options(
 _roles = _options(
     click.option("--time", metavar="NAME", help="Column of the time."),
     click.option("--label", metavar="NAME", help="Column of the label."),
+    click.option("--weight", metavar="NAME", help="Column of sampling weights."),
+    click.option("--frequency", metavar="NAME", help="Column of integers: a row counts as so many rows."),
     click.option("--score", metavar="NAME", help="Column of the score."),
     click.option("--prediction", metavar="NAME", help="Column of the prediction."),
     _names("--id", "Columns that identify rows; never judged."),

@@ -26,6 +26,7 @@ use tidegauge_core::states::grid::Domain;
 use tidegauge_core::states::refine::{Step, grid_of, start};
 use tidegauge_core::statistics::{Context, Statistic, find, registry};
 use tidegauge_core::value::{Bytes, Logical, Slice};
+use tidegauge_core::weights::{Mass, Units};
 
 /// Equally likely stretches of a standard normal number.
 const STRETCHES: usize = 1 << 13;
@@ -64,6 +65,8 @@ pub enum Rows {
     Chain(f64),
     /// Those of one block, with this correlation.
     Days(f64),
+    /// Not at all, but with weights: the next whole number above a lognormal one.
+    Weighted,
 }
 
 /// What the normal number becomes.
@@ -99,6 +102,10 @@ pub const CASES: &[Case] = &[
     case("ties", Rows::Independent, Lens::Halves),
     case("categories", Rows::Independent, Lens::Categories),
     case("missing", Rows::Independent, Lens::Missing),
+    case("weights", Rows::Weighted, Lens::Normal),
+    case("weights, ties", Rows::Weighted, Lens::Halves),
+    case("weights, categories", Rows::Weighted, Lens::Categories),
+    case("weights, missing", Rows::Weighted, Lens::Missing),
     case("chain", Rows::Chain(0.9), Lens::Normal),
     case("days", Rows::Days(0.2), Lens::Normal),
     case("days, ties", Rows::Days(0.2), Lens::Halves),
@@ -110,8 +117,19 @@ const fn case(name: &'static str, rows: Rows, lens: Lens) -> Case {
     Case { name, rows, lens }
 }
 
-/// Rows that belong together: stretches and how many rows lie in each.
-type Part = Vec<(usize, u64)>;
+/// Rows that belong together: stretches and the rows that lie in each.
+type Part = Vec<(usize, Mass)>;
+
+/// So many rows of weight 1.
+fn rows(n: u64) -> Mass {
+    Mass {
+        units: n,
+        squares: n.into(),
+        rows: n,
+        rounded: 0,
+        common: u64::from(n > 0),
+    }
+}
 
 /// The next number of a sample, by its position.
 type Next = Box<dyn FnMut(&mut Random, usize) -> f64>;
@@ -121,6 +139,7 @@ impl Case {
     pub fn sizes(&self) -> &'static [usize] {
         match self.rows {
             Rows::Independent => &[50, 200, 1_000, 10_000, 100_000, 1_000_000],
+            Rows::Weighted => &[200, 1_000, 10_000],
             _ => &[2_000, 10_000, 100_000],
         }
     }
@@ -134,7 +153,7 @@ impl Case {
                     .collect();
                 places.sort_unstable();
                 let runs = places.chunk_by(|a, b| a == b);
-                runs.map(|run| (run[0], run.len() as u64)).collect()
+                runs.map(|run| (run[0], rows(run.len() as u64))).collect()
             };
             (0..n / BLOCK).map(part).collect()
         };
@@ -142,7 +161,17 @@ impl Case {
             Rows::Independent => {
                 let mut counts = vec![0; STRETCHES];
                 (0..n).for_each(|_| counts[guide.draw(random)] += 1);
-                vec![part(&counts)]
+                vec![part(counts.into_iter().map(rows))]
+            }
+            Rows::Weighted => {
+                let mut masses = vec![Mass::default(); STRETCHES];
+                for _ in 0..n {
+                    let at = guide.draw(random);
+                    let count = libm::ceil(libm::exp(random.normal())) as u64;
+                    let rounded = false;
+                    masses[at].add(Units { count, rounded });
+                }
+                vec![part(masses.into_iter())]
             }
             Rows::Chain(r) => {
                 let (mut z, fresh) = (random.normal(), libm::sqrt(1.0 - r * r));
@@ -167,9 +196,8 @@ impl Case {
 }
 
 /// The stretches that hold rows.
-fn part(counts: &[u64]) -> Part {
-    let held = counts.iter().copied().enumerate();
-    held.filter(|(_, n)| *n > 0).collect()
+fn part(masses: impl Iterator<Item = Mass>) -> Part {
+    masses.enumerate().filter(|(_, m)| m.units > 0).collect()
 }
 
 /// Share of each stretch among standard normal numbers moved by `shift`.
@@ -284,37 +312,45 @@ impl Seen {
             compact: false,
             exact: false,
             blocked: false,
+            weighed: false,
         }
     }
 
     /// Gives the values of a part and how often each occurs to `count`, after the nulls to `nulls`.
-    fn show(&self, part: &Part, mut count: impl FnMut(Slice<'_>, &[u64], u64)) {
+    fn show(&self, part: &Part, mut count: impl FnMut(Slice<'_>, &[Mass], Mass)) {
         let end = part.partition_point(|(j, _)| *j < self.nulls);
         let (held, gone) = part.split_at(end);
-        let counts: Vec<u64> = held.iter().map(|(_, n)| *n).collect();
-        let nulls = gone.iter().map(|(_, n)| n).sum();
+        let masses: Vec<Mass> = held.iter().map(|(_, m)| *m).collect();
+        let mut nulls = Mass::default();
+        gone.iter().for_each(|(_, m)| nulls.merge(m));
         if self.lens == Lens::Categories {
             let data: Vec<u8> = held.iter().map(|(j, _)| self.categories[*j]).collect();
             let offsets: Vec<u32> = (0..=data.len() as u32).collect();
             let (offsets, data) = (&offsets, &data);
-            count(Slice::Bytes(Bytes { offsets, data }), &counts, nulls);
+            count(Slice::Bytes(Bytes { offsets, data }), &masses, nulls);
         } else {
             let floats: Vec<f64> = held.iter().map(|(j, _)| self.floats[*j]).collect();
-            count(Slice::F64(&floats), &counts, nulls);
+            count(Slice::F64(&floats), &masses, nulls);
         }
     }
 
     fn count(&self, state: &mut ColumnState, plan: &ColumnPlan, part: &Part) {
-        self.show(part, |values, counts, nulls| {
-            state.update_nulls(nulls).expect("few rows");
-            state
-                .update_counted(plan, values, counts)
-                .expect("values of the plan's type");
+        self.show(part, |values, masses, nulls| {
+            let of_plan = if plan.weighed {
+                state
+                    .update_null_mass(plan, &nulls)
+                    .and_then(|()| state.update_masses(plan, values, masses))
+            } else {
+                state
+                    .update_nulls(nulls.units)
+                    .and_then(|()| state.update_counted(plan, values, &units(masses)))
+            };
+            of_plan.expect("values of the plan's type");
         });
     }
 
     /// The column of a reference.
-    fn freeze(&self, sample: &[Part], blocked: bool) -> Column {
+    fn freeze(&self, sample: &[Part], blocked: bool, weighed: bool) -> Column {
         let plan = self.plan(Frozen::Nothing);
         let mut state = plan.empty();
         for part in sample {
@@ -330,8 +366,9 @@ impl Seen {
                     Step::Done(segments) => break segments,
                     Step::Refine(mut r) => {
                         for part in sample {
-                            self.show(part, |values, counts, _| {
-                                refine(&mut r, &plan, values, Some(counts)).expect("floats");
+                            self.show(part, |values, masses, _| {
+                                let counts = units(masses);
+                                refine(&mut r, &plan, values, Some(&counts)).expect("floats");
                             });
                         }
                         step = r.next();
@@ -340,10 +377,13 @@ impl Seen {
             };
             let mean = state.mean_variance(Logical::Float).0;
             let mean = if mean.is_finite() { mean } else { 0.0 };
-            grid = Some(grid_of(&segments, Domain::F64, mean, 0));
+            let mut all = Mass::default();
+            sample.iter().flatten().for_each(|(_, m)| all.merge(m));
+            let worth = (all.units as f64 * (all.units as f64 / all.squares as f64)) as u64;
+            grid = Some(grid_of(&segments, Domain::F64, mean, 0, worth));
         }
         let mut column = Profile::frozen_column("x", plan.logical, plan.kind, grid, dictionary);
-        column.blocked = blocked;
+        (column.blocked, column.weighed) = (blocked, weighed);
         column
     }
 
@@ -360,7 +400,7 @@ impl Seen {
                 part.partition_point(|r| r.0 < from),
                 part.partition_point(|r| r.0 < to),
             );
-            part[a..b].iter().map(|r| r.1).sum()
+            part[a..b].iter().map(|r| r.1.units).sum()
         };
         let held = &self.floats[..self.nulls];
         while from < held.len() {
@@ -414,13 +454,13 @@ impl Seen {
             (low, high) = (low.min(self.floats[j]), high.max(self.floats[j]));
         }
         let (mut beyond, mut all) = (0, 0);
-        for (j, rows) in population.iter().flat_map(held) {
+        for (j, mass) in population.iter().flat_map(held) {
             let new = match self.lens {
                 Lens::Categories => !seen.contains(&self.categories[j]),
                 _ => self.floats[j] < low || self.floats[j] > high,
             };
-            beyond += if new { rows } else { 0 };
-            all += rows;
+            beyond += if new { mass.units } else { 0 };
+            all += mass.units;
         }
         beyond as f64 / all as f64
     }
@@ -505,6 +545,10 @@ fn value(statistic: &Statistic, pair: &Pair) -> Option<f64> {
     outcome.ok().map(|o| o.value).filter(|v| v.is_finite())
 }
 
+fn units(masses: &[Mass]) -> Vec<u64> {
+    masses.iter().map(|m| m.units).collect()
+}
+
 /// The two samples on their common partition.
 fn pair(column: &Column, reference: &ColumnState, current: &ColumnState) -> Pair {
     let label: Option<Arc<str>> = column.blocked.then(|| "block:1d".into());
@@ -513,7 +557,8 @@ fn pair(column: &Column, reference: &ColumnState, current: &ColumnState) -> Pair
 
 /// Draws pairs of samples of `n` rows each and counts intervals and rejections by statistic.
 pub fn cover(case: &Case, n: usize, shift: f64, pairs: u64) -> BTreeMap<&'static str, Count> {
-    count(case, n, shift, pairs, case.rows != Rows::Independent)
+    let blocked = matches!(case.rows, Rows::Chain(_) | Rows::Days(_));
+    count(case, n, shift, pairs, blocked)
 }
 
 /// The same with dependent rows taken as independent.
@@ -536,15 +581,15 @@ fn count(
 ) -> BTreeMap<&'static str, Count> {
     let seen = Seen::new(case.lens);
     let whole = |shift: f64| {
-        let rows = |p: &f64| libm::rint(p * POPULATION) as u64;
-        vec![part(&shares(shift).iter().map(rows).collect::<Vec<_>>())]
+        let share = |p: f64| rows(libm::rint(p * POPULATION) as u64);
+        vec![part(shares(shift).into_iter().map(share))]
     };
     let (p, q) = (whole(0.0), whole(shift));
     let statistics: Vec<_> = registry()
         .iter()
         .filter(|s| !matches!(s.name, "volume" | "distinct_count"))
         .collect();
-    let column = seen.freeze(&p, false);
+    let column = seen.freeze(&p, false, false);
     let [x, y] = [&p, &q].map(|sample| seen.state(&column, true, sample));
     let both = pair(&column, &x, &y);
     let fixed: BTreeMap<_, _> = statistics
@@ -558,7 +603,7 @@ fn count(
     for seed in 0..pairs {
         let mut random = Random::new(seed << 24 | n as u64);
         let [a, b] = [0, 1].map(|side| case.draw(&mut random, n, &guides[side]));
-        let column = seen.freeze(&a, blocked);
+        let column = seen.freeze(&a, blocked, case.rows == Rows::Weighted);
         let outside = seen.outside(&a, &q);
         let [a, b] = [&a, &b].map(|sample| seen.state(&column, false, sample));
         let drawn = pair(&column, &a, &b);
@@ -660,7 +705,8 @@ fn main() {
          normal number seen through a lens: as it is, its exponential (lognormal), rounded to halves (ties), as one of \
          twelve categories, null above 1.6 (missing). The current one is moved by a share of its standard deviation. \
          Rows are independent, or a chain in which each row has a correlation of .9 with the one before, or days of \
-         {BLOCK} rows with a correlation of .2 within a day; both with blocks of {BLOCK} rows.\n",
+         {BLOCK} rows with a correlation of .2 within a day; both with blocks of {BLOCK} rows; or they are independent with sampling weights, the next whole number above \
+         a lognormal one.\n",
         runs(100_000, pairs),
         runs(1_000_000, pairs),
         error(pairs),

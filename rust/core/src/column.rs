@@ -16,7 +16,9 @@ use crate::states::grid::{Domain, Frame, GridCounts};
 use crate::states::key_histogram::{KeyHistogram, KeyHistogramBuilder};
 use crate::states::moments::{Center, Moments};
 use crate::states::refine::Refinement;
+use crate::states::weighed::Weighed;
 use crate::value::{Logical, Slice};
+use crate::weights::{MOST, Mass};
 use crate::{Error, Result};
 
 /// How a column is compared.
@@ -89,6 +91,8 @@ pub struct ColumnPlan {
     pub exact: bool,
     /// Whether rows are also counted by block; needs a grid or dictionary.
     pub blocked: bool,
+    /// Whether rows have sampling weights.
+    pub weighed: bool,
 }
 
 impl ColumnPlan {
@@ -109,10 +113,25 @@ impl ColumnPlan {
     /// Cells of a block: coarse cells or categories, then rows that are missing, and for ordered
     /// columns -inf and +inf. None where the plan keeps no blocks.
     pub fn block_cells(&self) -> Option<usize> {
-        match (&self.frozen, self.blocked) {
-            (Frozen::Grid(f), true) => Some(f.grid.nested.len() + 4),
-            (Frozen::Dictionary(d), true) => Some(block_categories(d) + 2),
-            _ => None,
+        let frozen = !matches!(self.frozen, Frozen::Nothing);
+        (self.blocked && frozen).then(|| self.coarse_cells())
+    }
+
+    /// Coarse cells, as those of a block; one for all values where nothing is frozen yet.
+    fn coarse_cells(&self) -> usize {
+        match (&self.frozen, self.kind) {
+            (Frozen::Grid(f), _) => f.grid.nested.len() + 4,
+            (Frozen::Dictionary(d), _) => block_categories(d) + 2,
+            (Frozen::Nothing, Kind::Numeric) => 4,
+            (Frozen::Nothing, Kind::Categorical) => 2,
+        }
+    }
+
+    /// The coarse cell of missing rows; -inf and +inf follow it.
+    fn missing_cell(&self) -> usize {
+        match self.kind {
+            Kind::Numeric => self.coarse_cells() - 3,
+            Kind::Categorical => self.coarse_cells() - 1,
         }
     }
 
@@ -132,11 +151,21 @@ impl ColumnPlan {
             }
             (Kind::Categorical, _) => Body::Categorical(Categories::free()),
         };
+        let weighed = self.weighed.then(|| {
+            let categories = match (&self.frozen, self.kind) {
+                (Frozen::Dictionary(d), Kind::Categorical) => {
+                    Some(Categories::framed(Arc::clone(d), self.hash_cells()))
+                }
+                _ => None,
+            };
+            Box::new(Weighed::new(self.coarse_cells(), categories))
+        });
         ColumnState {
             counts: Counts::default(),
             distinct: Distinct::new(),
             body,
             blocks: self.block_cells().map(Blocks::new),
+            weighed,
         }
     }
 
@@ -227,6 +256,32 @@ pub struct ColumnState {
     pub distinct: Distinct,
     body: Body,
     blocks: Option<Blocks>,
+    weighed: Option<Box<Weighed>>,
+}
+
+/// How often each value of a slice is counted.
+#[derive(Clone, Copy)]
+enum Times<'a> {
+    Once,
+    Counts(&'a [u64]),
+    Masses(&'a [Mass]),
+}
+
+impl Times<'_> {
+    fn of(self, i: usize) -> u64 {
+        match self {
+            Times::Once => 1,
+            Times::Counts(n) => n[i],
+            Times::Masses(m) => m[i].units,
+        }
+    }
+
+    fn mass(self, i: usize) -> Mass {
+        match self {
+            Times::Masses(m) => m[i],
+            _ => Mass::default(),
+        }
+    }
 }
 
 /// Values in the lane of their base domain.
@@ -252,7 +307,7 @@ impl ColumnState {
     /// Counts each value once.
     pub fn update(&mut self, plan: &ColumnPlan, values: Slice<'_>) -> Result<()> {
         if plan.kind == Kind::Categorical {
-            return self.update_categories(plan, values, None);
+            return self.update_categories(plan, values, Times::Once);
         }
         match lane(plan, values, &mut self.counts, None)? {
             Lane::Floats(v) => v.chunks(BLOCK).for_each(|b| self.block_f64(b)),
@@ -297,8 +352,8 @@ impl ColumnState {
         }
     }
 
-    /// Rows on the cells of a block, and the sum.
-    fn coarse(&self) -> Block {
+    /// Rows on the cells of a block, and the sum, over all rows.
+    pub fn coarse(&self) -> Block {
         let mut counts = Vec::with_capacity(MAX_CELLS + 16);
         let c = &self.counts;
         let mut sum = Sum::default();
@@ -333,6 +388,69 @@ impl ColumnState {
         self.blocks.as_ref()
     }
 
+    /// Sampling weights, where rows have them.
+    pub fn weighed(&self) -> Option<&Weighed> {
+        self.weighed.as_deref()
+    }
+
+    /// Rows by kind, each counted once whatever its weight.
+    pub fn rows(&self) -> &Counts {
+        self.weighed.as_ref().map_or(&self.counts, |w| &w.rows)
+    }
+
+    /// Rows of equal weight that the finite values are worth (Kish 1965).
+    pub fn worth(&self) -> u64 {
+        let n = self.counts.finite;
+        let Some(w) = &self.weighed else { return n };
+        let values = w.cells.len() - if self.categories().is_some() { 1 } else { 3 };
+        let squares = w.squares(0..values).max(1);
+        (u128::from(n) * u128::from(n) / squares) as u64
+    }
+
+    /// Linearised variance of the mean of finite values in the unit of the column, under weights.
+    pub fn variance_of_mean(&self, logical: Logical) -> Option<f64> {
+        let (Some(w), Body::Numeric { moments, .. }) = (&self.weighed, &self.body) else {
+            return None;
+        };
+        let n = self.counts.finite;
+        let values = w.cells.len().saturating_sub(3);
+        let unit = scaled(logical, 1.0);
+        let mean = moments.mean(n, 0.0);
+        Some(w.variance_of_mean(n, mean, w.squares(0..values)) * unit * unit)
+    }
+
+    /// The state in units of what divides every weight: as without weights where all are equal.
+    pub fn quotient(&self) -> std::borrow::Cow<'_, Self> {
+        let Some(weighed) = &self.weighed else {
+            return std::borrow::Cow::Borrowed(self);
+        };
+        let by = weighed.common;
+        let body = match &self.body {
+            Body::Numeric {
+                moments,
+                keys,
+                grid,
+            } => {
+                let finished = keys.finish();
+                let mut keys = KeyHistogramBuilder::new(finished.cap);
+                keys.merge(&finished.quotient(by));
+                Body::Numeric {
+                    moments: moments.quotient(by),
+                    keys,
+                    grid: grid.as_ref().map(|g| g.quotient(by)),
+                }
+            }
+            Body::Categorical(c) => Body::Categorical(c.quotient(by)),
+        };
+        std::borrow::Cow::Owned(Self {
+            counts: self.counts.quotient(by),
+            distinct: self.distinct.clone(),
+            body,
+            blocks: self.blocks.as_ref().map(|b| b.quotient(by)),
+            weighed: Some(Box::new(weighed.quotient())),
+        })
+    }
+
     /// Drops the counts by block.
     pub fn forget_blocks(&mut self) {
         self.blocks = None;
@@ -346,7 +464,7 @@ impl ColumnState {
         counts: &[u64],
     ) -> Result<()> {
         if plan.kind == Kind::Categorical {
-            return self.update_categories(plan, values, Some(counts));
+            return self.update_categories(plan, values, Times::Counts(counts));
         }
         match lane(plan, values, &mut self.counts, Some(counts))? {
             Lane::Floats(v) => {
@@ -369,6 +487,138 @@ impl ColumnState {
                     self.add_base(k, counts[i], domain);
                 }
             }
+        }
+        Ok(())
+    }
+
+    /// Counts the units of null rows.
+    pub fn update_null_mass(&mut self, plan: &ColumnPlan, mass: &Mass) -> Result<()> {
+        self.make_room([mass])?;
+        self.update_nulls(mass.units)?;
+        if let Some(weighed) = &mut self.weighed {
+            weighed.rows.nulls += mass.rows;
+            weighed.add(plan.missing_cell(), mass)?;
+        }
+        Ok(())
+    }
+
+    /// Counts value `i` as often as `masses[i]` has units, and its rows beside.
+    pub fn update_masses(
+        &mut self,
+        plan: &ColumnPlan,
+        values: Slice<'_>,
+        masses: &[Mass],
+    ) -> Result<()> {
+        self.make_room(masses)?;
+        if plan.kind == Kind::Categorical {
+            return self.update_categories(plan, values, Times::Masses(masses));
+        }
+        let units: Vec<u64> = masses.iter().map(|m| m.units).collect();
+        self.update_counted(plan, values, &units)?;
+        self.weigh(plan, values, masses)
+    }
+
+    /// Refuses units beyond what products of two totals can hold.
+    fn make_room<'m>(&self, masses: impl IntoIterator<Item = &'m Mass>) -> Result<()> {
+        let rows = masses
+            .into_iter()
+            .try_fold(self.counts.rows(), |sum, m| sum.checked_add(m.units));
+        match rows {
+            Some(n) if n <= MOST => Ok(()),
+            _ => Err(Error::Overflow("weights")),
+        }
+    }
+
+    /// Rows, squares and moments of numeric values.
+    fn weigh(&mut self, plan: &ColumnPlan, values: Slice<'_>, masses: &[Mass]) -> Result<()> {
+        let (Some(weighed), Body::Numeric { grid, .. }) = (&mut self.weighed, &self.body) else {
+            return Ok(());
+        };
+        let nested: Option<(Domain, Vec<u64>)> = grid.as_ref().map(|g| {
+            let grid = g.grid();
+            let edges = grid.nested.iter().map(|i| grid.edges[*i as usize]);
+            (grid.domain, edges.collect())
+        });
+        let center = center_of(grid);
+        let domain = base_domain(plan.logical);
+        let missing = plan.missing_cell();
+        let mut value = |base: u64, mass: &Mass| -> Result<()> {
+            if mass.rows == 0 {
+                return Ok(());
+            }
+            let x = domain.value(base);
+            let rows = &mut weighed.rows;
+            rows.finite += mass.rows;
+            rows.extend(base, base);
+            let (zero, negative) = match domain {
+                Domain::Unsigned => (base == 0, false),
+                _ => (x == 0.0, x < 0.0),
+            };
+            rows.zeros += if zero { mass.rows } else { 0 };
+            rows.negatives += if negative { mass.rows } else { 0 };
+            if domain == Domain::F64 && f64::from(x as f32) != x {
+                rows.not_f32 += mass.rows;
+            }
+            let Some((of, edges)) = &nested else {
+                return weighed.add(0, mass);
+            };
+            let k = of.of_base(base);
+            weighed.add(edges.partition_point(|e| *e <= k), mass)?;
+            match domain {
+                Domain::F64 | Domain::F32 => weighed.add_f64(x, mass, center),
+                Domain::Signed => {
+                    let v = key::to_i64(base);
+                    weighed.add_integer(v < 0, v.unsigned_abs(), mass);
+                }
+                Domain::Unsigned => weighed.add_integer(false, base, mass),
+            }
+            Ok(())
+        };
+        let mut bases: Vec<Option<u64>> = vec![None; values.len()];
+        match lane(plan, values, &mut Counts::default(), None)? {
+            Lane::Floats(v) => {
+                for (base, x) in bases.iter_mut().zip(v.iter()) {
+                    *base = x.is_finite().then(|| key::of_f64(*x));
+                }
+            }
+            Lane::Signed(v) => {
+                for (base, v) in bases.iter_mut().zip(v.iter()) {
+                    *base = Some(key::of_i64(*v));
+                }
+            }
+            Lane::Unsigned(v) => {
+                for (base, v) in bases.iter_mut().zip(v.iter()) {
+                    *base = Some(*v);
+                }
+            }
+            Lane::Gaps(v, _) => v.into_iter().for_each(|(k, i)| bases[i] = Some(k)),
+        }
+        for (base, mass) in bases.iter().zip(masses) {
+            if let Some(base) = base {
+                value(*base, mass)?;
+            }
+        }
+        for (i, mass) in masses
+            .iter()
+            .enumerate()
+            .filter(|(i, _)| bases[*i].is_none())
+        {
+            let n = mass.rows;
+            let rows = &mut weighed.rows;
+            let cell = match values {
+                Slice::F32(v) => special_cell(rows, f64::from(v[i]), n),
+                Slice::F64(v) => special_cell(rows, v[i], n),
+                // Beyond the keys of integers.
+                Slice::I128(v) if v[i] < 0 => {
+                    rows.below += n;
+                    1
+                }
+                _ => {
+                    rows.above += n;
+                    2
+                }
+            };
+            weighed.add(missing + cell, mass)?;
         }
         Ok(())
     }
@@ -554,25 +804,29 @@ impl ColumnState {
         &mut self,
         plan: &ColumnPlan,
         values: Slice<'_>,
-        counts: Option<&[u64]>,
+        times: Times<'_>,
     ) -> Result<()> {
-        let n_of = |i: usize| counts.map_or(1, |c| c[i]);
+        let n_of = |i: usize| times.of(i);
         let mut text = String::new();
         match values {
             Slice::Bytes(v) => {
                 for i in 0..v.len() {
                     if n_of(i) > 0 {
-                        self.add_category(plan, v.get(i), n_of(i))?;
+                        self.add_category(plan, v.get(i), n_of(i), || times.mass(i))?;
                     }
                 }
             }
             Slice::Bool(v) if plan.logical == Logical::Bool || plan.logical == plan.source => {
                 let mut totals = [0u64; 2];
+                let mut masses = [Mass::default(); 2];
                 for (i, b) in v.iter().enumerate() {
                     totals[usize::from(*b)] += n_of(i);
+                    if let Times::Masses(m) = times {
+                        masses[usize::from(*b)].merge(&m[i]);
+                    }
                 }
                 for (b, n) in totals.into_iter().enumerate().filter(|(_, n)| *n > 0) {
-                    self.add_category(plan, [&b"false"[..], b"true"][b], n)?;
+                    self.add_category(plan, [&b"false"[..], b"true"][b], n, || masses[b])?;
                 }
             }
             Slice::Bool(_) => return Err(plan.inexact("bool")),
@@ -590,11 +844,11 @@ impl ColumnState {
                         Slice::U64(v) => write!(text, "{}", v[i]),
                         Slice::I128(v) => write!(text, "{}", v[i]),
                         Slice::F32(v) if v[i].is_nan() => {
-                            self.counts.nan += n;
+                            self.add_nan_category(plan, n, || times.mass(i))?;
                             continue;
                         }
                         Slice::F64(v) if v[i].is_nan() => {
-                            self.counts.nan += n;
+                            self.add_nan_category(plan, n, || times.mass(i))?;
                             continue;
                         }
                         Slice::F32(v) => write!(text, "{}", f64::from(v[i]) + 0.0),
@@ -607,23 +861,62 @@ impl ColumnState {
                         (Logical::Bool, other) => return Err(plan.inexact(other)),
                         (_, other) => other,
                     };
-                    self.add_category(plan, value.as_bytes(), n)?;
+                    self.add_category(plan, value.as_bytes(), n, || times.mass(i))?;
                 }
             }
         }
         Ok(())
     }
 
-    fn add_category(&mut self, plan: &ColumnPlan, value: &[u8], n: u64) -> Result<()> {
-        self.counts.finite += n;
-        if value.is_empty() {
-            self.counts.zeros += n;
+    fn add_nan_category(
+        &mut self,
+        plan: &ColumnPlan,
+        n: u64,
+        mass: impl Fn() -> Mass,
+    ) -> Result<()> {
+        self.counts.nan += n;
+        if let Some(weighed) = &mut self.weighed {
+            let mass = mass();
+            weighed.rows.nan += mass.rows;
+            weighed.add(plan.missing_cell(), &mass)?;
         }
-        if plan.logical == Logical::String && std::str::from_utf8(value).is_err() {
-            self.counts.negatives += n;
-        }
+        Ok(())
+    }
+
+    fn add_category(
+        &mut self,
+        plan: &ColumnPlan,
+        value: &[u8],
+        n: u64,
+        mass: impl Fn() -> Mass,
+    ) -> Result<()> {
+        let (empty, invalid) = (
+            value.is_empty(),
+            plan.logical == Logical::String && std::str::from_utf8(value).is_err(),
+        );
+        let count = |c: &mut Counts, n: u64| {
+            c.finite += n;
+            c.zeros += if empty { n } else { 0 };
+            c.negatives += if invalid { n } else { 0 };
+        };
+        count(&mut self.counts, n);
         let h = categories::hash(value);
         self.distinct.update([h]);
+        if let Some(weighed) = &mut self.weighed {
+            let mass = mass();
+            count(&mut weighed.rows, mass.rows);
+            if let Some(c) = &mut weighed.categories {
+                c.add(h, value, mass.rows)?;
+            }
+            let known = match &self.body {
+                Body::Categorical(Categories::Framed { dictionary, .. }) => {
+                    let n = block_categories(dictionary);
+                    dictionary.position(h).map_or(n, |i| i % n)
+                }
+                _ => 0,
+            };
+            weighed.add(known, &mass)?;
+        }
         match &mut self.body {
             Body::Categorical(c) => c.add(h, value, n),
             Body::Numeric { .. } => Ok(()),
@@ -638,6 +931,14 @@ impl ColumnState {
             (Some(a), Some(b)) => a.merge(b)?,
             (None, None) => {}
             _ => return Err(Error::incompatible("a state with blocks and one without")),
+        }
+        match (&mut self.weighed, &other.weighed) {
+            (Some(a), Some(b)) => {
+                a.merge(b)?;
+                self.make_room([])?;
+            }
+            (None, None) => {}
+            _ => return Err(Error::incompatible("a state with weights and one without")),
         }
         match (&mut self.body, &other.body) {
             (
@@ -724,6 +1025,9 @@ impl ColumnState {
         if let Some(b) = &self.blocks {
             b.encode(w);
         }
+        if let Some(own) = &self.weighed {
+            own.encode(w);
+        }
     }
 
     /// Reads what [`ColumnState::encode`] wrote for this plan.
@@ -787,6 +1091,9 @@ impl ColumnState {
                 return Err(Error::corrupt("blocks and counts disagree"));
             }
         }
+        if let Some(own) = s.weighed.take() {
+            s.weighed = Some(Box::new(own.decode(r, &s.counts)?));
+        }
         Ok(s)
     }
 }
@@ -803,6 +1110,16 @@ fn special(c: &mut Counts, x: f64, n: u64) {
         c.pos_inf += n;
     } else {
         c.neg_inf += n;
+    }
+}
+
+/// Counts a value that is not finite, and says how far behind the cell of missing rows its own is.
+fn special_cell(c: &mut Counts, x: f64, n: u64) -> usize {
+    special(c, x, n);
+    match x {
+        _ if x.is_nan() => 0,
+        _ if x < 0.0 => 1,
+        _ => 2,
     }
 }
 
@@ -1062,6 +1379,7 @@ mod tests {
             compact: false,
             exact: false,
             blocked: false,
+            weighed: false,
         }
     }
 

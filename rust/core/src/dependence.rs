@@ -7,50 +7,113 @@
 //! scales the statistic, Satterthwaite's degrees of freedom and those of the blocks give an F
 //! distribution. A current sample of fewer than two blocks has no error of its own to estimate: it
 //! takes that of one reference block, as the reference blocks left out in turn would show.
+//!
+//! Rows with sampling weights are blocks of one row each: with sums of squared weights by cell, the
+//! same covariance is `sum_j S_j (1_j - p)(1_j - p)' / (sum w)^2`, whatever the number of rows.
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
+use crate::pair::{Part, Side};
 use crate::special::fisher_sf;
 use crate::states::blocks::Blocks;
+
+/// Label of samples whose rows are independent, but weigh differently.
+pub const WEIGHTS: &str = "weights";
 
 /// Rows of one sample by block and cell.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sample {
     /// Blocks, each with its rows by cell.
-    blocks: Vec<Vec<u64>>,
+    blocks: Vec<Vec<f64>>,
+    /// How often the square of each block counts; once each where empty.
+    times: Vec<f64>,
+    /// Rows by cell.
+    totals: Vec<f64>,
+    /// Blocks that the errors come from: their number, or the rows of equal weight they are worth.
+    clusters: f64,
     /// Sum of the finite values of each block about a centre common to both samples.
     sums: Vec<f64>,
+    /// Variance of the mean where it is known beside the blocks.
+    variance_of_mean: Option<f64>,
+    /// Rows of equal weight that a row counted here is worth.
+    worth: f64,
 }
 
 impl Sample {
-    /// From the state; `unit` turns sums into the unit of the column.
-    pub fn new(blocks: &Blocks, unit: f64) -> Self {
+    /// From the state; `unit` turns sums into the unit of the column, and a row counted is worth
+    /// `worth` rows of equal weight.
+    pub fn new(blocks: &Blocks, unit: f64, worth: f64) -> Self {
+        let counts = |c: &Vec<u64>| c.iter().map(|c| *c as f64).collect();
+        Self::of(
+            blocks.iter().map(|(_, b)| counts(&b.counts)).collect(),
+            blocks.iter().map(|(_, b)| b.sum.to_f64() * unit).collect(),
+            worth,
+        )
+    }
+
+    fn of(blocks: Vec<Vec<f64>>, sums: Vec<f64>, worth: f64) -> Self {
+        let mut totals = vec![0.0; blocks.first().map_or(0, Vec::len)];
+        for block in &blocks {
+            totals.iter_mut().zip(block).for_each(|(t, c)| *t += c);
+        }
         Sample {
-            blocks: blocks.iter().map(|(_, b)| b.counts.clone()).collect(),
-            sums: blocks.iter().map(|(_, b)| b.sum.to_f64() * unit).collect(),
+            clusters: blocks.len() as f64,
+            blocks,
+            times: Vec::new(),
+            totals,
+            sums,
+            variance_of_mean: None,
+            worth,
         }
     }
 
-    /// Number of blocks.
-    pub fn len(&self) -> usize {
-        self.blocks.len()
+    /// Rows of unequal weights, each a block of its own, from units and squared units by cell.
+    pub fn weighed(units: &[u64], squares: Vec<f64>, side: &Side) -> Self {
+        let cell = |i: usize| {
+            (0..units.len())
+                .map(|j| f64::from(u8::from(i == j)))
+                .collect()
+        };
+        Sample {
+            blocks: (0..units.len()).map(cell).collect(),
+            times: squares,
+            totals: units.iter().map(|n| *n as f64).collect(),
+            clusters: side.worth(Part::All),
+            sums: Vec::new(),
+            variance_of_mean: Some(side.variance_of_mean()),
+            worth: side.worth(Part::All) / side.rows as f64,
+        }
     }
 
-    /// Whether there is no block.
-    pub fn is_empty(&self) -> bool {
-        self.blocks.is_empty()
+    /// Number of blocks, or rows of equal weight that as many blocks of one row are worth.
+    pub fn clusters(&self) -> f64 {
+        self.clusters
     }
 
-    /// `B / (B - 1) / n^2`, and the total of `n`.
-    fn scale(&self, rows: &[f64]) -> f64 {
-        let n: f64 = rows.iter().sum();
-        let b = self.len() as f64;
+    /// Cells of a block.
+    pub fn cells(&self) -> usize {
+        self.totals.len()
+    }
+
+    /// How often the square of a block counts.
+    fn times(&self, block: usize) -> f64 {
+        self.times.get(block).copied().unwrap_or(1.0)
+    }
+
+    /// Weighted sum of squares over the blocks.
+    fn squares(&self, residuals: impl Iterator<Item = f64>) -> f64 {
+        crate::statistics::sum(residuals.enumerate().map(|(b, r)| self.times(b) * (r * r)))
+    }
+
+    /// `B / (B - 1) / n^2`.
+    fn scale(&self, n: f64) -> f64 {
+        let b = self.clusters;
         b / (b - 1.0) / (n * n)
     }
 
     /// Totals of a quantity of each block.
-    fn each(&self, of: impl Fn(&[u64]) -> f64) -> Vec<f64> {
+    fn each(&self, of: impl Fn(&[f64]) -> f64) -> Vec<f64> {
         self.blocks.iter().map(|b| of(b)).collect()
     }
 }
@@ -145,12 +208,12 @@ impl Blocked {
 
     /// Whether the current sample has too few blocks for an error of its own.
     pub fn is_borrowed(&self) -> bool {
-        self.current.len() < 2
+        self.current.clusters < 2.0
     }
 
     /// Welch and Satterthwaite's degrees of freedom of the sum of two variances.
     fn df(&self, reference: f64, current: f64) -> f64 {
-        let own = (self.reference.len() - 1) as f64;
+        let own = self.reference.clusters - 1.0;
         if self.is_borrowed() {
             return own;
         }
@@ -160,17 +223,17 @@ impl Blocked {
             return own;
         }
         let (r, c) = (r / sum, c / sum);
-        1.0 / (r * r / own + c * c / (self.current.len() - 1) as f64)
+        1.0 / (r * r / own + c * c / (self.current.clusters - 1.0))
     }
 
     /// Sums of squared residuals of `y - p n` over the blocks of each side, scaled to variances of
     /// the share `p`.
-    fn variances(&self, part: impl Fn(&[u64]) -> f64, whole: impl Fn(&[u64]) -> f64) -> Variances {
+    fn variances(&self, part: impl Fn(&[f64]) -> f64, whole: impl Fn(&[f64]) -> f64) -> Variances {
         let of = |s: &Sample| {
             let (y, n) = (s.each(&part), s.each(&whole));
-            let p = y.iter().sum::<f64>() / n.iter().sum::<f64>();
-            let squares = y.iter().zip(&n).map(|(y, n)| (y - p * n) * (y - p * n));
-            s.scale(&n) * crate::statistics::sum(squares)
+            let all = whole(&s.totals);
+            let p = part(&s.totals) / all;
+            s.scale(all) * s.squares(y.iter().zip(&n).map(|(y, n)| y - p * n))
         };
         self.combine(of)
     }
@@ -191,28 +254,21 @@ impl Blocked {
 
     /// Variance of the current sample's single block in units of the reference's.
     fn borrowed(&self) -> f64 {
-        self.reference.len() as f64 / self.current.len().max(1) as f64
+        self.reference.clusters / self.current.clusters.max(1.0)
     }
 
     /// Design of a share: rows of the cells `part` among the cells `whole` (all rows by default).
     /// None where neither sample has any or both have nothing else.
     fn share(&self, part: impl Fn(usize) -> bool, whole: impl Fn(usize) -> bool) -> Option<Design> {
-        let sum = |of: &dyn Fn(usize) -> bool, b: &[u64]| {
+        let sum = |of: &dyn Fn(usize) -> bool, b: &[f64]| {
             b.iter()
                 .enumerate()
                 .filter(|(i, _)| of(*i))
-                .map(|(_, c)| *c as f64)
+                .map(|(_, c)| *c)
                 .sum::<f64>()
         };
         let v = self.variances(|b| sum(&part, b), |b| sum(&whole, b));
-        let rows = |s: &Sample| {
-            let (mut y, mut n) = (0.0, 0.0);
-            for b in &s.blocks {
-                y += sum(&part, b);
-                n += sum(&whole, b);
-            }
-            (y, n)
-        };
+        let rows = |s: &Sample| (sum(&part, &s.totals), sum(&whole, &s.totals));
         let ((y, n), (z, m)) = (rows(&self.reference), rows(&self.current));
         let independent = |y: f64, n: f64| {
             let p = y / n;
@@ -283,20 +339,13 @@ impl Blocked {
         };
         let mut totals: BTreeMap<usize, (f64, f64)> = BTreeMap::new();
         let (mut n, mut m) = (0.0, 0.0);
-        for b in &self.reference.blocks {
-            for (i, c) in b.iter().enumerate().filter(|(i, _)| kept(*i)) {
-                totals.entry(key(i)).or_default().0 += *c as f64;
-                n += *c as f64;
-            }
+        for i in (0..self.reference.cells()).filter(|i| kept(*i)) {
+            let (a, b) = (self.reference.totals[i], self.current.totals[i]);
+            let total = totals.entry(key(i)).or_default();
+            *total = (total.0 + a, total.1 + b);
+            (n, m) = (n + a, m + b);
         }
-        for b in &self.current.blocks {
-            for (i, c) in b.iter().enumerate().filter(|(i, _)| kept(*i)) {
-                totals.entry(key(i)).or_default().1 += *c as f64;
-                m += *c as f64;
-            }
-        }
-        let width = self.reference.blocks.first().map_or(0, Vec::len);
-        let scores: Vec<(f64, f64)> = (0..width)
+        let scores: Vec<(f64, f64)> = (0..self.reference.cells())
             .map(|i| {
                 let (a, b) = totals.get(&key(i)).copied().unwrap_or_default();
                 if kept(i) && a + b > 0.0 {
@@ -311,20 +360,18 @@ impl Blocked {
             })
             .collect();
         let of = |s: &Sample, score: &dyn Fn(usize) -> f64| {
-            let rows = s.each(|b| {
+            let rows = |b: &[f64]| {
                 let held = b.iter().enumerate().filter(|(i, _)| kept(*i));
-                held.map(|(_, c)| *c as f64).sum()
-            });
-            let sums = s.each(|b| {
-                let held = b.iter().enumerate().filter(|(_, c)| **c > 0);
-                held.map(|(i, c)| score(i) * *c as f64).sum()
-            });
-            let mean = sums.iter().sum::<f64>() / rows.iter().sum::<f64>();
-            let squares = sums.iter().zip(&rows).map(|(y, n)| {
-                let r = y - mean * n;
-                r * r
-            });
-            s.scale(&rows) * crate::statistics::sum(squares)
+                held.map(|(_, c)| *c).sum::<f64>()
+            };
+            let sum = |b: &[f64]| {
+                let held = b.iter().enumerate().filter(|(_, c)| **c > 0.0);
+                held.map(|(i, c)| score(i) * c).sum::<f64>()
+            };
+            let all = rows(&s.totals);
+            let mean = sum(&s.totals) / all;
+            let residuals = s.blocks.iter().map(|b| sum(b) - mean * rows(b));
+            s.scale(all) * s.squares(residuals)
         };
         let reference = of(&self.reference, &|i| scores[i].0);
         let current = if self.is_borrowed() {
@@ -352,13 +399,11 @@ impl Blocked {
         });
         let independent = |s: &Sample| {
             let (mut n, mut first, mut second) = (0.0, 0.0, 0.0);
-            for b in &s.blocks {
-                for (rows, cell) in b.iter().zip(coarse) {
-                    let (rows, a) = (*rows as f64, score(*cell));
-                    n += rows;
-                    first += rows * a;
-                    second += rows * a * a;
-                }
+            for (rows, cell) in s.totals.iter().zip(coarse) {
+                let a = score(*cell);
+                n += rows;
+                first += rows * a;
+                second += rows * a * a;
             }
             (second / n - (first / n) * (first / n)) / n
         };
@@ -370,13 +415,13 @@ impl Blocked {
     pub fn means(&self) -> Variances {
         let values = self.layout.values();
         self.combine(|s| {
-            let n = s.each(|b| b[..values].iter().map(|c| *c as f64).sum());
-            let mean = s.sums.iter().sum::<f64>() / n.iter().sum::<f64>();
-            let squares = s.sums.iter().zip(&n).map(|(y, n)| {
-                let r = y - mean * n;
-                r * r
-            });
-            s.scale(&n) * crate::statistics::sum(squares)
+            if let Some(variance) = s.variance_of_mean {
+                return variance;
+            }
+            let n = s.each(|b| b[..values].iter().sum());
+            let all = n.iter().sum::<f64>();
+            let mean = s.sums.iter().sum::<f64>() / all;
+            s.scale(all) * s.squares(s.sums.iter().zip(&n).map(|(y, n)| y - mean * n))
         })
     }
 
@@ -393,25 +438,30 @@ impl Blocked {
         };
         let k = coarse.len();
         // -inf, the cells, +inf.
-        let ordered = |b: &[u64]| (b.iter().sum::<u64>() - b[k]) as f64;
-        let rows = |s: &Sample| s.each(ordered).iter().sum::<f64>();
-        let (n, m) = (rows(&self.reference), rows(&self.current));
+        let ordered = |b: &[f64]| b.iter().sum::<f64>() - b[k];
+        let (n, m) = (
+            ordered(&self.reference.totals),
+            ordered(&self.current.totals),
+        );
         // Variance of the share of rows below each edge.
         let variances = |s: &Sample| -> Vec<f64> {
             let rows = s.each(ordered);
-            let (total, scale) = (rows.iter().sum::<f64>(), s.scale(&rows));
-            let mut below = s.each(|b| b[k + 1] as f64);
+            let total = ordered(&s.totals);
+            let scale = s.scale(total);
+            let mut below = s.each(|b| b[k + 1]);
+            let mut all = s.totals[k + 1];
             let mut at = |edge: usize| {
                 if edge > 0 {
+                    all += s.totals[edge - 1];
                     for (sum, b) in below.iter_mut().zip(&s.blocks) {
-                        *sum += b[edge - 1] as f64;
+                        *sum += b[edge - 1];
                     }
                 }
-                let p = below.iter().sum::<f64>() / total;
-                let squares = below
-                    .iter()
-                    .zip(&rows)
-                    .map(|(y, n)| (y - p * n) * (y - p * n));
+                let p = all / total;
+                let squares = below.iter().zip(&rows).enumerate().map(|(b, (y, n))| {
+                    let r = y - p * n;
+                    s.times(b) * (r * r)
+                });
                 scale * squares.sum::<f64>()
             };
             (0..=k).map(&mut at).collect()
@@ -453,32 +503,32 @@ impl Blocked {
         if k < 2 {
             return None;
         }
-        let table = |s: &Sample| -> Vec<Vec<f64>> {
-            s.blocks
-                .iter()
-                .map(|b| {
-                    let mut row = vec![0.0; k];
-                    for (c, g) in b.iter().zip(&groups) {
-                        if let Some(g) = g {
-                            row[*g] += *c as f64;
-                        }
-                    }
-                    row
-                })
-                .collect()
+        let grouped = |b: &[f64]| -> Vec<f64> {
+            let mut row = vec![0.0; k];
+            for (c, g) in b.iter().zip(&groups) {
+                if let Some(g) = g {
+                    row[*g] += *c;
+                }
+            }
+            row
         };
-        let (a, b) = (table(&self.reference), table(&self.current));
-        let total =
-            |t: &[Vec<f64>]| -> Vec<f64> { (0..k).map(|j| t.iter().map(|r| r[j]).sum()).collect() };
-        let (ta, tb) = (total(&a), total(&b));
+        let (ta, tb) = (
+            grouped(&self.reference.totals),
+            grouped(&self.current.totals),
+        );
         let (n, m): (f64, f64) = (ta.iter().sum(), tb.iter().sum());
-        let pooled: Vec<f64> = ta.iter().zip(&tb).map(|(x, y)| (x + y) / (n + m)).collect();
-        let covariance = |rows: &[Vec<f64>], total: &[f64], n: f64| -> Vec<f64> {
-            let count = rows.len() as f64;
-            let scale = count / (count - 1.0) / (n * n);
+        let (u, v) = (self.reference.worth, self.current.worth);
+        let pooled: Vec<f64> = ta
+            .iter()
+            .zip(&tb)
+            .map(|(x, y)| (u * x + v * y) / (u * n + v * m))
+            .collect();
+        let covariance = |s: &Sample, total: &[f64], n: f64| -> Vec<f64> {
+            let scale = s.scale(n);
             let mut out = vec![0.0; k * k];
             let mut residual = vec![0.0; k];
-            for row in rows {
+            for (at, block) in s.blocks.iter().enumerate() {
+                let (row, scale) = (grouped(block), scale * s.times(at));
                 let size: f64 = row.iter().sum();
                 for j in 0..k {
                     // In units where independent rows have the identity (up to rank one).
@@ -492,11 +542,11 @@ impl Blocked {
             }
             out
         };
-        let va = covariance(&a, &ta, n);
+        let va = covariance(&self.reference, &ta, n);
         let vb = if self.is_borrowed() {
             va.iter().map(|v| v * self.borrowed()).collect()
         } else {
-            covariance(&b, &tb, m)
+            covariance(&self.current, &tb, m)
         };
         let trace = |v: &[f64]| (0..k).map(|j| v[j * k + j]).sum::<f64>();
         let (sa, sb) = (trace(&va), trace(&vb));
@@ -522,11 +572,11 @@ impl Blocked {
 
     /// Groups of cells of a test of homogeneity: their number, and the group of each cell.
     fn groups(&self, missing: bool) -> (usize, Vec<Option<usize>>) {
-        let width = self.reference.blocks.first().map_or(0, Vec::len);
+        let width = self.reference.cells();
         let mut rows = vec![0.0; width];
-        for b in self.reference.blocks.iter().chain(&self.current.blocks) {
-            for (r, c) in rows.iter_mut().zip(b) {
-                *r += *c as f64;
+        for s in [&self.reference, &self.current] {
+            for (r, c) in rows.iter_mut().zip(&s.totals) {
+                *r += s.worth * c;
             }
         }
         let at = self.layout.missing();
@@ -588,10 +638,14 @@ mod tests {
     use super::*;
 
     fn sample(blocks: &[[u64; 4]]) -> Sample {
-        Sample {
-            blocks: blocks.iter().map(|b| b.to_vec()).collect(),
-            sums: blocks.iter().map(|b| b[1] as f64 - b[0] as f64).collect(),
-        }
+        Sample::of(
+            blocks
+                .iter()
+                .map(|b| b.map(|c| c as f64).to_vec())
+                .collect(),
+            blocks.iter().map(|b| b[1] as f64 - b[0] as f64).collect(),
+            1.0,
+        )
     }
 
     fn two(reference: &[[u64; 4]], current: &[[u64; 4]]) -> Blocked {

@@ -18,5 +18,6 @@ pub mod special;
 pub mod states;
 pub mod statistics;
 pub mod value;
+pub mod weights;
 
 pub use error::{Error, Result};

@@ -38,6 +38,38 @@ pub struct Side {
     pub distinct_error: f64,
     /// Values outside the decimal or integer range that keys can order (see `Counts`).
     pub overflow: u64,
+    /// Sampling weights; then every count here is one of their units.
+    pub weights: Option<Weights>,
+}
+
+/// What sampling weights do to a side.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Weights {
+    /// Rows, each counted once.
+    pub rows: u64,
+    /// Rows that are null or NaN, each counted once.
+    pub missing: u64,
+    /// Finite values, each counted once.
+    pub finite: u64,
+    /// Sums of squared units: all rows, rows that are not missing, finite values.
+    pub squares: (f64, f64, f64),
+    /// Linearised variance of the mean.
+    pub variance_of_mean: f64,
+    /// Units by which rounding the weights may have moved rows, in all.
+    pub rounding: f64,
+    /// Whether all weights are equal: nothing but rounding remains of them.
+    pub equal: bool,
+}
+
+/// Which rows of a side.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Part {
+    /// All.
+    All,
+    /// Those that are not missing.
+    Present,
+    /// Those with a finite value.
+    Finite,
 }
 
 impl Side {
@@ -45,6 +77,60 @@ impl Side {
     pub fn missing(&self) -> u64 {
         self.nulls + self.nan
     }
+    /// Weights that are not equal.
+    pub fn unequal(&self) -> Option<&Weights> {
+        self.weights.as_ref().filter(|w| !w.equal)
+    }
+
+    /// Units or rows of a part.
+    pub fn count(&self, part: Part) -> u64 {
+        match part {
+            Part::All => self.rows,
+            Part::Present => self.rows - self.missing(),
+            Part::Finite => self.finite,
+        }
+    }
+
+    /// Rows of equal weight that a part is worth (Kish 1965); its rows without weights.
+    pub fn worth(&self, part: Part) -> f64 {
+        let n = self.count(part) as f64;
+        let Some(w) = self.unequal() else { return n };
+        let squares = match part {
+            Part::All => w.squares.0,
+            Part::Present => w.squares.1,
+            Part::Finite => w.squares.2,
+        };
+        if n > 0.0 { n * (n / squares) } else { 0.0 }
+    }
+
+    /// Rows of a part, each counted once.
+    pub fn rows_of(&self, part: Part) -> u64 {
+        match (&self.weights, part) {
+            (None, part) => self.count(part),
+            (Some(w), Part::All) => w.rows,
+            (Some(w), Part::Present) => w.rows - w.missing,
+            (Some(w), Part::Finite) => w.finite,
+        }
+    }
+
+    /// Variance of the mean of the finite values, of independent rows.
+    pub fn variance_of_mean(&self) -> f64 {
+        self.unequal()
+            .map_or(self.variance / self.finite as f64, |w| w.variance_of_mean)
+    }
+
+    /// Bound on the share of rows that rounding the weights moved.
+    pub fn rounding(&self) -> f64 {
+        self.weights.map_or(0.0, |w| {
+            let n = self.rows as f64;
+            if n > w.rounding {
+                w.rounding / (n - w.rounding)
+            } else {
+                1.0
+            }
+        })
+    }
+
     /// Values that can be ordered: finite and infinite.
     pub fn ordered(&self) -> u64 {
         self.finite + self.neg_inf + self.pos_inf
@@ -117,6 +203,8 @@ pub struct CategoryCell {
     pub reference: u64,
     /// Current rows.
     pub current: u64,
+    /// Rows of both sides, each counted once whatever its weight.
+    pub rows: (u64, u64),
 }
 
 /// Two samples of a categorical column.
@@ -157,6 +245,20 @@ impl Pair {
             Pair::Numeric(p) => p.blocked.as_deref(),
             Pair::Categorical(p) => p.blocked.as_deref(),
         }
+    }
+
+    /// Sets how rows depend on each other, or weigh.
+    pub fn set_blocked(&mut self, blocked: Arc<Blocked>) {
+        match self {
+            Pair::Numeric(p) => p.blocked = Some(blocked),
+            Pair::Categorical(p) => p.blocked = Some(blocked),
+        }
+    }
+
+    /// Whether a side has weights that are not equal.
+    pub fn is_weighed(&self) -> bool {
+        let (r, c) = self.sides();
+        r.unequal().is_some() || c.unequal().is_some()
     }
 
     /// Counts of the reference and of the current sample.

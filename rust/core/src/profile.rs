@@ -15,6 +15,7 @@ use crate::states::categories::Dictionary;
 use crate::states::grid::{Frame, Grid};
 use crate::states::keys::{K, K_SEGMENT, Keys};
 use crate::value::Logical;
+pub use crate::weights::WeightRule;
 use crate::{Error, Result};
 
 /// First bytes of every profile file; the last one is the format version.
@@ -45,7 +46,9 @@ pub struct Column {
     pub frozen: Frozen,
     /// Whether states count their rows by block too.
     pub blocked: bool,
-    /// The same for the compact states of segments.
+    /// Whether rows have sampling weights.
+    pub weighed: bool,
+    /// What the compact states of segments are counted on.
     compact: Frozen,
 }
 
@@ -62,6 +65,7 @@ impl Column {
             kind,
             frozen,
             blocked: false,
+            weighed: false,
             compact,
         }
     }
@@ -81,6 +85,7 @@ impl Column {
             compact,
             exact: false,
             blocked: self.blocked,
+            weighed: self.weighed,
         }
     }
 
@@ -131,11 +136,27 @@ impl BlockRule {
     }
 }
 
+/// What a profile of weighted rows writes in place of its rule of blocks.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Rules {
+    block: Option<BlockRule>,
+    weight: WeightRule,
+}
+
+/// The rules of rows, as read.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum AnyRules {
+    Both(Rules),
+    Block(BlockRule),
+}
+
 /// A column or unit that could not be profiled, and why.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Problem {
     /// `column` (could not be profiled), `inexact` (its type does not convert), `type` (it converts),
-    /// `extra` (not in the reference), `unit` or `schema` (any other note).
+    /// `extra` (not in the reference), `unit`, `weight` (rows without one) or `schema` (any other note).
     pub kind: String,
     /// Column or unit.
     pub name: String,
@@ -220,6 +241,8 @@ pub struct Profile {
     pub columns: Vec<Column>,
     /// Rows that are dependent, where states count them by block.
     pub block: Option<BlockRule>,
+    /// Sampling weights of the rows, where they have any.
+    pub weight: Option<WeightRule>,
     /// States of each group.
     pub groups: BTreeMap<GroupKey, States>,
     /// Keys of the rows, where columns were given as `id`.
@@ -245,11 +268,11 @@ impl Profile {
             .unwrap_or_else(|| crate::compare::rfc3339(us))
     }
 
-    /// Rows of all groups that are not segments.
+    /// Rows of all groups that are not segments, each counted once whatever its sampling weight.
     pub fn rows(&self) -> u64 {
         let totals = self.groups.iter().filter(|(k, _)| k.segment.is_none());
         totals
-            .filter_map(|(_, s)| s.first().map(|s| s.counts.rows()))
+            .filter_map(|(_, s)| s.first().map(|s| s.rows().rows()))
             .sum()
     }
 
@@ -321,6 +344,17 @@ impl Profile {
                 columns(other)
             )));
         }
+        if self.weight != other.weight {
+            let text = |rule: &Option<WeightRule>| match rule {
+                None => "no weights".to_owned(),
+                Some(r) => format!("weights {:?} in units of 2^{}", r.column, r.exponent),
+            };
+            return Err(Error::incompatible(format!(
+                "{} and {}; profile both against one reference",
+                text(&self.weight),
+                text(&other.weight)
+            )));
+        }
         for (key, states) in &other.groups {
             match self.groups.get_mut(key) {
                 None => {
@@ -377,7 +411,13 @@ impl Profile {
             }
         }
         // A rule is a small JSON object with a fixed order of fields; none is empty.
-        let rule = self.block.as_ref().map(serde_json::to_vec);
+        let rule = match &self.weight {
+            None => self.block.as_ref().map(serde_json::to_vec),
+            Some(weight) => Some(serde_json::to_vec(&Rules {
+                block: self.block.clone(),
+                weight: weight.clone(),
+            })),
+        };
         w.bytes(&rule.and_then(std::result::Result::ok).unwrap_or_default());
         w.varint(self.groups.len() as u64);
         let text = |w: &mut Writer, s: &str| w.bytes(s.as_bytes());
@@ -499,14 +539,21 @@ impl Profile {
             };
             columns.push(Column::new(name, logical, kind, frozen));
         }
-        let block = match r.bytes()? {
+        let rules = match r.bytes()? {
             [] => None,
             json => Some(
                 serde_json::from_slice(json)
-                    .map_err(|e| Error::corrupt(format!("block rule: {e}")))?,
+                    .map_err(|e| Error::corrupt(format!("rule of rows: {e}")))?,
             ),
         };
-        columns.iter_mut().for_each(|c| c.blocked = block.is_some());
+        let (block, weight) = match rules {
+            None => (None, None),
+            Some(AnyRules::Block(block)) => (Some(block), None),
+            Some(AnyRules::Both(rules)) => (rules.block, Some(rules.weight)),
+        };
+        for c in &mut columns {
+            (c.blocked, c.weighed) = (block.is_some(), weight.is_some());
+        }
         let n = r.len(1)?;
         let mut groups = BTreeMap::new();
         for _ in 0..n {
@@ -553,6 +600,7 @@ impl Profile {
         Ok(Self {
             columns,
             block,
+            weight,
             groups,
             keys,
             metadata,
@@ -634,7 +682,7 @@ fn is_numbered(lower: &str) -> bool {
 /// files.
 pub fn infer_role(name: &str, logical: Logical, state: &ColumnState) -> &'static str {
     let lower = name.to_ascii_lowercase();
-    let rows = state.counts.finite;
+    let rows = state.rows().finite;
     let (distinct, error) = state.distinct.estimate();
     let unique =
         rows >= 50 && distinct + 4.0 * error >= rows as f64 && distinct >= 0.8 * rows as f64;

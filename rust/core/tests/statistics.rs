@@ -45,6 +45,7 @@ fn side(values: &[f64], nulls: u64) -> Side {
         distinct: 0.0,
         distinct_error: 0.0,
         overflow: 0,
+        weights: None,
     }
 }
 
@@ -135,6 +136,7 @@ fn categorical(counts: &[(CategoryKey, u64, u64)], missing: (u64, u64)) -> Pair 
                 key: key.clone(),
                 reference: *reference,
                 current: *current,
+                rows: (*reference, *current),
             })
             .collect(),
         new_rows: (new, new),
@@ -454,14 +456,15 @@ fn the_registry_is_ordered_and_complete() {
             .to_string_lossy()
             .into_owned();
         let helper = [
-            "mod",
             "contributions",
             "curve",
             "folded",
             "interval",
+            "mod",
             "parity",
             "superiority",
             "table",
+            "weighing",
         ]
         .contains(&stem.as_str());
         assert!(

@@ -10,6 +10,7 @@ mod grouped;
 mod keys;
 mod owned;
 mod runs;
+mod weights;
 mod windows;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -28,6 +29,7 @@ use tidegauge_core::states::blocks::MISSING as MISSING_BLOCK;
 use tidegauge_core::states::categories::Dictionary;
 use tidegauge_core::states::refine::{Refinement, Step, grid_of, start};
 use tidegauge_core::value::{Logical, Slice};
+use tidegauge_core::weights::{Exponents, Scale};
 
 use crate::meter::{Meter, Metered, Progress};
 use crate::source::{PageData, PageSink, Source};
@@ -40,6 +42,7 @@ use grouped::{Grouped, Pool};
 use keys::KeyScan;
 use owned::Owned;
 use runs::Runs;
+use weights::{RowUnits, WeighedKeys, Weigher};
 use windows::parse_window;
 
 /// Most segments of one cut that keep states of their own; the rest is `(other)`.
@@ -283,6 +286,15 @@ fn run<S: Send>(
     }
 }
 
+/// Rows of one unit: by group, and their weights.
+struct UnitRows {
+    groupings: Vec<Grouping>,
+    units: Option<RowUnits>,
+}
+
+/// Groups the rows of a unit.
+type Group<'a> = dyn Fn(&Scan<'_>, usize, Option<&RowUnits>) -> Result<Vec<Grouping>> + Sync + 'a;
+
 /// Problems of columns by position among the tasks; the one of the first unit is kept.
 type Failures = Mutex<BTreeMap<usize, (usize, String)>>;
 
@@ -294,6 +306,8 @@ struct Scan<'a> {
     threads: usize,
     meter: &'a Meter<'a>,
     failures: &'a Failures,
+    /// Weights of the rows, where they have any.
+    weigher: Option<&'a Weigher>,
     /// The lowest unit found unreadable.
     bad: &'a Mutex<Option<usize>>,
 }
@@ -364,11 +378,54 @@ impl Scan<'_> {
     /// States of all rows, one per task; `keys` sees the same rows.
     fn whole(&self, tasks: &[Task], mut keys: Option<&mut KeyScan<'_>>) -> Result<States> {
         let mut total: States = tasks.iter().map(|t| t.plan.empty()).collect();
+        if self.weigher.is_some() {
+            let plans: Vec<ColumnPlan> = tasks.iter().map(|t| t.plan.clone()).collect();
+            let group = |_: &Scan<'_>, _, rows: Option<&RowUnits>| {
+                Ok(vec![Grouping::whole(rows.map_or(0, RowUnits::len))])
+            };
+            for (total, found) in total
+                .iter_mut()
+                .zip(self.pooled(tasks, &plans, &group, keys)?)
+            {
+                if let Some(Some(found)) = found.into_iter().next() {
+                    *total = *found;
+                }
+            }
+            return Ok(total);
+        }
         self.parts(&mut |scan| {
             scan.whole_part(tasks, &mut total)?;
             keys.as_mut().map_or(Ok(()), |k| k.part(scan))
         })?;
         Ok(total)
+    }
+
+    /// Units of the rows of a unit, where they have weights.
+    fn units_of(&self, unit: usize) -> Result<Option<RowUnits>> {
+        let read = |w: &Weigher| w.units(self.source, unit, self.before + unit);
+        let found = self.weigher.map(read).transpose();
+        self.spot(unit, found)
+    }
+
+    /// The power of two of the weights of a reference: a pass over their column.
+    fn exponent(&self, weigher: &Weigher) -> Result<i32> {
+        let mut all = Exponents::default();
+        self.expect([weigher.at()]);
+        self.parts(&mut |scan| {
+            let found = run(
+                scan.threads,
+                scan.units.len(),
+                scan.meter,
+                Exponents::default,
+                |u, mine| {
+                    let unit = scan.units[u];
+                    scan.spot(unit, weigher.exponents(scan.source, unit, mine))
+                },
+            )?;
+            found.iter().for_each(|e| all.merge(e));
+            Ok(())
+        })?;
+        Ok(all.unit())
     }
 
     fn whole_part(&self, tasks: &[Task], total: &mut States) -> Result<()> {
@@ -408,19 +465,13 @@ impl Scan<'_> {
         tasks: &[Task],
         compact: &[ColumnPlan],
         cuts: &Cuts,
-        mut keys: Option<&mut KeyScan<'_>>,
+        keys: Option<&mut KeyScan<'_>>,
     ) -> Result<BTreeMap<GroupKey, States>> {
         let registry = Registry::default();
-        let mut pools: Vec<Pool> = Vec::new();
-        pools.resize_with(tasks.len(), Pool::default);
-        self.parts(&mut |scan| {
-            scan.grouped_part(tasks, compact, cuts, &registry, &pools)?;
-            keys.as_mut().map_or(Ok(()), |k| k.part(scan))
-        })?;
-        let mut columns = Vec::with_capacity(tasks.len());
-        for pool in pools {
-            columns.push(pool.into_states());
-        }
+        let group = |scan: &Scan<'_>, unit, rows: Option<&RowUnits>| {
+            cuts.groupings(scan.source, unit, &registry, rows.is_some())
+        };
+        let mut columns = self.pooled(tasks, compact, &group, keys)?;
         let states = |(key, group): (GroupKey, u32)| {
             let segment = key.segment.is_some();
             let states = columns
@@ -437,19 +488,35 @@ impl Scan<'_> {
         Ok(registry.into_keys().map(states).collect())
     }
 
+    /// States of each column, by number of the group.
+    fn pooled(
+        &self,
+        tasks: &[Task],
+        compact: &[ColumnPlan],
+        group: &Group<'_>,
+        mut keys: Option<&mut KeyScan<'_>>,
+    ) -> Result<Vec<grouped::States>> {
+        let mut pools: Vec<Pool> = Vec::new();
+        pools.resize_with(tasks.len(), Pool::default);
+        self.parts(&mut |scan| {
+            scan.grouped_part(tasks, compact, group, &pools)?;
+            keys.as_mut().map_or(Ok(()), |k| k.part(scan))
+        })?;
+        Ok(pools.into_iter().map(Pool::into_states).collect())
+    }
+
     /// Threads share the order of a unit's rows and go on from column to column.
     fn grouped_part(
         &self,
         tasks: &[Task],
         compact: &[ColumnPlan],
-        cuts: &Cuts,
-        registry: &Registry,
+        group: &Group<'_>,
         pools: &[Pool],
     ) -> Result<()> {
-        // By unit, until its last column is done: the order of its rows, and columns still to do.
+        // By unit, until its last column is done: its rows, and columns still to do.
         let mut orders = Vec::with_capacity(self.units.len());
         orders.resize_with(self.units.len(), || {
-            Mutex::new((None::<Arc<Vec<Grouping>>>, tasks.len()))
+            Mutex::new((None::<Arc<UnitRows>>, tasks.len()))
         });
         run(
             self.threads,
@@ -460,27 +527,29 @@ impl Scan<'_> {
                 let (u, t) = (i / tasks.len(), i % tasks.len());
                 let unit = self.units[u];
                 let order = || orders[u].lock().unwrap_or_else(|p| p.into_inner());
-                let groupings = {
+                let rows = {
                     let mut slot = order();
                     match &slot.0 {
                         Some(found) => Arc::clone(found),
                         None => {
-                            let found = cuts.groupings(self.source, unit, registry);
-                            let found = Arc::new(self.spot(unit, found)?);
+                            let units = self.units_of(unit)?;
+                            let groupings = self.spot(unit, group(self, unit, units.as_ref()))?;
+                            let found = Arc::new(UnitRows { groupings, units });
                             slot.0 = Some(Arc::clone(&found));
                             found
                         }
                     }
                 };
+                let (groupings, units) = (&rows.groupings, rows.units.as_ref());
                 if !self.failed(t) {
                     let mut states = pools[t].take();
                     let plans = [&tasks[t].plan, &compact[t]];
                     let read = if groupings.iter().all(|g| g.order.is_empty()) {
-                        let mut sink = Runs::new(&groupings, plans, &mut states);
+                        let mut sink = Runs::new(groupings, plans, &mut states);
                         let read = self.source.read(unit, tasks[t].at, &mut sink);
                         read.and_then(|()| sink.flush())
                     } else {
-                        let mut sink = Grouped::new(&groupings, plans, &mut states);
+                        let mut sink = Grouped::new(groupings, plans, &mut states, units);
                         let read = self.source.read(unit, tasks[t].at, &mut sink);
                         read.and_then(|()| sink.flush())
                     };
@@ -512,6 +581,22 @@ impl Scan<'_> {
 
     fn refined_part(&self, tasks: &[Task], total: &mut BTreeMap<usize, Refinement>) -> Result<()> {
         let list: Vec<usize> = total.keys().copied().collect();
+        // By unit, until its last column is done: its weights, and columns still to do.
+        let mut slots = Vec::with_capacity(self.units.len());
+        slots.resize_with(self.units.len(), || {
+            Mutex::new((None::<Arc<RowUnits>>, list.len()))
+        });
+        let units = |u: usize| -> Result<Option<Arc<RowUnits>>> {
+            let mut slot = slots[u].lock().unwrap_or_else(|p| p.into_inner());
+            if slot.0.is_none() {
+                slot.0 = self.units_of(self.units[u])?.map(Arc::new);
+            }
+            slot.1 -= 1;
+            Ok(match slot.1 {
+                0 => slot.0.take(),
+                _ => slot.0.clone(),
+            })
+        };
         let empty: BTreeMap<usize, Refinement> =
             total.iter().map(|(t, r)| (*t, r.empty())).collect();
         let found = run(
@@ -526,9 +611,15 @@ impl Scan<'_> {
             },
             |i, mine| {
                 let (unit, t) = (self.units[i / list.len()], list[i % list.len()]);
+                let units = units(i / list.len())?;
                 let Some(refinement) = mine.get_mut(&t).filter(|_| !self.failed(t)) else {
                     return Ok(());
                 };
+                if let Some(units) = units {
+                    let mut sink = WeighedKeys::new(&tasks[t].plan, refinement, &units);
+                    let read = self.source.read(unit, tasks[t].at, &mut sink);
+                    return self.guard(t, unit, read.and_then(|()| sink.flush()));
+                }
                 let mut sink = Whole::new(ToRefinement {
                     plan: &tasks[t].plan,
                     refinement,
@@ -599,6 +690,7 @@ impl Scan<'_> {
                             base_domain(plan.logical),
                             mean,
                             attempt,
+                            keys[t].worth(),
                         )),
                         None,
                     )
@@ -878,8 +970,12 @@ fn largest_segments(scan: &Scan<'_>, cuts: &mut Cuts) -> Result<()> {
                 |u, counts| {
                     let unit = scan.units[u];
                     let labels = scan.spot(unit, labels(scan.source, unit, columns))?;
+                    let units = scan.units_of(unit)?;
                     let mut rows = vec![0u64; labels.texts.len()];
-                    labels.ids.iter().for_each(|id| rows[*id as usize] += 1);
+                    for (row, id) in labels.ids.iter().enumerate() {
+                        let n = units.as_ref().map_or(1, |u| u.of(row).count);
+                        rows[*id as usize] = rows[*id as usize].saturating_add(n);
+                    }
                     // A text that no row has, of a dictionary or of (missing), is no segment.
                     let texts = labels.texts.into_iter().zip(rows).filter(|(_, n)| *n > 0);
                     add_counts(counts, texts)
@@ -902,7 +998,8 @@ fn add_counts(
     counts: impl IntoIterator<Item = (String, u64)>,
 ) -> Result<()> {
     for (text, n) in counts {
-        *total.entry(text).or_default() += n;
+        let slot = total.entry(text).or_default();
+        *slot = slot.saturating_add(n);
         if total.len() > MAX_VALUES {
             return Err(too_many_values());
         }
@@ -977,6 +1074,7 @@ fn attempt(
     let meter = Meter::new(progress);
     let metered = Metered::weighed(source, &meter);
     let failures = Failures::default();
+    let (mut weigher, unweighed) = weights::resolve(source, &options.roles, like)?;
     let scan = Scan {
         source: &metered,
         units,
@@ -984,8 +1082,19 @@ fn attempt(
         threads,
         meter: &meter,
         failures: &failures,
+        weigher: None,
         bad: found,
     };
+    if let (Some(w), None) = (&mut weigher, like)
+        && w.scale != Scale::Frequency
+    {
+        w.scale = Scale::Sampling(scan.exponent(w)?);
+    }
+    let scan = Scan {
+        weigher: weigher.as_ref(),
+        ..scan
+    };
+    let weight = weigher.as_ref().and_then(|w| w.rule(like));
     let mut problems: Vec<Problem> = bad
         .iter()
         .map(|(u, message)| Problem {
@@ -999,7 +1108,11 @@ fn attempt(
     let mut tasks: Vec<Task> = Vec::new();
     let mut columns: Vec<Column> = Vec::new();
     let mut order = Vec::new();
+    let weighs = weigher.as_ref().map(Weigher::at);
     for at in resolve_columns(source, options)? {
+        if weighs == Some(at) {
+            continue;
+        }
         let c = &source.columns()[at];
         order.push(c.name.clone());
         let problem = |kind: &str, message: String| Problem {
@@ -1032,6 +1145,7 @@ fn attempt(
                 compact: false,
                 exact: false,
                 blocked: false,
+                weighed: false,
             },
             Some(p) => match p.column(&c.name) {
                 None => {
@@ -1098,24 +1212,31 @@ fn attempt(
     let mut known = roles.clone();
     known.extend(timely.map(|name| (name, "time".to_owned())));
     let (mut block, unblocked) = resolve_block(source, options, &known, like)?;
-    problems.extend(unblocked.map(|message| Problem {
-        kind: "schema".into(),
-        name: "block".into(),
-        message,
-        rows: None,
-    }));
+    let unusual = [("block", unblocked), ("weight", unweighed)];
+    for (name, message) in unusual {
+        problems.extend(message.map(|message| Problem {
+            kind: "schema".into(),
+            name: name.into(),
+            message,
+            rows: None,
+        }));
+    }
     let mut cuts = resolve_cuts(source, options, &roles, block.as_ref(), like)?;
-    columns.iter_mut().for_each(|c| c.blocked = block.is_some());
-    tasks
+    columns
         .iter_mut()
-        .for_each(|t| t.plan.blocked = block.is_some());
+        .for_each(|c| (c.blocked, c.weighed) = (block.is_some(), weight.is_some()));
+    for t in &mut tasks {
+        (t.plan.blocked, t.plan.weighed) = (block.is_some(), weight.is_some());
+    }
     // Passes known from the start: keys of a reference, and counts.
     (0..1 + usize::from(like.is_none())).for_each(|_| scan.expect(tasks.iter().map(|t| t.at)));
     scan.expect(cuts.columns());
     if like.is_none() {
         columns = scan.freeze(&tasks)?;
         largest_segments(&scan, &mut cuts)?;
-        columns.iter_mut().for_each(|c| c.blocked = block.is_some());
+        columns
+            .iter_mut()
+            .for_each(|c| (c.blocked, c.weighed) = (block.is_some(), weight.is_some()));
         for (t, c) in tasks.iter_mut().zip(&columns) {
             t.plan = c.plan(t.plan.source, false);
         }
@@ -1126,7 +1247,20 @@ fn attempt(
         .zip(&columns)
         .map(|(t, c)| c.plan(t.plan.source, true))
         .collect();
-    let named = key_columns(options, like);
+    let mut named = key_columns(options, like);
+    if !named.is_empty()
+        && weigher
+            .as_ref()
+            .is_some_and(|w| w.scale == Scale::Frequency)
+    {
+        problems.push(Problem {
+            kind: "schema".into(),
+            name: "id".into(),
+            message: "duplicate keys are not counted where rows have frequencies".into(),
+            rows: None,
+        });
+        named.clear();
+    }
     let found = named.iter().filter_map(|name| {
         let task = tasks.iter().find(|t| t.plan.name == *name)?;
         Some((task.at, task.plan.clone()))
@@ -1148,6 +1282,7 @@ fn attempt(
     });
     // Columns that failed leave; the rest goes into the order of names.
     meter.finish();
+    problems.extend(weigher.as_ref().and_then(Weigher::problem));
     let failures = std::mem::take(&mut *failures.lock().unwrap_or_else(|p| p.into_inner()));
     for (t, (_, message)) in &failures {
         // What does not convert has another type than the reference, and is no longer converted.
@@ -1196,9 +1331,15 @@ fn attempt(
             Some((us, at.to_rfc3339_opts(chrono::SecondsFormat::Secs, true)))
         })
         .collect();
+    if weigher.is_some() {
+        // A group whose rows have no weight is none.
+        let held = |s: &States| s.is_empty() || s.iter().any(|s| s.counts.rows() > 0);
+        groups.retain(|k, s| *k == GroupKey::default() || held(s));
+    }
     let mut profile = Profile {
         columns,
         block,
+        weight,
         groups,
         keys,
         metadata: Metadata::default(),

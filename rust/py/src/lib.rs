@@ -100,7 +100,7 @@ fn info(p: &CoreProfile) -> tidegauge_core::Result<Value> {
         .iter()
         .zip(&total)
         .map(|(c, s)| {
-            let n = &s.counts;
+            let n = s.rows();
             let (mean, variance) = s.mean_variance(c.logical);
             let exact = s
                 .keys()
@@ -151,7 +151,7 @@ fn info(p: &CoreProfile) -> tidegauge_core::Result<Value> {
                 "model_version": k.model_version,
                 "segment_by": k.segment.as_ref().map(|s| &s.0),
                 "segment_value": k.segment.as_ref().map(|s| &s.1),
-                "rows": s.first().map_or(0, |s| s.counts.rows()),
+                "rows": s.first().map_or(0, |s| s.rows().rows()),
             })
         })
         .collect();
@@ -163,6 +163,7 @@ fn info(p: &CoreProfile) -> tidegauge_core::Result<Value> {
         "columns": columns,
         "groups": groups,
         "roles": m.roles,
+        "weight": p.weight,
         "coverage": m.coverage,
         "sources": m.sources,
         "problems": m.problems,
@@ -560,10 +561,18 @@ fn statistic(
         },
         ..ScanOptions::default()
     };
+    let weights = all.remove("weights") == Some(Value::Bool(true));
+    let options = ScanOptions {
+        roles: weights
+            .then(|| ("w".into(), "weight".into()))
+            .into_iter()
+            .collect(),
+        ..options
+    };
     if let Some(unknown) = all.keys().next() {
         return Err(usage_error(
             py,
-            format!("option {unknown:?}; alpha and categorical would be accepted"),
+            format!("option {unknown:?}; alpha, categorical and weights would be accepted"),
         ));
     }
     let Some(found) = statistics::lookup(name) else {
@@ -616,6 +625,9 @@ fn statistic(
         }
     };
     let some = |x: Option<f64>| x.map_or(Value::Null, number);
+    let dependence = outcome.dependence.as_ref();
+    let rows = (outcome.rows.0 as f64, outcome.rows.1 as f64);
+    let worth = dependence.map_or(rows, |d| d.rows);
     Ok(json!({
         "statistic": number(outcome.value),
         "pvalue": some(outcome.pvalue),
@@ -628,9 +640,12 @@ fn statistic(
         "minimum_detectable": some(outcome.minimum_detectable),
         "n_reference": outcome.rows.0,
         "n_current": outcome.rows.1,
+        "n_eff_reference": number(worth.0),
+        "n_eff_current": number(worth.1),
+        "variance": dependence.map_or("iid", |d| d.variance.as_str()),
         "definition": found.definition,
         "unit": found.unit,
-        "null": found.null,
+        "null": dependence.and_then(|d| d.null).or(found.null),
         "message": outcome.message,
     })
     .to_string())
@@ -673,6 +688,7 @@ fn listed(all: &[&statistics::Statistic]) -> String {
                 "summary": s.summary,
                 "reference": s.source,
                 "notes": s.notes,
+                "weights": statistics::weights(s.name),
                 "kinds": s.kinds.as_str(),
                 "range": [finite(s.range.0), finite(s.range.1)],
                 "unit": s.unit,

@@ -1,4 +1,4 @@
-"""Writes v1.tgp and v1.json; run once per format version, from this folder, never again after its release.
+"""Writes v1.tgp, v1.json and their like with weights; run once per format version, never again after its release.
 
 Later versions of tidegauge must load the bytes and give the recorded numbers, whatever they write themselves.
 """
@@ -26,12 +26,18 @@ def rows() -> pa.Table:
 
 
 def main() -> None:
-    options = {"window": "1d", "by": ["city"], "roles": {"ts": "time"}, "block": "6h", "source_id": "golden"}
-    profile = _core.profile_batches(rows(), json.dumps(options), None)
+    write("v1", rows(), {"ts": "time"})
+    weights = pa.array([1.0, 0.1, 2.5, 1e-3, 3.0, 0.0, 7.0, 1e5, None, 1.0, 1.0, -1.0])
+    write("v1_weights", rows().append_column("w", weights), {"ts": "time", "w": "weight"})
+
+
+def write(name: str, table: pa.Table, roles: dict[str, str]) -> None:
+    options = {"window": "1d", "by": ["city"], "roles": roles, "block": "6h", "source_id": "golden"}
+    profile = _core.profile_batches(table, json.dumps(options), None)
     info = json.loads(profile.info_json())
     recorded = {"digest": profile.digest, "rows": profile.rows, "columns": info["columns"], "groups": info["groups"]}
-    (HERE / "v1.tgp").write_bytes(profile.to_bytes())
-    (HERE / "v1.json").write_text(json.dumps(recorded, indent=1) + "\n")
+    (HERE / f"{name}.tgp").write_bytes(profile.to_bytes())
+    (HERE / f"{name}.json").write_text(json.dumps(recorded, indent=1) + "\n")
 
 
 if __name__ == "__main__":

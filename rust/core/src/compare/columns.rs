@@ -131,8 +131,16 @@ pub(super) fn group_rows(
                 continue;
             }
             let entry = Entry::compute(s, &pair, &base, &context);
-            // A statistic that has nothing to say here is left out, unless it decides.
-            if entry.row.value.is_some() || s.kinds == Kinds::Any || s.default_tolerance.is_some() {
+            // Without values to compare a statistic is left out, unless it decides; with them it says
+            // why it has no value, so that the rows of a column do not depend on how many it has.
+            let (r, c) = pair.sides();
+            let floats = s.name != "infinite_rate" || column.logical == Logical::Float;
+            let compared = r.finite > 0 && c.finite > 0 && floats;
+            if entry.row.value.is_some()
+                || compared
+                || s.kinds == Kinds::Any
+                || s.default_tolerance.is_some()
+            {
                 entries.push(entry);
             }
         }

@@ -180,7 +180,15 @@ fn draw_categories(samples: &[&ColumnState]) -> Option<Drawn> {
         })
         .collect();
     let framed = framed?;
-    let most = |i: usize| framed.iter().map(|(k, ..)| k[i].count).max().unwrap_or(0);
+    // Rows, not their weights, decide what may be named.
+    let rows_of = |s: &&ColumnState, i: usize| match s.weighed().map(|w| &w.categories) {
+        Some(Some(Categories::Framed { known, .. })) => known[i].count,
+        _ => match s.categories() {
+            Some(Categories::Framed { known, .. }) => known[i].count,
+            _ => 0,
+        },
+    };
+    let most = |i: usize| samples.iter().map(|s| rows_of(s, i)).max().unwrap_or(0);
     let mut shown: Vec<usize> = (0..framed[0].0.len())
         .filter(|i| most(*i) >= MIN_COUNT)
         .collect();

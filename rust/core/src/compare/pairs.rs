@@ -4,12 +4,16 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::column::{ColumnState, Kind, base_domain, scaled, value_of};
-use crate::dependence::{Blocked, Layout, Sample};
+use crate::dependence::{Blocked, Layout, Sample, WEIGHTS};
 use crate::kernels::key;
-use crate::pair::{CategoricalPair, CategoryCell, CategoryKey, Cell, NumericPair, Pair, Side};
+use crate::pair::{
+    CategoricalPair, CategoryCell, CategoryKey, Cell, NumericPair, Pair, Part, Side, Weights,
+};
 use crate::profile::Column;
+use crate::states::blocks::Blocks;
 use crate::states::categories::Categories;
 use crate::states::grid::{Domain, Grid, GridCounts};
+use crate::states::weighed::Weighed;
 use crate::value::Logical;
 use crate::{Error, Result};
 
@@ -20,6 +24,16 @@ fn side(state: &ColumnState, logical: Logical) -> Side {
     let (min, max) = c.range.map_or((f64::NAN, f64::NAN), |(a, b)| {
         (value_of(logical, a), value_of(logical, b))
     });
+    let weights = state.weighed().map(|w| weights_of(state, w, logical));
+    let variance = match weights.filter(|w| !w.equal) {
+        // As of so many rows of equal weight.
+        Some(w) => {
+            let n = c.finite as f64;
+            let worth = n * (n / w.squares.2);
+            variance * ((n - 1.0) / n) * (worth / (worth - 1.0))
+        }
+        None => variance,
+    };
     let exact = state
         .keys()
         .filter(|k| k.is_exact())
@@ -39,6 +53,34 @@ fn side(state: &ColumnState, logical: Logical) -> Side {
         distinct,
         distinct_error,
         overflow: c.below + c.above,
+        weights,
+    }
+}
+
+/// What weights do to a side; the state counts in units of what divides every weight.
+fn weights_of(state: &ColumnState, w: &Weighed, logical: Logical) -> Weights {
+    let (rows, cells) = (state.rows(), w.cells.len());
+    let missing = if state.categories().is_some() {
+        cells.saturating_sub(1)
+    } else {
+        cells.saturating_sub(3)
+    };
+    let all = w.squares(0..cells);
+    let present = w.squares((0..cells).filter(|i| *i != missing));
+    // Rows of one unit each: the squares are the units.
+    let equal = all == u128::from(state.counts.rows());
+    let finite = w.squares(0..missing) as f64;
+    let worth = state.counts.finite as f64 * (state.counts.finite as f64 / finite);
+    Weights {
+        rows: rows.rows(),
+        missing: rows.nulls + rows.nan,
+        finite: rows.finite,
+        squares: (all as f64, present as f64, finite),
+        variance_of_mean: state.variance_of_mean(logical).unwrap_or(f64::NAN) * worth
+            / (worth - 1.0),
+        // By half a unit of the scale at most, which is one over the common divisor here.
+        rounding: 0.5 * w.rounded() as f64 / w.common.max(1) as f64,
+        equal,
     }
 }
 
@@ -54,21 +96,61 @@ fn blocked_of(
         reference.grid().map(GridCounts::grid),
         reference.categories(),
     ) {
-        (Some(grid), _) => Layout::Ordered(
-            // A nested cell starts one cell behind its edge.
-            std::iter::once(0)
-                .chain(grid.nested.iter().map(|e| *e as usize + 1))
-                .map(|cell| grid.coarse_of(cell))
-                .collect(),
-        ),
+        (Some(grid), _) => ordered_layout(grid),
         (None, Some(_)) => Layout::Categories(a.cells().saturating_sub(2)),
         _ => return None,
     };
     (a.iter().len() >= 2 && a.cells() == b.cells()).then(|| {
-        let unit = scaled(column.logical, 1.0);
-        let (a, b) = (Sample::new(a, unit), Sample::new(b, unit));
+        let sample = |blocks: &Blocks, state: &ColumnState| {
+            let side = side(&state.quotient(), column.logical);
+            let blocks = match state.weighed() {
+                Some(w) => &blocks.quotient(w.common),
+                None => blocks,
+            };
+            let n = side.rows as f64;
+            let worth = side.worth(Part::All) / n;
+            Sample::new(blocks, scaled(column.logical, 1.0), worth)
+        };
+        let (a, b) = (sample(a, reference), sample(b, current));
         Arc::new(Blocked::new(Arc::clone(label), layout, a, b))
     })
+}
+
+fn ordered_layout(grid: &Grid) -> Layout {
+    Layout::Ordered(
+        // A nested cell starts one cell behind its edge.
+        std::iter::once(0)
+            .chain(grid.nested.iter().map(|e| *e as usize + 1))
+            .map(|cell| grid.coarse_of(cell))
+            .collect(),
+    )
+}
+
+/// Both samples with every row a cluster of its own, where a side has weights that are not equal.
+fn weighed_of(pair: &Pair, reference: &ColumnState, current: &ColumnState) -> Option<Arc<Blocked>> {
+    if !pair.is_weighed() {
+        return None;
+    }
+    let layout = match (
+        reference.grid().map(GridCounts::grid),
+        reference.categories(),
+    ) {
+        (Some(grid), _) => ordered_layout(grid),
+        (None, Some(_)) => Layout::Categories(reference.coarse().counts.len().saturating_sub(2)),
+        _ => return None,
+    };
+    let sample = |state: &ColumnState, side: &Side| {
+        let counts = state.coarse().counts;
+        let squares = match state.weighed() {
+            Some(w) => w.cells.iter().map(|c| c.squares as f64).collect(),
+            None => counts.iter().map(|c| *c as f64).collect(),
+        };
+        Sample::weighed(&counts, squares, side)
+    };
+    let (r, c) = pair.sides();
+    let (a, b) = (sample(reference, r), sample(current, c));
+    let fits = a.cells() == b.cells() && a.clusters() >= 2.0;
+    fits.then(|| Arc::new(Blocked::new(WEIGHTS.into(), layout, a, b)))
 }
 
 /// The two samples of a column on their common partition, and by block where both are so counted;
@@ -83,12 +165,10 @@ pub fn blocked_pair_of(
     current: &ColumnState,
 ) -> Result<Pair> {
     let mut pair = pair_of(column, reference, current)?;
-    if let Some(label) = label {
-        let blocked = blocked_of(column, label, reference, current);
-        match &mut pair {
-            Pair::Numeric(p) => p.blocked = blocked,
-            Pair::Categorical(p) => p.blocked = blocked,
-        }
+    if let Some(label) = label
+        && let Some(blocked) = blocked_of(column, label, reference, current)
+    {
+        pair.set_blocked(blocked);
     }
     Ok(pair)
 }
@@ -98,12 +178,17 @@ pub fn blocked_pair_of(
 /// # Errors
 /// When the states were made against different grids or dictionaries.
 pub fn pair_of(column: &Column, reference: &ColumnState, current: &ColumnState) -> Result<Pair> {
-    match column.kind {
+    let (reference, current) = (&*reference.quotient(), &*current.quotient());
+    let mut pair = match column.kind {
         Kind::Numeric => numeric_pair(column.logical, reference, current).map(Pair::Numeric),
         Kind::Categorical => {
             categorical_pair(column.logical, reference, current).map(Pair::Categorical)
         }
+    }?;
+    if let Some(weighed) = weighed_of(&pair, reference, current) {
+        pair.set_blocked(weighed);
     }
+    Ok(pair)
 }
 
 fn numeric_pair(
@@ -338,11 +423,13 @@ fn categorical_pair(
             "dictionaries differ; profile current with like=reference",
         ));
     }
+    let (ra, rb) = (RowsOf(reference.weighed()), RowsOf(current.weighed()));
     let mut cells: Vec<CategoryCell> = ka
         .iter()
         .zip(kb)
-        .filter(|(x, y)| x.count > 0 || y.count > 0)
-        .map(|(x, y)| CategoryCell {
+        .enumerate()
+        .filter(|(_, (x, y))| x.count > 0 || y.count > 0)
+        .map(|(i, (x, y))| CategoryCell {
             key: CategoryKey::Value(if x.count > 0 {
                 x.label.clone()
             } else {
@@ -350,6 +437,7 @@ fn categorical_pair(
             }),
             reference: x.count,
             current: y.count,
+            rows: (ra.known(i, x.count), rb.known(i, y.count)),
         })
         .collect();
     cells.sort_by(|x, y| {
@@ -359,16 +447,18 @@ fn categorical_pair(
     });
     // Segments hold few of the dictionary's values; a value the segment's reference lacks is not
     // new to the model, so "new" always means new to the dictionary.
-    let (mut certain, mut possible) = (0, 0);
+    let (mut certain, mut possible, mut new_rows) = (0, 0, 0);
     for (i, (x, y)) in ca.iter().zip(cb).enumerate() {
         possible += y;
         if *x == 0 {
             certain += y;
+            new_rows += rb.cell(i, *y);
         } else {
             cells.push(CategoryCell {
                 key: CategoryKey::HashCell(i as u32),
                 reference: *x,
                 current: *y,
+                rows: (ra.cell(i, *x), rb.cell(i, *y)),
             });
         }
     }
@@ -377,12 +467,13 @@ fn categorical_pair(
             key: CategoryKey::New,
             reference: 0,
             current: certain,
+            rows: (0, new_rows),
         });
     }
     let mut new_examples: Vec<(Vec<u8>, u64)> = examples
         .iter()
         .filter(|(h, _)| ca[crate::states::categories::cell_of(**h, ca.len())] == 0)
-        .map(|(_, c)| (c.label.clone(), c.count))
+        .map(|(h, c)| (c.label.clone(), rb.example(*h, c.count)))
         .collect();
     new_examples.sort_by(|x, y| y.1.cmp(&x.1).then_with(|| x.0.cmp(&y.0)));
     new_examples.truncate(5);
@@ -396,6 +487,34 @@ fn categorical_pair(
         note: None,
         blocked: None,
     })
+}
+
+/// Rows by category, each counted once; those counted where there are no weights.
+struct RowsOf<'a>(Option<&'a Weighed>);
+
+impl RowsOf<'_> {
+    fn known(&self, at: usize, counted: u64) -> u64 {
+        match self.0.map(|w| &w.categories) {
+            Some(Some(Categories::Framed { known, .. })) => known[at].count,
+            _ => counted,
+        }
+    }
+
+    fn cell(&self, at: usize, counted: u64) -> u64 {
+        match self.0.map(|w| &w.categories) {
+            Some(Some(Categories::Framed { cells, .. })) => cells[at],
+            _ => counted,
+        }
+    }
+
+    fn example(&self, hash: u64, counted: u64) -> u64 {
+        match self.0.map(|w| &w.categories) {
+            Some(Some(Categories::Framed { examples, .. })) => {
+                examples.get(&hash).map_or(0, |c| c.count)
+            }
+            _ => counted,
+        }
+    }
 }
 
 fn label_of(k: &CategoryKey) -> Option<&[u8]> {

@@ -180,14 +180,14 @@ pub(super) fn schema_rows(compared: Compared<'_>, base: &Row, entries: &mut Vec<
     for p in extra.iter().chain(&converted) {
         entries.push(note(p, true, p.message.clone(), None));
     }
-    for p in about("schema") {
+    for p in about("schema").into_iter().chain(about("weight")) {
         entries.push(note(p, false, p.message.clone(), None));
     }
     for p in reference
         .metadata
         .problems
         .iter()
-        .filter(|p| p.kind == "column")
+        .filter(|p| p.kind == "column" || p.kind == "weight")
     {
         let message = format!("in the reference: {}", p.message);
         entries.push(note(p, false, message, Some(Verdict::NotEvaluated)));

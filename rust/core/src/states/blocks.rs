@@ -93,6 +93,16 @@ impl Blocks {
         Ok(())
     }
 
+    /// Every count and sum divided by what divides them all.
+    pub fn quotient(&self, by: u64) -> Self {
+        let mut out = self.clone();
+        for block in out.by.values_mut() {
+            block.counts.iter_mut().for_each(|c| *c /= by.max(1));
+            block.sum = block.sum.quotient(by);
+        }
+        out
+    }
+
     /// Rows by cell over all blocks; none beyond 2^64.
     pub fn total(&self) -> Option<Vec<u64>> {
         let mut total = vec![0u64; self.cells];

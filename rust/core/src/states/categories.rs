@@ -57,6 +57,11 @@ impl Dictionary {
         })
     }
 
+    /// Position of the category with this hash.
+    pub fn position(&self, hash: u64) -> Option<usize> {
+        self.index.get(&hash).map(|i| *i as usize)
+    }
+
     /// Content hash.
     pub fn id(&self) -> String {
         let mut w = Writer::new();
@@ -252,6 +257,23 @@ impl Categories {
                 "category dictionaries differ; profile both against one reference",
             )),
         }
+    }
+
+    /// Every count divided by what divides them all.
+    pub fn quotient(&self, by: u64) -> Self {
+        let mut out = self.clone();
+        if let Self::Framed {
+            known,
+            cells,
+            examples,
+            ..
+        } = &mut out
+        {
+            let labelled = known.iter_mut().chain(examples.values_mut());
+            labelled.for_each(|c| c.count /= by.max(1));
+            cells.iter_mut().for_each(|c| *c /= by.max(1));
+        }
+        out
     }
 
     /// The histogram of hashes of a state without a dictionary.

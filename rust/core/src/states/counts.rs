@@ -36,6 +36,24 @@ impl Counts {
         self.nulls + self.nan + self.neg_inf + self.pos_inf + self.below + self.above + self.finite
     }
 
+    /// Every count divided by what divides them all.
+    pub fn quotient(&self, by: u64) -> Self {
+        let mut out = *self;
+        out.fields().into_iter().for_each(|f| *f /= by.max(1));
+        out
+    }
+
+    /// Whether these are the rows behind weighted counts: none more than weighted, and none where
+    /// there is no weight.
+    pub fn fits(&self, weighted: &Self) -> bool {
+        let (mut a, mut b) = (*self, *weighted);
+        let fields = a.fields().into_iter().zip(b.fields());
+        let held = fields
+            .into_iter()
+            .all(|(rows, units)| *rows <= *units && (*rows == 0) == (*units == 0));
+        held && self.range == weighted.range
+    }
+
     /// Widens the range.
     #[inline]
     pub fn extend(&mut self, low: u64, high: u64) {
@@ -69,7 +87,11 @@ impl Counts {
         for (a, b) in self.fields().into_iter().zip(other.fields()) {
             *a = a.checked_add(*b).ok_or(Error::Overflow("rows"))?;
         }
-        Ok(())
+        let mut kinds = self.fields().into_iter().take(7).map(|f| *f);
+        kinds
+            .try_fold(0u64, u64::checked_add)
+            .map(|_| ())
+            .ok_or(Error::Overflow("rows"))
     }
 
     /// Writes the state.

@@ -168,6 +168,24 @@ impl<const N: usize> ExactSum<N> {
         if negative { -v } else { v }
     }
 
+    /// The sum divided by `n` without the rest; unchanged when `n` is 0.
+    pub fn quotient(&self, n: u64) -> Self {
+        let (negative, mut limbs) = self.magnitude();
+        let mut rest = 0u128;
+        for l in limbs.iter_mut().rev() {
+            let v = rest << 64 | u128::from(*l);
+            *l = (v / u128::from(n.max(1))) as u64;
+            rest = v % u128::from(n.max(1));
+        }
+        let all = Self { limbs };
+        let mut out = Self::new();
+        if negative {
+            out.subtract_sum(&all);
+            return out;
+        }
+        all
+    }
+
     /// The sum as an integer, when it is one that fits.
     pub fn to_i128(&self) -> Option<i128> {
         let point = (-Self::BASE / 64) as usize;
@@ -275,15 +293,23 @@ pub fn variance(sum: &Sum, squares: &SumOfSquares, n: u64) -> f64 {
     if n < 2 {
         return f64::NAN;
     }
+    scatter(sum, squares, n.into()) / (n as f64) / ((n - 1) as f64)
+}
+
+/// `n * squares - sum^2`, computed in integers and rounded once; 0 where bytes say less.
+pub fn scatter(sum: &Sum, squares: &SumOfSquares, n: u128) -> f64 {
     let (_, s) = sum.magnitude();
     let (_, q) = squares.magnitude();
-    // One limb more than the sum of squares for the factor n; the square of the sum is no larger.
+    // Two limbs more than the sum of squares for the factor n; the square of the sum is no larger.
     let mut left = [0u64; 72];
-    let mut carry = 0u128;
-    for (slot, limb) in left.iter_mut().zip(q.iter().chain([0, 0].iter())) {
-        let v = u128::from(*limb) * u128::from(n) + carry;
-        *slot = v as u64;
-        carry = v >> 64;
+    for (shift, factor) in [n as u64, (n >> 64) as u64].into_iter().enumerate() {
+        let mut carry = 0u128;
+        let limbs = q.iter().chain([0, 0].iter());
+        for (slot, limb) in left.iter_mut().skip(shift).zip(limbs) {
+            let v = u128::from(*limb) * u128::from(factor) + u128::from(*slot) + carry;
+            *slot = v as u64;
+            carry = v >> 64;
+        }
     }
     let mut right = [0u64; 72];
     for (i, a) in s.iter().enumerate().filter(|(_, a)| **a != 0) {
@@ -307,7 +333,7 @@ pub fn variance(sum: &Sum, squares: &SumOfSquares, n: u64) -> f64 {
     if borrow {
         return 0.0;
     }
-    round(&left, SumOfSquares::BASE) / (n as f64) / ((n - 1) as f64)
+    round(&left, SumOfSquares::BASE)
 }
 
 /// Adds the exact sum of `values` (finite, at most 512) to `sum`.

@@ -753,6 +753,17 @@ impl GridCounts {
         })
     }
 
+    /// Every count and sum divided by what divides them all.
+    pub fn quotient(&self, by: u64) -> Self {
+        let mut out = self.clone();
+        let by = by.max(1);
+        out.carry();
+        out.counts.iter_mut().for_each(|c| *c /= by);
+        out.sums.iter_mut().for_each(|s| *s /= u128::from(by));
+        out.ends = out.ends.map(|end| end.quotient(by));
+        out
+    }
+
     /// Writes the state without its grid.
     pub fn encode(&self, w: &mut Writer) {
         for j in 0..self.counts.len() {

@@ -58,6 +58,12 @@ impl KeyHistogram {
         self.coarsen_to(level + excess(&self.cells, self.cap as usize, level));
     }
 
+    /// Every count divided by what divides them all.
+    pub fn quotient(mut self, by: u64) -> Self {
+        self.cells.iter_mut().for_each(|c| c.1 /= by.max(1));
+        self
+    }
+
     /// Adds another state of the same cap.
     pub fn merge(&mut self, other: &Self) {
         self.coarsen_to(other.level.max(self.level));

@@ -10,3 +10,4 @@ pub mod key_histogram;
 pub mod keys;
 pub mod moments;
 pub mod refine;
+pub mod weighed;

@@ -8,7 +8,7 @@
 use crate::Result;
 use crate::codec::{Reader, Writer};
 use crate::kernels::BLOCK;
-use crate::states::exact_sum::{Sum, SumOfSquares, add_block, decompose, variance};
+use crate::states::exact_sum::{Sum, SumOfSquares, add_block, decompose, scatter, variance};
 
 /// Exact sums of the finite values.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -80,6 +80,36 @@ impl Moments {
                 self.sum.add_f64(d, count);
                 self.add_rounded_square(d, count);
             }
+        }
+    }
+
+    /// Adds one finite value as often as 128 bits count.
+    pub fn add_f64_times(&mut self, x: f64, count: u128, center: Center) {
+        let d = match center {
+            Center::None => x,
+            Center::At(c) => x - c,
+        };
+        let square = Some(d * d).filter(|s| center != Center::None && s.is_finite());
+        let (negative, m, e) = decompose(d);
+        for (part, shift) in [(count as u64, 0), ((count >> 64) as u64, 64)] {
+            self.sum
+                .add_scaled(negative, u128::from(m) * u128::from(part), e + shift);
+            match square.map(decompose) {
+                Some((_, m, e)) => {
+                    self.squares
+                        .add_scaled(false, u128::from(m) * u128::from(part), e + shift)
+                }
+                None => self.add_square_of(m, 2 * e + shift, part),
+            }
+        }
+    }
+
+    /// Adds one integer as often as 128 bits count.
+    pub fn add_integer_times(&mut self, negative: bool, magnitude: u64, count: u128) {
+        for (part, shift) in [(count as u64, 0), ((count >> 64) as u64, 64)] {
+            self.sum
+                .add_scaled(negative, u128::from(magnitude) * u128::from(part), shift);
+            self.add_square_of(magnitude, shift, part);
         }
     }
 
@@ -192,6 +222,21 @@ impl Moments {
     /// The exact sum of the values about their centre.
     pub fn sum(&self) -> &Sum {
         &self.sum
+    }
+
+    /// The sums divided by what divides every count of a value.
+    pub fn quotient(&self, by: u64) -> Self {
+        Self {
+            sum: self.sum.quotient(by),
+            squares: self.squares.quotient(by),
+        }
+    }
+
+    /// Sum of squares of `n` values about their mean, and that mean about the centre.
+    pub fn central(&self, n: u128) -> (f64, f64) {
+        let count = n as f64;
+        let squares = scatter(&self.sum, &self.squares, n) / count;
+        (squares, self.sum.to_f64() / count)
     }
 
     /// The exact sum as an integer, when it is one.

@@ -121,7 +121,7 @@ impl Refinement {
     pub fn add(&mut self, k: u64, count: u64) {
         if count == 1 {
             self.fresh.push(k);
-        } else {
+        } else if count > 0 {
             self.repeated.push((k, count));
         }
         if self.fresh.len() + self.repeated.len() >= HELD {
@@ -184,8 +184,8 @@ impl Refinement {
     }
 }
 
-/// Builds the grid: float columns on single-precision keys when `single` and that merges no cells.
-pub fn build(segments: &[Segment], domain: Domain, center: f64) -> Option<Grid> {
+/// Builds the grid from rows worth `worth` rows of equal weight: float columns on single-precision keys when `single` and that merges no cells.
+pub fn build(segments: &[Segment], domain: Domain, center: f64, worth: u64) -> Option<Grid> {
     let total: u64 = segments.iter().map(|s| s.count).sum();
     let heavy = |count: u64| u128::from(count) * u128::from(BOUND) > u128::from(total);
     // A little below the bound: rounding to single precision moves rows across edges.
@@ -249,7 +249,7 @@ pub fn build(segments: &[Segment], domain: Domain, center: f64) -> Option<Grid> 
     }
     // An atom whose upper edge does not exist sits in the open cell and is not one.
     atoms.retain(|a| (a.0 as usize) < edges.len());
-    let mut coarse = boundaries(&before, total, (total / 50).clamp(1, 10));
+    let mut coarse = boundaries(&before, total, (worth / 50).clamp(1, 10));
     // An end cell whose reference rows are all one value ends at that value, so that what lies
     // beyond it falls into a cell of its own.
     if let (Some((1, _)), Some(rows)) = (atoms.first(), before.get(1))
@@ -302,8 +302,9 @@ fn boundaries(before: &[u64], total: u64, parts: u64) -> Vec<u32> {
 }
 
 /// The grid of a column from the segments of its base keys. `attempt` 0 tries single-precision
-/// keys for floats, 1 takes double precision.
-pub fn grid_of(segments: &[Segment], base: Domain, mean: f64, attempt: usize) -> Grid {
+/// keys for floats, 1 takes double precision; `worth` is the number of rows, or under weights that of
+/// rows of equal weight they are worth.
+pub fn grid_of(segments: &[Segment], base: Domain, mean: f64, attempt: usize, worth: u64) -> Grid {
     let center = if base == Domain::F64 && mean.abs() < 1e290 {
         mean
     } else {
@@ -311,9 +312,9 @@ pub fn grid_of(segments: &[Segment], base: Domain, mean: f64, attempt: usize) ->
     };
     let single = base == Domain::F64 && attempt == 0;
     single
-        .then(|| build(segments, Domain::F32, center))
+        .then(|| build(segments, Domain::F32, center, worth))
         .flatten()
-        .or_else(|| build(segments, base, center))
+        .or_else(|| build(segments, base, center, worth))
         .unwrap_or_else(|| Grid {
             domain: base,
             edges: Vec::new(),
@@ -351,7 +352,7 @@ mod tests {
             values.len() as u64
         );
         for attempt in 0..2 {
-            let grid = grid_of(&segments, Domain::F64, 0.0, attempt);
+            let grid = grid_of(&segments, Domain::F64, 0.0, attempt, values.len() as u64);
             let mut counts = GridCounts::new(Frame::new(grid.clone()));
             for block in values.chunks(512) {
                 let bases: Vec<u64> = block.iter().map(|x| key::of_f64(*x)).collect();

@@ -38,25 +38,27 @@ const LIMIT_VARIANCE: f64 = 2.0 * (PI * PI - 9.0) / 3.0;
 
 fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
     let steps = Steps::new(pair, true)?;
-    let total = steps.n + steps.m;
-    if total < 4 {
+    let total = steps.pool(steps.n, steps.m);
+    if total < 4.0 {
         return Err(NotApplicable(format!(
             "{total} values; 4 or more would be accepted"
         )));
     }
-    let (n, m, rows) = (steps.n as f64, steps.m as f64, total as f64);
+    let (n, m) = steps.worth();
+    let rows = n + m;
     let (mut low, mut value, mut high) = (Vec::new(), Vec::new(), Vec::new());
     let (mut diagonal, mut cross_terms) = (Vec::new(), Vec::new());
     let mut before = 0.0; // sum of share * B^2 / weight over the blocks before
+    let weighed = pair.is_weighed();
     let mut exact = true;
     for block in steps.blocks() {
         let (a, b) = block.rows();
-        let held = a as f64 + b as f64;
+        let held = steps.pool(a, b);
         let share = held / rows;
         // Shares of rows below the middle and above it, and B (N - B) - N l / 4 over N^2.
-        let left = block.left.0 as f64 + block.left.1 as f64;
+        let left = steps.pool(block.left.0, block.left.1);
         let below = (left + 0.5 * held) / rows;
-        let rest = (steps.n - block.right.0) as f64 + (steps.m - block.right.1) as f64;
+        let rest = steps.pool(steps.n - block.right.0, steps.m - block.right.1);
         let above = (rest + 0.5 * held) / rows;
         let weight = below * above - 0.25 * share;
         let (start, end) = (
@@ -94,7 +96,10 @@ fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
                     // The weight is least at an end or for the whole cell as one tie.
                     share * far / ends[0].min(ends[1]).min(weight)
                 } else {
-                    end_term(a as f64 / n, b as f64 / m, held, n, m)
+                    match weighed {
+                        true => ceiling,
+                        false => end_term(a as f64 / n, b as f64 / m, held, n, m),
+                    }
                 };
                 low.push((share * near * near / peak).min(middle));
                 value.push(middle);
@@ -106,7 +111,7 @@ fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
         }
     }
     let scale = n * (m / rows) * ((rows - 1.0) / rows);
-    let sigma = libm::sqrt(variance(total, n, m));
+    let sigma = libm::sqrt(variance(libm::round(rows) as u64, n, m));
     let standard = |terms: Vec<f64>| (scale * sum(terms) - 1.0) / sigma;
     let mut outcome = Outcome::exact(standard(value), (steps.n, steps.m));
     if !exact {

@@ -29,7 +29,7 @@ pub const STATISTIC: Statistic = Statistic {
 
 fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
     let steps = Steps::new(pair, false)?;
-    let (n, m) = (steps.n as f64, steps.m as f64);
+    let (n, m) = steps.worth();
     let df = n + m - 2.0;
     if df < 1.0 {
         return Err(NotApplicable(
@@ -48,14 +48,14 @@ fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
     };
     let x = Spread::new(
         cells,
-        (exponent, steps.rounding()),
+        (exponent, steps.rounding(), steps.scale.0),
         |c| (c.reference, c.offset_reference),
         steps.n,
         &steps.pair.reference,
     );
     let y = Spread::new(
         cells,
-        (exponent, steps.rounding()),
+        (exponent, steps.rounding(), steps.scale.1),
         |c| (c.current, c.offset_current),
         steps.m,
         &steps.pair.current,
@@ -119,7 +119,7 @@ impl Spread {
 
     fn new(
         cells: &[Cell],
-        (exponent, rounding): (i32, f64),
+        (exponent, rounding, scale): (i32, f64, f64),
         of: impl Fn(&Cell) -> (u64, f64),
         rows: u64,
         side: &Side,
@@ -158,12 +158,12 @@ impl Spread {
             let mean = sum(held.iter().map(|(c, k, _)| z(c) * (*k as f64 / n)));
             let squares = sum(held.iter().map(|(c, k, _)| {
                 let d = z(c) - mean;
-                d * d * *k as f64
+                d * d * *k as f64 * scale
             }));
             // Each distance is off by a rounding or two where values are not floats.
             let off = 2.0 * at_scale(rounding);
-            let near = (libm::sqrt(squares) - libm::sqrt(n) * off).max(0.0);
-            let far = libm::sqrt(squares) + libm::sqrt(n) * off;
+            let near = (libm::sqrt(squares) - libm::sqrt(n * scale) * off).max(0.0);
+            let far = libm::sqrt(squares) + libm::sqrt(n * scale) * off;
             return Spread {
                 mean: (mean - off, mean, mean + off),
                 squares: if off > 0.0 {
@@ -215,7 +215,7 @@ impl Spread {
             0.5 * low + 0.5 * high
         };
         let central = if rows > 1 {
-            (n - 1.0) * side.variance
+            (n * scale - 1.0) * side.variance / scale
         } else {
             0.0
         };
@@ -227,7 +227,7 @@ impl Spread {
         let furthest = about(low).max(about(high));
         let less = |squares: f64, total: f64| {
             if squares.is_finite() {
-                (squares - total * (total / n)).max(0.0)
+                (squares - total * (total / n)).max(0.0) * scale
             } else {
                 f64::INFINITY
             }

@@ -1,7 +1,7 @@
 //! Whether a column became, or ceased to be, constant.
 
 use super::{Context, Kinds, MIN_COUNT, NotApplicable, Outcome, Statistic, sum};
-use crate::pair::{CategoryKey, Pair, Side};
+use crate::pair::{CategoryKey, Pair, Part, Side};
 
 /// 1 where one sample holds a single value and the other several, else 0.
 ///
@@ -130,10 +130,11 @@ fn by_chance(pair: &Pair) -> f64 {
         .iter()
         .map(|c| c.0)
         .fold(0, u64::saturating_add);
+    let drawn = m as f64 * super::weighing::scale(pair.sides().1, Part::Present);
     let reference = cells(pair, false);
     let n = reference.iter().map(|c| c.0).fold(0, u64::saturating_add) as f64;
     let single = reference.iter().filter(|c| c.1);
-    let p = sum(single.map(|c| libm::pow(c.0 as f64 / n, m as f64)));
+    let p = sum(single.map(|c| libm::pow(c.0 as f64 / n, drawn)));
     p.min(1.0)
 }
 
@@ -141,8 +142,7 @@ fn by_chance(pair: &Pair) -> f64 {
 fn only(pair: &Pair, current: bool) -> String {
     let (r, c) = pair.sides();
     let side = if current { c } else { r };
-    let rows = side.rows.saturating_sub(side.missing());
-    if rows < MIN_COUNT {
+    if side.rows_of(Part::Present) < MIN_COUNT {
         return "the same".into();
     }
     match pair {

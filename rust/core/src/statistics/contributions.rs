@@ -3,7 +3,7 @@
 use super::table::Table;
 use super::wasserstein::rectangle;
 use super::{NotApplicable, Steps, cross, share, sum};
-use crate::pair::{CategoryKey, NumericPair, Pair};
+use crate::pair::{CategoryKey, NumericPair, Pair, Part};
 use crate::special::{entropy_term, jensen_term};
 
 /// Statistics whose value is a sum over cells.
@@ -62,6 +62,20 @@ pub fn contributions(
         "wasserstein" => wasserstein(pair),
         _ => table(pair, name),
     }?;
+    // Rows, not units of weight, decide what may be named.
+    let (r, c) = pair.sides();
+    let rows = (r.rows_of(Part::All) as f64, c.rows_of(Part::All) as f64);
+    let cells: Vec<Contribution> = cells
+        .into_iter()
+        .map(|cell| match pair.is_weighed() {
+            false => cell,
+            true => Contribution {
+                reference: libm::floor(cell.share_reference * rows.0) as u64,
+                current: libm::floor(cell.share_current * rows.1) as u64,
+                ..cell
+            },
+        })
+        .collect();
     let (rare, mut named): (Vec<_>, Vec<_>) = cells
         .into_iter()
         .partition(|c| c.kind == "value" && c.reference.max(c.current) < min_count);

@@ -34,19 +34,20 @@ pub const STATISTIC: Statistic = Statistic {
 
 fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
     let steps = Steps::new(pair, true)?;
-    let (n, m) = (steps.n as f64, steps.m as f64);
+    let (n, m) = steps.worth();
     let rows = n + m;
     let (mut low, mut value, mut high) = (Vec::new(), Vec::new(), Vec::new());
     let (mut mean, mut diagonal, mut cross_terms) = (Vec::new(), Vec::new(), Vec::new());
     let mut before = 0.0; // sum of share * H^2 over the blocks before
+    let weighed = pair.is_weighed();
     let mut exact = true;
     for block in steps.blocks() {
         let (a, b) = block.rows();
-        let held = a as f64 + b as f64;
+        let held = steps.pool(a, b);
         let end = steps.gap(block.right.0, block.right.1);
         // Rows at or below, as a share; both factors from integers.
-        let below = (block.right.0 as f64 + block.right.1 as f64) / rows;
-        let above = ((steps.n - block.right.0) as f64 + (steps.m - block.right.1) as f64) / rows;
+        let below = steps.pool(block.right.0, block.right.1) / rows;
+        let above = steps.pool(steps.n - block.right.0, steps.m - block.right.1) / rows;
         let share = held / rows;
         if block.single {
             low.push(held * end * end);
@@ -59,11 +60,12 @@ fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
             let (least, most) = steps.gaps(block.left, block.right);
             let near = least.max(-most).max(0.0);
             // The last value of the cell has at least one row.
-            let least_sum = (held - 1.0) * near * near + end * end;
-            let most_sum = if least >= 0.0 {
-                bow(most, end, a as f64, b as f64)
-            } else if most <= 0.0 {
-                bow(least, end, b as f64, a as f64)
+            let one = if weighed { 0.0 } else { 1.0 };
+            let least_sum = (held - one) * near * near + one * end * end;
+            let most_sum = if least >= 0.0 && !weighed {
+                bow(most, end, steps.pool(a, 0), steps.pool(0, b))
+            } else if most <= 0.0 && !weighed {
+                bow(least, end, steps.pool(0, b), steps.pool(a, 0))
             } else {
                 held * (least * least).max(most * most)
             };
@@ -71,8 +73,8 @@ fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
             high.push(most_sum.max(least_sum));
             value.push(line(start, end, held).clamp(least_sum, most_sum.max(least_sum)));
             // Rows one by one: the mean of L (N - L) over the ranks of the cell.
-            let middle = below - 0.5 * (held - 1.0) / rows;
-            let bend = (held * held - 1.0) / (12.0 * rows * rows);
+            let middle = below - 0.5 * (held - one) / rows;
+            let bend = (held * held - one) / (12.0 * rows * rows);
             mean.push(share * (middle * (1.0 - middle) - bend).max(0.0));
         }
         diagonal.push(share * share * below * below * above * above);

@@ -27,7 +27,8 @@ pub const STATISTIC: Statistic = Statistic {
 fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     let table = Table::new(pair, false)?;
     let chi_square = table.chi_square();
-    let (rows, df) = (table.n as f64 + table.m as f64, (table.len() - 1) as f64);
+    let worth = table.worth();
+    let (rows, df) = (worth.0 + worth.1, (table.len() - 1) as f64);
     // min(r - 1, k - 1) after correction, r = 2 samples
     let scale = (1.0 - 1.0 / (rows - 1.0)).min(df - df * df / (rows - 1.0));
     let excess = (chi_square / rows - df / (rows - 1.0)).max(0.0);
@@ -46,7 +47,7 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
         // Before the correction: `rows scale V^2` is the chi-square.
         let unit = inflation / (rows * scale);
         let raw = chi_square / (rows * scale);
-        let (n, m) = (table.n as f64, table.m as f64);
+        let (n, m) = worth;
         let factor = n / rows * (m / rows) / scale;
         let delta = table.delta_variance(|p, q| {
             let r = (p - q) / (n / rows * p + m / rows * q);

@@ -1,7 +1,7 @@
 //! Number of distinct values.
 
 use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic};
-use crate::pair::Pair;
+use crate::pair::{Pair, Part};
 use crate::row::Exactness;
 
 /// Distinct values of the current sample, that of the reference in the message.
@@ -40,7 +40,7 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
         outcome.exactness = Exactness::Estimated;
         // An estimate has no certificate but the rows themselves.
         outcome.bound_low = if c.rows > c.missing() { 1.0 } else { 0.0 };
-        outcome.bound_high = (c.rows as f64).max(c.distinct);
+        outcome.bound_high = (c.rows_of(Part::All) as f64).max(c.distinct);
         let interval = Interval::Normal {
             bounds: (c.distinct, c.distinct),
             bias: 0.0,

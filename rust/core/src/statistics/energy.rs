@@ -2,9 +2,7 @@
 
 use super::curve::Curve;
 use super::wasserstein::rectangle;
-use super::{
-    Context, Interval, Kinds, NotApplicable, Outcome, Statistic, Steps, inverse_rows, outward, sum,
-};
+use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, Steps, outward, sum};
 use crate::pair::Pair;
 use crate::row::Exactness;
 
@@ -47,12 +45,13 @@ pub(super) fn distance(
     let (n, m) = (steps.n as f64, steps.m as f64);
     let design = steps.design();
     let unit = design.as_ref().map_or_else(
-        || inverse_rows(steps.n, steps.m),
+        || steps.inverse_rows(),
         |(_, d)| d.inverse_rows((steps.n, steps.m)),
     );
     // Both samples together, in the middle between two places.
+    let worth = steps.worth();
     let both = |a: (u64, u64), b: (u64, u64)| {
-        0.5 * (a.0 as f64 + a.1 as f64 + b.0 as f64 + b.1 as f64) / (n + m)
+        0.5 * (steps.pool(a.0, a.1) + steps.pool(b.0, b.1)) / (worth.0 + worth.1)
     };
     let (mut low, mut high, mut null) = (Vec::new(), Vec::new(), Vec::new());
     let mut curve = Curve::default();
@@ -144,9 +143,11 @@ pub(super) fn distance(
     let bounds = (squares(outcome.bound_low), squares(outcome.bound_high));
     let bias = outcome.value_if_no_change.map_or(0.0, squares);
     if bias.is_finite() && bounds.1.is_finite() {
-        let effect = design.as_ref().map_or((1.0, 1.0), |(b, d)| {
-            b.effect(|coarse| curve.score(coarse)).unwrap_or(d.effect)
-        });
+        let effect = design
+            .as_ref()
+            .map_or((1.0 / steps.scale.0, 1.0 / steps.scale.1), |(b, d)| {
+                b.effect(|coarse| curve.score(coarse)).unwrap_or(d.effect)
+            });
         let delta = 16.0 * curve.variance((effect.0 / n, effect.1 / m));
         // Twice the squared mean over the variance, when nothing changed.
         let df = 0.5 * squares(mean) / curve.kernel();

@@ -38,7 +38,8 @@ const NO_VARIANCE: f64 = 1e-13;
 fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
     let steps = Steps::new(pair, false)?;
     let (n, m) = (steps.n, steps.m);
-    if n < 5 || m < 5 {
+    let worth = steps.worth();
+    if worth.0 < 5.0 || worth.1 < 5.0 {
         return Err(NotApplicable(format!(
             "{n} and {m} values; 5 or more on each side would be accepted"
         )));
@@ -56,8 +57,20 @@ fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
         .map(|c| (c.low, c.reference, c.current))
         .filter(|v| v.1 > 0 || v.2 > 0)
         .collect();
-    let origin = quantile(&values, n + m, 1);
-    let sigma = 0.5 * (quantile(&values, n + m, 3) - origin);
+    let quartile = |quarter: u64| match pair.is_weighed() {
+        false => quantile(&values, n + m, quarter),
+        true => {
+            let target = 0.25 * quarter as f64 * (worth.0 + worth.1);
+            let mut before = 0.0;
+            let found = values.iter().find(|v| {
+                before += steps.pool(v.1, v.2);
+                before >= target
+            });
+            found.map_or(f64::NAN, |v| v.0)
+        }
+    };
+    let origin = quartile(1);
+    let sigma = 0.5 * (quartile(3) - origin);
     if !(sigma > 0.0 && sigma.is_finite()) {
         return Err(NotApplicable(format!(
             "the middle half of both samples spans {}; a spread above 0 would be accepted",
@@ -75,7 +88,7 @@ fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
         Waves::new(&waves, n as f64, |w| w.1),
         Waves::new(&waves, m as f64, |w| w.2),
     );
-    let (n, m) = (n as f64, m as f64);
+    let (n, m) = worth;
     let total = n + m;
     let covariance = Symmetric::from_fn(4, |i, j| {
         total / n * x.covariance[i][j] + total / m * y.covariance[i][j]
@@ -98,7 +111,11 @@ fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
     }
     let mut outcome = Outcome::exact(value, (steps.n, steps.m));
     outcome.value_if_no_change = Some(rank);
-    outcome.pvalue = Some(chi_square_sf(value, rank));
+    outcome.pvalue = Some(if rank > 0.0 {
+        chi_square_sf(value, rank)
+    } else {
+        1.0
+    });
     outcome.message = steps.left_out();
     Ok(outcome)
 }

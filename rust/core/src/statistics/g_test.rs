@@ -28,22 +28,28 @@ pub const STATISTIC: Statistic = Statistic {
 fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
     let table = Table::new(pair, false)?;
     let (n, m) = (table.n as f64, table.m as f64);
+    let worth = table.worth();
     let value = 2.0
         * sum(table.cells.iter().flat_map(|cell| {
-            let both = cell.reference as f64 + cell.current as f64;
+            let both = table.pool(cell);
             // (a m - b n) over n (a + b) and m (a + b): O / E - 1 of either side, up to sign.
             let size = table.difference(cell) as f64;
             let more = u128::from(cell.reference) * u128::from(table.m)
                 >= u128::from(cell.current) * u128::from(table.n);
             let shift = if more { size } else { -size };
-            [(cell.reference, n, shift), (cell.current, m, -shift)].map(|(count, rows, shift)| {
+            let (s, t) = table.scale;
+            let sides = [
+                (cell.reference, n, shift * t, worth.0),
+                (cell.current, m, -shift * s, worth.1),
+            ];
+            sides.map(|(count, units, shift, rows)| {
                 // An empty cell is exactly -1.
                 let relative = if count == 0 {
                     -1.0
                 } else {
-                    shift / rows / both
+                    shift / units / both
                 };
-                rows / (n + m) * both * entropy_term(relative)
+                rows / (worth.0 + worth.1) * both * entropy_term(relative)
             })
         }));
     let df = (table.len() - 1) as f64;

@@ -253,6 +253,49 @@ impl Interval {
         }
     }
 
+    /// The interval with certified bounds wider by `error`.
+    pub(crate) fn loosened(mut self, error: f64) -> Self {
+        match &mut self {
+            Interval::BoundedDifference { bounds, .. }
+            | Interval::Folded { bounds, .. }
+            | Interval::Student { bounds, .. }
+            | Interval::Wilson { bounds, .. } => {
+                *bounds = (bounds.0 - error, bounds.1 + error);
+            }
+            Interval::Normal { bounds, root, .. } | Interval::Quadratic { bounds, root, .. } => {
+                let own = if *root {
+                    // The square of what lies within the error of the root.
+                    2.0 * error * libm::sqrt(bounds.1) + error * error
+                } else {
+                    error
+                };
+                *bounds = (bounds.0 - own, bounds.1 + own);
+            }
+            Interval::Share {
+                successes, rows, ..
+            } => {
+                let own = error * *rows;
+                *successes = ((successes.0 - own).max(0.0), (successes.1 + own).min(*rows));
+            }
+            Interval::Clustered { inner, .. } => {
+                **inner = (**inner).clone().loosened(error);
+            }
+            Interval::Largest {
+                bounds,
+                differences,
+            } => {
+                *bounds = (bounds.0 - error, bounds.1 + error);
+                for difference in differences.iter_mut() {
+                    difference.low -= error;
+                    difference.high += error;
+                }
+            }
+            // Newcombe's margins are wider than any rounding of weights.
+            Interval::AbsoluteDifference { .. } | Interval::Metric(_) => {}
+        }
+        self
+    }
+
     /// Smallest shift that can be told from none: the certified width plus the distance that a
     /// value must keep from 0 (or from its centre) for its lower limit to exceed it.
     pub fn margin(&self, alpha: f64) -> f64 {

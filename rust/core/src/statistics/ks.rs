@@ -3,7 +3,7 @@
 use super::table::Table;
 use super::{
     Context, Interval, Kinds, Noise, NotApplicable, Outcome, RAO_SCOTT, Statistic, Steps,
-    clustered, cross, inverse_rows, outward, share,
+    clustered, cross, outward, share,
 };
 use crate::pair::Pair;
 use crate::special::kolmogorov_sf;
@@ -61,7 +61,7 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
         outcome.bound_low = outward(value, -1.0);
     }
     let design = steps.design();
-    let rows = design.map_or(inverse_rows(n, m), |(_, d)| d.inverse_rows((n, m)));
+    let rows = design.map_or(steps.inverse_rows(), |(_, d)| d.inverse_rows((n, m)));
     outcome.value_if_no_change = Some((KOLMOGOROV_MEAN * libm::sqrt(rows)).min(1.0));
     outcome.pvalue = Some(kolmogorov_sf(value / libm::sqrt(rows)));
     if let Some((blocked, d)) = design {

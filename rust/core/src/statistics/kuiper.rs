@@ -1,8 +1,6 @@
 //! Two-sample Kuiper distance.
 
-use super::{
-    Context, Interval, Kinds, Noise, NotApplicable, Outcome, Statistic, Steps, inverse_rows, share,
-};
+use super::{Context, Interval, Kinds, Noise, NotApplicable, Outcome, Statistic, Steps, share};
 use crate::pair::Pair;
 use crate::special::kuiper_sf;
 
@@ -52,7 +50,7 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     if up_most > up || down_most > down {
         outcome.bound_low = super::outward(value, -1.0);
     }
-    let rows = inverse_rows(n, m);
+    let rows = steps.inverse_rows();
     let mean = KUIPER_MEAN * libm::sqrt(rows);
     outcome.value_if_no_change = Some(mean.min(1.0));
     outcome.pvalue = Some(kuiper_sf(value / libm::sqrt(rows)));

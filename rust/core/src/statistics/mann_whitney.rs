@@ -29,8 +29,9 @@ pub const STATISTIC: Statistic = Statistic {
 
 fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
     let wins = Wins::new(pair)?;
-    let pairs = wins.rows.0 as f64 * wins.rows.1 as f64;
-    let half = |twice: u128| 0.5 * twice as f64;
+    let worth = wins.worth();
+    let pairs = worth.0 * worth.1;
+    let half = |twice: u128| 0.5 * twice as f64 * (wins.scale.0 * wins.scale.1);
     let (low, value, high) = wins.reference;
     let mut outcome = Outcome::bounded(
         half(value),

@@ -1,6 +1,7 @@
 //! Difference of means.
 
 use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, Steps};
+use crate::dependence::WEIGHTS;
 use crate::pair::{Pair, Side};
 use crate::row::Exactness;
 use crate::special::student_two_sided;
@@ -30,7 +31,7 @@ pub const STATISTIC: Statistic = Statistic {
 fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     let steps = Steps::new(pair, false)?;
     let (r, c) = (&steps.pair.reference, &steps.pair.current);
-    let (n, m) = (steps.n as f64, steps.m as f64);
+    let (n, m) = steps.worth();
     let value = c.mean - r.mean;
     if !value.is_finite() {
         return Err(NotApplicable("the means are not finite numbers".into()));
@@ -52,7 +53,10 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     outcome.value_if_no_change = Some(0.0);
     outcome.message = steps.left_out();
     let blocks = pair.blocked().map(|b| (b, b.means()));
-    let blocks = blocks.filter(|(_, v)| v.reference + v.current > 0.0);
+    let blocks = blocks.filter(|(_, v)| {
+        let both = v.reference + v.current;
+        both > 0.0 && both.is_finite()
+    });
     if let Some((blocked, v)) = blocks {
         let (se, df) = (libm::sqrt(v.reference + v.current), v.df);
         outcome.pvalue = Some(student_two_sided(value / se, df));
@@ -64,11 +68,15 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
             }
         };
         let rows = (worth(r.variance, v.reference), worth(c.variance, v.current));
-        outcome.depends(blocked, rows, Some("block-sums-t"));
+        let null = match &*blocked.label {
+            WEIGHTS => "linearised-t",
+            _ => "block-sums-t",
+        };
+        outcome.depends(blocked, rows, Some(null));
         let bounds = (outcome.bound_low, outcome.bound_high);
         return Ok(outcome.with_interval(Interval::Student { bounds, se, df }, context));
     }
-    let (vr, vc) = (r.variance / n, c.variance / m);
+    let (vr, vc) = (r.variance_of_mean(), c.variance_of_mean());
     let se = libm::sqrt(vr + vc);
     if se == 0.0 {
         outcome.pvalue = Some(if value == 0.0 { 1.0 } else { 0.0 });

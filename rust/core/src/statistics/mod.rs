@@ -15,6 +15,7 @@ mod interval;
 mod parity;
 mod superiority;
 mod table;
+mod weighing;
 
 mod anderson_darling;
 mod brown_forsythe;
@@ -57,9 +58,10 @@ pub use contributions::{CONTRIBUTING, Contribution, contributions};
 pub(crate) use interval::fold;
 pub use interval::{Difference, Interval, NODES, Noise};
 pub use parity::parity;
+pub use weighing::weights;
 
 use crate::dependence::{Blocked, Design};
-use crate::pair::{NumericPair, Pair};
+use crate::pair::{NumericPair, Pair, Part};
 use crate::row::Exactness;
 use crate::value::Logical;
 
@@ -204,8 +206,9 @@ impl Statistic {
         }
         let mut outcome = (self.compute)(pair, context)?;
         if let Some(blocked) = pair.blocked().filter(|_| outcome.dependence.is_none()) {
-            outcome.inflate(blocked, context);
+            outcome.inflate(blocked, pair, self.null.is_some(), context);
         }
+        weighing::settle(self, pair, &mut outcome, context);
         Ok(outcome)
     }
 }
@@ -305,22 +308,24 @@ impl Outcome {
 
     /// Dependence for statistics without a rule of their own: intervals as wide as the design effect
     /// of the distribution function (or of the table) asks, and the p-value of the test of
-    /// homogeneity.
-    fn inflate(&mut self, blocked: &Blocked, context: &Context) {
+    /// homogeneity. Under weights that p-value stands for one that needs counts of rows.
+    fn inflate(&mut self, blocked: &Blocked, pair: &Pair, tests: bool, context: &Context) {
         let homogeneity = blocked.homogeneity(false);
         let design = blocked.distribution().or(homogeneity);
-        let Some(design) = design.filter(|_| self.interval.is_some() || self.pvalue.is_some())
-        else {
+        let asked = self.interval.is_some() || self.pvalue.is_some() || pair.is_weighed();
+        let Some(design) = design.filter(|_| asked) else {
             return;
         };
-        let pvalue = self.pvalue.and(homogeneity).map(|d| d.pvalue);
+        let tests = self.pvalue.is_some() || (tests && pair.is_weighed());
+        let pvalue = homogeneity.filter(|_| tests).map(|d| d.pvalue);
         self.pvalue = pvalue.or(self.pvalue);
         if let Some(inner) = self.interval.take() {
-            let (n, m) = self.rows;
+            let ((n, m), (s, t)) = (self.rows, weighing::scale_of(pair, self.rows));
             let interval = Interval::Clustered {
                 inner: Box::new(inner),
                 df: design.df,
-                inflation: design.inverse_rows(self.rows) / inverse_rows(n, m),
+                inflation: design.inverse_rows(self.rows)
+                    / (1.0 / (n as f64 * s) + 1.0 / (m as f64 * t)),
             };
             self.ci = Some(interval.at(context.alpha));
             self.minimum_detectable = Some(interval.margin(context.alpha));
@@ -424,17 +429,14 @@ fn share(x: u128, n: u64, m: u64) -> f64 {
     x as f64 / (u128::from(n) * u128::from(m)) as f64
 }
 
-/// `1 / n + 1 / m`.
-fn inverse_rows(n: u64, m: u64) -> f64 {
-    1.0 / n as f64 + 1.0 / m as f64
-}
-
 /// Running counts of both sides of an ordered pair, before and after each cell of finite values.
 struct Steps<'a> {
     pair: &'a NumericPair,
     with_infinities: bool,
     n: u64,
     m: u64,
+    /// Rows of equal weight that a unit of either side is worth; 1 without weights.
+    scale: (f64, f64),
 }
 
 /// Ordered values that may be one or several, infinities included, by the counts around them.
@@ -489,12 +491,34 @@ impl<'a> Steps<'a> {
             "current sample",
             what,
         )?;
+        let part = if with_infinities {
+            Part::Present
+        } else {
+            Part::Finite
+        };
         Ok(Steps {
             pair,
             with_infinities,
             n,
             m,
+            scale: (weighing::scale(r, part), weighing::scale(c, part)),
         })
+    }
+
+    /// Rows of equal weight that both sides are worth.
+    fn worth(&self) -> (f64, f64) {
+        (self.n as f64 * self.scale.0, self.m as f64 * self.scale.1)
+    }
+
+    /// `1 / n + 1 / m` of them.
+    fn inverse_rows(&self) -> f64 {
+        let (n, m) = self.worth();
+        1.0 / n + 1.0 / m
+    }
+
+    /// Units of both sides together, as rows of equal weight.
+    fn pool(&self, reference: u64, current: u64) -> f64 {
+        reference as f64 * self.scale.0 + current as f64 * self.scale.1
     }
 
     /// Design of the distribution function, where blocks are known.
@@ -618,9 +642,10 @@ fn rate(
     }
     let difference = cross(a, n, b, m);
     let value = share(difference, n, m);
-    let pooled = (a as f64 + b as f64) / (n as f64 + m as f64);
+    let (s, t) = weighing::scale_of(pair, (n, m));
+    let pooled = (a as f64 * s + b as f64 * t) / (n as f64 * s + m as f64 * t);
     let design = pair.blocked().and_then(|b| Some((b, design(b)?)));
-    let effect = design.map_or((1.0, 1.0), |d| d.1.effect);
+    let effect = design.map_or((1.0 / s, 1.0 / t), |d| d.1.effect);
     let variance = pooled * (1.0 - pooled) * (effect.0 / n as f64 + effect.1 / m as f64);
     let mut outcome = Outcome::exact(value, (n, m));
     outcome.value_if_no_change = Some(NORMAL_MEAN_ABS * libm::sqrt(variance));
@@ -630,11 +655,20 @@ fn rate(
         None => 2.0 * crate::special::normal_sf(z),
         Some((_, d)) => crate::special::student_two_sided(z, d.df),
     });
-    outcome.message = Some(format!(
-        "{a} of {n} reference rows, {b} of {m} current rows"
-    ));
+    outcome.message = Some(if pair.is_weighed() {
+        format!(
+            "{:.4e} of the weight of the reference, {:.4e} of the current sample",
+            a as f64 / n as f64,
+            b as f64 / m as f64
+        )
+    } else {
+        format!("{a} of {n} reference rows, {b} of {m} current rows")
+    });
     if let Some((blocked, d)) = design {
         outcome.depends(blocked, d.effective((n, m)), Some("two-proportion-block-t"));
+    } else if let Some(blocked) = pair.blocked() {
+        // Nothing missing, or nothing else, on both sides: blocks say no more than rows.
+        outcome.depends(blocked, (n as f64 * s, m as f64 * t), None);
     }
     let side = |x: u64, n: u64, effect: f64| (x as f64 / effect, n as f64 / effect);
     let interval = Interval::AbsoluteDifference {

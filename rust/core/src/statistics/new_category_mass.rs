@@ -38,17 +38,21 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     let of_current = |x: u64| x as f64 / m as f64;
     let value = of_current(low);
     let mut outcome = Outcome::bounded(value, value, of_current(high), STATISTIC.range, (n, m));
-    let single = p
+    let single: u64 = p
         .cells
         .iter()
-        .filter(|c| c.reference == 1 && c.key != CategoryKey::New)
-        .count() as u64;
+        .filter(|c| c.rows.0 == 1 && c.key != CategoryKey::New)
+        .map(|c| c.reference)
+        .sum();
     outcome.value_if_no_change = Some(single as f64 / n as f64);
-    outcome.pvalue = Some(binomial_sf(
-        low,
-        low.saturating_add(single),
-        m as f64 / (n as f64 + m as f64),
-    ));
+    let (s, t) = super::weighing::scale_of(pair, (n, m));
+    // As rows of equal weight, rounded so that p does not shrink; rows as they are without weights.
+    let (new, seen) = (
+        libm::floor(low as f64 * t) as u64,
+        libm::ceil(single as f64 * s) as u64,
+    );
+    let (r, c) = (n as f64 * s, m as f64 * t);
+    outcome.pvalue = Some(binomial_sf(new, new.saturating_add(seen), c / (r + c)));
     let named: Vec<String> = p
         .new_examples
         .iter()
@@ -57,11 +61,13 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
         .map(|(value, count)| format!("'{}' ({count} rows)", String::from_utf8_lossy(value)))
         .collect();
     let names = (!named.is_empty()).then(|| format!("new values: {}", named.join(", ")));
-    let bounds = (high > low)
-        .then(|| format!("between {low} and {high} rows: the dictionary is not complete"));
+    let bounds = (high > low).then(|| match pair.is_weighed() {
+        true => "the dictionary is not complete".into(),
+        false => format!("between {low} and {high} rows: the dictionary is not complete"),
+    });
     outcome.message = join([names, bounds]);
     let design = p.blocked.as_deref().and_then(|b| Some((b, b.outside()?)));
-    let effect = design.map_or((1.0, 1.0), |d| d.1.effect);
+    let effect = design.map_or((1.0 / s, 1.0 / t), |d| d.1.effect);
     if let Some((blocked, d)) = design {
         outcome.depends(blocked, d.effective((n, m)), None);
     }

@@ -41,10 +41,11 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     outcome.value_if_no_change = Some(0.5);
     outcome.pvalue = Some(wins.pvalue());
     let spread = outcome.value * (1.0 - outcome.value);
+    let least_worth = wins.least();
     let effective = if wins.se > 0.0 {
-        (spread / (wins.se * wins.se)).max(wins.least())
+        (spread / (wins.se * wins.se)).max(least_worth)
     } else {
-        n.min(m)
+        least_worth
     };
     wins.depends(&mut outcome);
     let interval = Interval::Wilson {

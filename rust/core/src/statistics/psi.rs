@@ -1,6 +1,6 @@
 //! Population stability index.
 
-use super::table::Table;
+use super::table::{Counted, Table};
 use super::{Context, Kinds, NotApplicable, Outcome, Statistic, join, sum};
 use crate::pair::Pair;
 
@@ -37,7 +37,7 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
         2 * u128::from(table.n) + u128::from(k),
         2 * u128::from(table.m) + u128::from(k),
     );
-    let value = sum(table.cells.iter().map(|cell| {
+    let exact = |cell: &Counted| {
         let (a, b) = (
             2 * u128::from(cell.reference) + 1,
             2 * u128::from(cell.current) + 1,
@@ -46,26 +46,43 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
         let difference = x.abs_diff(y) as f64;
         // |q - p| ln(larger / smaller)
         difference / (totals.0 as f64 * totals.1 as f64) * libm::log1p(difference / x.min(y) as f64)
-    }));
-    let (df, c) = ((k - 1) as f64, table.inverse_rows());
+    };
+    let (n, m) = table.worth();
     let smooth = |p: f64, q: f64| {
         (
-            (p * table.n as f64 + 0.5) / (table.n as f64 + 0.5 * k as f64),
-            (q * table.m as f64 + 0.5) / (table.m as f64 + 0.5 * k as f64),
+            (p * n + 0.5) / (n + 0.5 * k as f64),
+            (q * m + 0.5) / (m + 0.5 * k as f64),
         )
     };
-    let delta = table.delta_variance(|p, q| {
+    let weighed = table.scale != (1.0, 1.0);
+    let value = sum(table.cells.iter().map(|cell| {
+        if !weighed {
+            return exact(cell);
+        }
+        let (p, q) = table.shares(cell);
+        let (p, q) = smooth(p, q);
+        let difference = (p - q).abs();
+        difference * libm::log1p(difference / p.min(q))
+    }));
+    let (df, c) = ((k - 1) as f64, table.inverse_rows());
+    let gradient = |p: f64, q: f64| {
         let (p, q) = smooth(p, q);
         let log = libm::log(p / q);
         (log - q / p, -log - p / q)
-    });
+    };
+    let delta = table.delta_variance(gradient);
     let mut outcome = Outcome::exact(value, (table.n, table.m));
+    let sides = pair.sides();
+    if weighed || sides.0.rounding() + sides.1.rounding() > 0.0 {
+        outcome.loosen(table.moved(pair, gradient), STATISTIC.range);
+    }
     outcome.value_if_no_change = Some(df * c);
     outcome.pvalue = Some(table.pvalue(value / c));
     let mismatch = table.support_mismatch();
     outcome.support_mismatch = mismatch.is_some();
     outcome.message = join([mismatch, table.pooled_note()]);
     table.depends(&mut outcome);
-    let interval = table.quadratic((value, value), c, delta, false, STATISTIC.range);
+    let bounds = (outcome.bound_low, outcome.bound_high);
+    let interval = table.quadratic(bounds, c, delta, false, STATISTIC.range);
     Ok(outcome.with_interval(interval, context))
 }

@@ -2,7 +2,7 @@
 
 use super::interval::{Difference, NODES};
 use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, Steps, join};
-use crate::pair::{Cell, Pair};
+use crate::pair::{Cell, Pair, Side};
 use crate::row::Exactness;
 
 /// The largest absolute difference of the 5, 25, 50, 75 and 95 % quantiles (`inverted_cdf`: the
@@ -43,10 +43,12 @@ struct Place {
 struct Ranks<'a> {
     ends: Vec<(u64, u64, &'a Cell)>,
     rows: u64,
+    /// Ranks by which rounding the weights may have moved a quantile.
+    slack: u64,
 }
 
 impl<'a> Ranks<'a> {
-    fn new(cells: &'a [Cell], count: impl Fn(&Cell) -> u64, rows: u64) -> Self {
+    fn new(cells: &'a [Cell], count: impl Fn(&Cell) -> u64, rows: u64, side: &Side) -> Self {
         let mut end = 0;
         let ends = cells
             .iter()
@@ -56,7 +58,11 @@ impl<'a> Ranks<'a> {
                 (end, count(c), c)
             })
             .collect();
-        Ranks { ends, rows }
+        Ranks {
+            ends,
+            rows,
+            slack: libm::ceil(2.0 * side.weights.map_or(0.0, |w| w.rounding)) as u64,
+        }
     }
 
     /// The value of rank `rank` (1 to rows). `ends` is not empty: a side without values was refused.
@@ -70,9 +76,14 @@ impl<'a> Ranks<'a> {
         let position = (count - (end - rank)) as f64 - 0.5;
         let share = position / count as f64;
         let estimate = cell.low * (1.0 - share) + cell.high * share;
+        let cell_at = |rank: u64| {
+            let rank = rank.clamp(1, self.rows);
+            let at = self.ends.partition_point(|e| e.0 < rank);
+            self.ends[at.min(self.ends.len() - 1)].2
+        };
         Place {
-            low: cell.low,
-            high: cell.high,
+            low: cell_at(rank.saturating_sub(self.slack)).low,
+            high: cell_at(rank.saturating_add(self.slack)).high,
             estimate: estimate.max(cell.low).min(cell.high),
         }
     }
@@ -115,11 +126,15 @@ impl<'a> Ranks<'a> {
 fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     let steps = Steps::new(pair, false)?;
     let cells = &steps.pair.cells;
-    let reference = Ranks::new(cells, |c| c.reference, steps.n);
-    let current = Ranks::new(cells, |c| c.current, steps.m);
+    let reference = Ranks::new(cells, |c| c.reference, steps.n, &steps.pair.reference);
+    let current = Ranks::new(cells, |c| c.current, steps.m, &steps.pair.current);
     let design = steps.design();
     // A quantile's error is that of the share below it, here at its largest.
-    let effect = design.as_ref().map_or((1.0, 1.0), |(_, d)| d.effect);
+    let effect = design
+        .as_ref()
+        .map_or((1.0 / steps.scale.0, 1.0 / steps.scale.1), |(_, d)| {
+            d.effect
+        });
     let rounding = steps.rounding();
     let (mut value, mut low, mut high, mut where_) = (0.0_f64, 0.0_f64, 0.0_f64, 0);
     let differences = TWENTIETHS.map(|q| {

@@ -57,13 +57,18 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     if most > outside {
         outcome.bound_low = super::outward(value, -1.0);
     }
-    outcome.value_if_no_change = Some(2.0 / (n as f64 + 1.0));
+    let (s, t) = super::weighing::scale_of(pair, (n, m));
+    outcome.value_if_no_change = Some(2.0 / (n as f64 * s + 1.0));
     outcome.message = (outside > 0).then(|| {
         let (low, high) = (example(p, |x| x < low), example(p, |x| x > high));
+        if pair.is_weighed() {
+            let (below, above) = (of_current(below), of_current(above));
+            return format!("{below:.4e} below{low}, {above:.4e} above{high}");
+        }
         format!("{below} values below{low}, {above} above{high}")
     });
     let design = p.blocked.as_deref().and_then(|b| Some((b, b.outside()?)));
-    let effect = design.map_or(1.0, |d| d.1.effect.1);
+    let effect = design.map_or(1.0 / t, |d| d.1.effect.1);
     if let Some((blocked, d)) = design {
         outcome.depends(blocked, d.effective((n, m)), None);
     }
@@ -80,7 +85,8 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
 
 /// The value outside that most rows hold, where enough do to name it.
 fn example(pair: &NumericPair, outside: impl Fn(f64) -> bool) -> String {
-    let numbers = !pair.logical.is_temporal();
+    // Units of weight do not tell how many rows hold a value.
+    let numbers = !pair.logical.is_temporal() && pair.current.unequal().is_none();
     let cells = pair
         .cells
         .iter()

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use super::{Interval, NotApplicable, Outcome, Steps, sum};
+use super::{Interval, NotApplicable, Outcome, Steps, sum, weighing};
 use crate::dependence::Blocked;
-use crate::pair::{NumericPair, Pair};
+use crate::pair::{NumericPair, Pair, Part};
 use crate::special::{normal_sf, student_two_sided};
 
 /// Wins of one sample over the other among all pairs of rows.
@@ -19,6 +19,8 @@ pub(super) struct Wins {
     /// Standard error of the share of pairs won, by placements (DeLong 1988); pairs within a cell of
     /// several values enter at their worst.
     pub se: f64,
+    /// Rows of equal weight that a unit of either side is worth.
+    pub scale: (f64, f64),
     /// Both samples by block, rows that each is worth, and degrees of freedom of `se`.
     blocks: Option<(Arc<Blocked>, (f64, f64), f64)>,
 }
@@ -28,7 +30,8 @@ impl Wins {
     pub fn new(pair: &Pair) -> Result<Self, NotApplicable> {
         let steps = Steps::new(pair, true)?;
         let (n, m) = (steps.n as f64, steps.m as f64);
-        let rows = n + m;
+        let worth = steps.worth();
+        let rows = worth.0 + worth.1;
         let (mut won, mut undecided) = (0_u128, 0_u128);
         let mut ties = Vec::new();
         // Placements of each side among the other, as shares, with their undecided half-widths.
@@ -38,7 +41,7 @@ impl Wins {
             let inside = u128::from(a) * u128::from(b);
             won += 2 * u128::from(a) * u128::from(block.left.1) + inside;
             if block.single {
-                let t = a as f64 + b as f64;
+                let t = steps.pool(a, b);
                 ties.push(t / rows * ((t - 1.0) / (rows - 1.0)) * ((t + 1.0) / (rows + 1.0)));
             } else {
                 undecided += inside;
@@ -69,18 +72,29 @@ impl Wins {
                 own.df,
             ))
         });
-        let effect = design.as_ref().map_or((1.0, 1.0), |d| d.1);
+        let effect = design
+            .as_ref()
+            .map_or((1.0 / steps.scale.0, 1.0 / steps.scale.1), |d| d.1);
         Ok(Wins {
             rows: (steps.n, steps.m),
             reference: (won - undecided, won, won + undecided),
             ties: sum(ties).min(1.0),
             se: libm::sqrt(effect.0 * sx * sx / n + effect.1 * sy * sy / m),
             blocks: design.map(|(blocked, e, df)| (blocked, (n / e.0, m / e.1), df)),
+            scale: steps.scale,
         })
     }
 }
 
 impl Wins {
+    /// Rows of equal weight that both sides are worth.
+    pub fn worth(&self) -> (f64, f64) {
+        (
+            self.rows.0 as f64 * self.scale.0,
+            self.rows.1 as f64 * self.scale.1,
+        )
+    }
+
     /// Largest two-sided p-value of the normal limit between the bounds: variance corrected for the
     /// ties that are certain, continuity correction 1/2.
     ///
@@ -99,14 +113,15 @@ impl Wins {
                 1.0
             };
         }
-        let (n, m) = (self.rows.0 as f64, self.rows.1 as f64);
+        let (n, m) = self.worth();
         let variance = n * m / 12.0 * (n + m + 1.0) * (1.0 - self.ties);
         // Twice the distance of the nearest possible number from its mean.
         let middle = u128::from(self.rows.0) * u128::from(self.rows.1);
         let (low, _, high) = self.reference;
         let near = low.saturating_sub(middle).max(middle.saturating_sub(high));
         if variance > 0.0 {
-            (2.0 * normal_sf(0.5 * (near as f64 - 1.0) / libm::sqrt(variance))).min(1.0)
+            let near = near as f64 * self.scale.0 * self.scale.1;
+            (2.0 * normal_sf(0.5 * (near - 1.0) / libm::sqrt(variance))).min(1.0)
         } else {
             1.0
         }
@@ -116,8 +131,7 @@ impl Wins {
 impl Wins {
     /// Rows that the smaller sample is worth.
     pub fn least(&self) -> f64 {
-        let own = (self.rows.0 as f64, self.rows.1 as f64);
-        let (n, m) = self.blocks.as_ref().map_or(own, |b| b.1);
+        let (n, m) = self.blocks.as_ref().map_or_else(|| self.worth(), |b| b.1);
         n.min(m)
     }
 
@@ -144,14 +158,16 @@ impl Wins {
 /// Mean place of the rows of each coarse cell among all rows.
 fn places(pair: &NumericPair) -> Vec<f64> {
     let (r, c) = (&pair.reference, &pair.current);
-    let all = (r.ordered() + c.ordered()) as f64;
-    let mut below = (r.neg_inf + c.neg_inf) as f64;
+    let scale = (
+        weighing::scale(r, Part::Present),
+        weighing::scale(c, Part::Present),
+    );
+    let pool = |a: u64, b: u64| a as f64 * scale.0 + b as f64 * scale.1;
+    let all = pool(r.ordered(), c.ordered());
+    let mut below = pool(r.neg_inf, c.neg_inf);
     let mut places = Vec::new();
     for cells in pair.cells.chunk_by(|a, b| a.coarse == b.coarse) {
-        let rows: f64 = cells
-            .iter()
-            .map(|x| x.reference as f64 + x.current as f64)
-            .sum();
+        let rows: f64 = cells.iter().map(|x| pool(x.reference, x.current)).sum();
         places.resize(cells[0].coarse as usize, 0.5);
         places.push((below + 0.5 * rows) / all);
         below += rows;

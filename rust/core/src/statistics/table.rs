@@ -1,9 +1,7 @@
 //! The coarse table behind PSI, the divergences, and the tests of categories.
 
 use super::folded::{self, Piece};
-use super::{
-    Interval, MIN_COUNT, NotApplicable, Outcome, RAO_SCOTT, clustered, cross, inverse_rows, total,
-};
+use super::{Interval, MIN_COUNT, NotApplicable, Outcome, RAO_SCOTT, clustered, cross, total};
 use std::sync::Arc;
 
 use crate::dependence::{Blocked, Design};
@@ -32,6 +30,8 @@ pub(super) struct Table {
     pub n: u64,
     /// Current rows.
     pub m: u64,
+    /// Rows of equal weight that a unit of either side is worth; 1 without weights.
+    pub scale: (f64, f64),
     /// Both samples by block and the design of the test of homogeneity on the same kind of cells.
     design: Option<(Arc<Blocked>, Design)>,
     /// Whether missing rows are a cell.
@@ -70,7 +70,7 @@ impl Table {
             }
             Pair::Categorical(p) => {
                 for cell in &p.cells {
-                    let rare = cell.reference.max(cell.current) < MIN_COUNT;
+                    let rare = cell.rows.0.max(cell.rows.1) < MIN_COUNT;
                     let label = match &cell.key {
                         CategoryKey::Value(_) if rare => "a rare value".into(),
                         CategoryKey::Value(bytes) => {
@@ -99,6 +99,7 @@ impl Table {
             cells,
             n,
             m,
+            scale: super::weighing::scale_of(pair, (n, m)),
             design,
             missing,
         })
@@ -109,16 +110,33 @@ impl Table {
         self.cells.len()
     }
 
+    /// Rows of equal weight that both sides are worth.
+    pub fn worth(&self) -> (f64, f64) {
+        (self.n as f64 * self.scale.0, self.m as f64 * self.scale.1)
+    }
+
+    /// Units of a cell on both sides together, as rows of equal weight.
+    pub fn pool(&self, cell: &Counted) -> f64 {
+        cell.reference as f64 * self.scale.0 + cell.current as f64 * self.scale.1
+    }
+
     /// Design effects of both sides; 1 for independent rows.
     pub fn effect(&self) -> (f64, f64) {
-        self.design.as_ref().map_or((1.0, 1.0), |d| d.1.effect)
+        let own = (1.0 / self.scale.0, 1.0 / self.scale.1);
+        self.design.as_ref().map_or(own, |d| d.1.effect)
+    }
+
+    /// `1 / n + 1 / m` of independent rows.
+    fn own_inverse_rows(&self) -> f64 {
+        let (n, m) = self.worth();
+        1.0 / n + 1.0 / m
     }
 
     /// `1 / n + 1 / m` of the rows both sides are worth.
     pub fn inverse_rows(&self) -> f64 {
         self.design
             .as_ref()
-            .map_or(inverse_rows(self.n, self.m), |(_, d)| {
+            .map_or(self.own_inverse_rows(), |(_, d)| {
                 d.inverse_rows((self.n, self.m))
             })
     }
@@ -141,7 +159,7 @@ impl Table {
 
     /// How many times larger the sampling error of both sides is than that of independent rows.
     pub fn inflation(&self) -> f64 {
-        self.inverse_rows() / inverse_rows(self.n, self.m)
+        self.inverse_rows() / self.own_inverse_rows()
     }
 
     /// Interval of a value (squared when `root`) that is `unit` times that chi-square when nothing
@@ -244,7 +262,25 @@ impl Table {
                 b2 += q * gq * gq;
             }
         }
-        (a2 - a * a).max(0.0) / self.n as f64 + (b2 - b * b).max(0.0) / self.m as f64
+        let (n, m) = self.worth();
+        (a2 - a * a).max(0.0) / n + (b2 - b * b).max(0.0) / m
+    }
+
+    /// Bound on what rounding, of weights and of shares as floats, moves a statistic of these shares
+    /// by, from its derivatives: monotone in each share, so largest at a corner.
+    pub fn moved(&self, pair: &Pair, gradient: impl Fn(f64, f64) -> (f64, f64)) -> f64 {
+        let (r, c) = pair.sides();
+        let (d, e) = (r.rounding() + 4e-16, c.rounding() + 4e-16);
+        let (mut by_p, mut by_q) = (0.0_f64, 0.0_f64);
+        for cell in &self.cells {
+            let (p, q) = self.shares(cell);
+            for (p, q) in [(p - d, q + e), (p + d, q - e)] {
+                let (gp, gq) = gradient(p.clamp(0.0, 1.0), q.clamp(0.0, 1.0));
+                (by_p, by_q) = (by_p.max(gp.abs()), by_q.max(gq.abs()));
+            }
+        }
+        // Shares move by twice the mass that moves; as much again for what the prior moves.
+        4.0 * (by_p * d + by_q * e)
     }
 
     /// Interval of `(1/2) sum |p - q|`.
@@ -277,10 +313,10 @@ impl Table {
     /// absolute normals is at most `1 - 2/pi` of their squared correlation, times both deviations. Blocks
     /// correlate the cells further, by as much as they take degrees of freedom from the chi-square.
     fn null_variance(&self) -> f64 {
-        let rows = self.n as f64 + self.m as f64;
+        let (n, m) = self.worth();
         let (mut own, mut first, mut second) = (0.0, 0.0, 0.0);
         for cell in &self.cells {
-            let h = (cell.reference as f64 + cell.current as f64) / rows;
+            let h = self.pool(cell) / (n + m);
             if h < 1.0 {
                 own += h * (1.0 - h);
                 first += h * libm::sqrt(h / (1.0 - h));
@@ -299,9 +335,9 @@ impl Table {
 
     /// The same under no change, with pooled shares.
     pub fn total_variation_if_no_change(&self) -> f64 {
-        let rows = self.n as f64 + self.m as f64;
+        let (n, m) = self.worth();
         let sd = self.cells.iter().map(|cell| {
-            let h = (cell.reference as f64 + cell.current as f64) / rows;
+            let h = self.pool(cell) / (n + m);
             libm::sqrt((h * (1.0 - h)).max(0.0) * self.inverse_rows())
         });
         0.5 * super::NORMAL_MEAN_ABS * super::sum(sd)
@@ -349,7 +385,7 @@ impl Table {
         let terms = self.cells.iter().map(|c| {
             let d = self.difference(c) as f64;
             let (n, m) = (self.n as f64, self.m as f64);
-            (d / n) * (d / m) / (c.reference as f64 + c.current as f64)
+            (d / n) * (d / m) * (self.scale.0 * self.scale.1) / self.pool(c)
         });
         super::sum(terms)
     }

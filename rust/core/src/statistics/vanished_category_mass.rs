@@ -40,8 +40,8 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
                 gone += cell.reference;
                 possible += cell.reference;
                 match key {
-                    CategoryKey::Value(value) if cell.reference >= MIN_COUNT => {
-                        named.push((value, cell.reference));
+                    CategoryKey::Value(value) if cell.rows.0 >= MIN_COUNT => {
+                        named.push((value, cell.rows.0));
                     }
                     _ => unnamed += 1,
                 }
@@ -60,9 +60,10 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
         STATISTIC.range,
         (n, m),
     );
+    let drawn = m as f64 * super::weighing::scale_of(pair, (n, m)).1;
     outcome.value_if_no_change = Some(super::sum(p.cells.iter().map(|c| {
         let share = of_reference(c.reference);
-        share * libm::exp(m as f64 * libm::log1p(-share))
+        share * libm::exp(drawn * libm::log1p(-share))
     })));
     named.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(b.0)));
     let list: Vec<String> = named
@@ -86,8 +87,11 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     });
     let rare =
         (unnamed > 0).then(|| format!("{unnamed} rare values or cells of them are not named"));
-    let bounds = (possible > gone).then(|| {
-        format!("between {gone} and {possible} reference rows: the dictionary is not complete")
+    let bounds = (possible > gone).then(|| match pair.is_weighed() {
+        true => "the dictionary is not complete".into(),
+        false => {
+            format!("between {gone} and {possible} reference rows: the dictionary is not complete")
+        }
     });
     outcome.message = join([names, rare, bounds]);
     let interval = Interval::Share {

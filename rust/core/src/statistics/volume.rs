@@ -1,7 +1,7 @@
 //! Ratio of rows.
 
 use super::{Context, Kinds, NotApplicable, Outcome, Statistic, total};
-use crate::pair::Pair;
+use crate::pair::{Pair, Part};
 
 /// Current rows over reference rows, missing ones included. Rows are counted, not sampled, so there
 /// is no interval; a tolerance applies to the distance from 1.
@@ -23,7 +23,9 @@ pub const STATISTIC: Statistic = Statistic {
 fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
     let (r, c) = pair.sides();
     let n = total([r.rows], "reference", "row")?;
-    let mut outcome = Outcome::exact(c.rows as f64 / n as f64, (n, c.rows));
-    outcome.message = Some(format!("{} reference rows, {} current rows", n, c.rows));
+    // A row is one whatever its weight.
+    let (a, b) = (r.rows_of(Part::All), c.rows_of(Part::All));
+    let mut outcome = Outcome::exact(b as f64 / a as f64, (n, c.rows));
+    outcome.message = Some(format!("{a} reference rows, {b} current rows"));
     Ok(outcome)
 }

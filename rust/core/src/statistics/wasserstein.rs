@@ -42,7 +42,7 @@ pub(super) fn distance(
 ) -> Result<Outcome, NotApplicable> {
     let steps = Steps::new(pair, false)?;
     let (n, m) = (steps.n as f64, steps.m as f64);
-    let nm = n * m;
+    let (nm, worth) = (n * m, steps.worth());
     // F - G as an integer over n m, rounded once.
     let gap = |x: (u64, u64), y: (u64, u64)| {
         let (a, b) = (
@@ -53,20 +53,20 @@ pub(super) fn distance(
         if a < b { -size } else { size }
     };
     let design = steps.design().map(|(_, d)| d);
-    let effect = design.map_or((1.0, 1.0), |d| d.effect);
+    let effect = design.map_or((1.0 / steps.scale.0, 1.0 / steps.scale.1), |d| d.effect);
     let deviation = |at: (u64, u64)| {
         let (f, g) = (at.0 as f64 / n, at.1 as f64 / m);
         libm::sqrt(effect.0 * f * (1.0 - f) / n + effect.1 * g * (1.0 - g) / m)
     };
     let pooled = |at: (u64, u64)| {
-        let h = (at.0 as f64 + at.1 as f64) / (n + m);
+        let h = steps.pool(at.0, at.1) / (worth.0 + worth.1);
         libm::sqrt(h * (1.0 - h) * (effect.0 / n + effect.1 / m))
     };
     let (mut low, mut high, mut null) = (Vec::new(), Vec::new(), Vec::new());
     let mut pieces = Pieces::new(steps.pair.cells.len());
     let mut curve = Curve::default();
     let kernel = |at: (u64, u64)| {
-        let h = (at.0 as f64 + at.1 as f64) / (n + m);
+        let h = steps.pool(at.0, at.1) / (worth.0 + worth.1);
         let root = libm::sqrt(h * (1.0 - h));
         if root > 0.0 {
             (h * h / root, (1.0 - h) * (1.0 - h) / root)

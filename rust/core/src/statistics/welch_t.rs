@@ -1,6 +1,7 @@
 //! Welch's t test.
 
 use super::{Context, Kinds, NotApplicable, Outcome, Statistic, Steps, join};
+use crate::dependence::WEIGHTS;
 use crate::pair::Pair;
 use crate::row::Exactness;
 use crate::special::student_two_sided;
@@ -36,9 +37,9 @@ fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
             )));
         }
     }
-    let (n, m) = (steps.n as f64, steps.m as f64);
+    let (n, m) = steps.worth();
     let difference = r.mean - c.mean;
-    let (vr, vc) = (r.variance / n, c.variance / m);
+    let (vr, vc) = (r.variance_of_mean(), c.variance_of_mean());
     let se = libm::sqrt(vr + vc);
     if !difference.is_finite() || !se.is_finite() {
         return Err(NotApplicable(
@@ -69,5 +70,8 @@ fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
     outcome.value_if_no_change = Some(0.0);
     outcome.pvalue = Some(p);
     outcome.message = join([message, steps.left_out()]);
+    if let Some(blocked) = pair.blocked().filter(|b| &*b.label == WEIGHTS) {
+        outcome.depends(blocked, (n, m), Some("linearised-t"));
+    }
     Ok(outcome)
 }

@@ -1,4 +1,5 @@
-//! What Parquet cannot say of a column and the Arrow schema in the footer can: that its integers are durations.
+//! What Parquet cannot say of a column and the Arrow schema in the footer can: that its integers are durations, or
+//! unsigned ones of 32 bits, which version 1.0 of the format writes as signed ones of 64.
 
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -15,7 +16,7 @@ const KEY: &str = "ARROW:schema";
 /// Longest text of a schema; a longer one is not looked at.
 const MAX_TEXT: usize = 16 << 20;
 
-/// Gives durations their type. A schema that cannot be read or says otherwise than Parquet is ignored.
+/// Gives durations and unsigned integers their type. A schema that cannot be read or says otherwise than Parquet is ignored.
 pub fn apply(columns: &mut [FileColumn], metadata: &FileMetaData) {
     // Nothing else is taken from the schema, so it need not be read for other columns.
     let open = |c: &FileColumn| c.column.logical == Ok(Logical::Int) && c.read == Read::Int64;
@@ -37,7 +38,12 @@ pub fn apply(columns: &mut [FileColumn], metadata: &FileMetaData) {
         .map(|field| (field.name().as_str(), field.data_type()))
         .collect();
     for column in columns.iter_mut().filter(|c| open(c)) {
-        if let Some(DataType::Duration(unit)) = types.get(column.column.name.as_str()) {
+        let hint = types.get(column.column.name.as_str());
+        if let Some(DataType::UInt32) = hint {
+            column.column.logical = Ok(Logical::UInt);
+            column.read = Read::UInt64;
+        }
+        if let Some(DataType::Duration(unit)) = hint {
             // Seconds are milliseconds everywhere: Parquet has no seconds in times and timestamps either.
             let (unit, factor) = match unit {
                 ArrowUnit::Second => (TimeUnit::Ms, 1000),

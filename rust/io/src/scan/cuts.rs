@@ -110,6 +110,18 @@ impl Numbered {
 }
 
 impl Grouping {
+    /// All rows in one group, the first of the scan.
+    pub(super) fn whole(rows: usize) -> Self {
+        Self {
+            groups: vec![0],
+            blocks: vec![MISSING_BLOCK],
+            segment: false,
+            order: (0..rows as u32).collect(),
+            starts: vec![0, rows as u32],
+            runs: Vec::new(),
+        }
+    }
+
     /// Orders rows by group: a counting sort.
     fn new(ids: &[u32], groups: Vec<u32>, blocks: Vec<i64>, segment: bool) -> Self {
         let mut starts = vec![0u32; groups.len() + 1];
@@ -430,12 +442,14 @@ impl Cuts {
         })
     }
 
-    /// The rows of a unit by group: without segments first, then by cut.
+    /// The rows of a unit by group: without segments first, then by cut. `ordered` where rows must not
+    /// be taken as they come.
     pub(super) fn groupings(
         &self,
         source: &dyn Source,
         unit: usize,
         registry: &Registry,
+        ordered: bool,
     ) -> Result<Vec<Grouping>> {
         // Ids of rows and, by id, the window and version they stand for.
         let (mut base, mut parts) = (None::<Vec<u32>>, vec![(None, None::<String>)]);
@@ -503,7 +517,10 @@ impl Cuts {
                 }
             });
         }
-        let runs: Option<Vec<_>> = out.iter().map(Numbered::runs).collect();
+        let runs: Option<Vec<_>> = match ordered {
+            true => None,
+            false => out.iter().map(Numbered::runs).collect(),
+        };
         Ok(match runs {
             Some(runs) => {
                 let both = out.into_iter().zip(runs);
@@ -606,7 +623,12 @@ pub(super) fn labels(source: &dyn Source, unit: usize, columns: &[usize]) -> Res
 }
 
 /// Reads a key column of a unit that is not too long.
-fn read(source: &dyn Source, unit: usize, column: usize, sink: &mut dyn PageSink) -> Result<()> {
+pub(super) fn read(
+    source: &dyn Source,
+    unit: usize,
+    column: usize,
+    sink: &mut dyn PageSink,
+) -> Result<()> {
     let rows = source.unit_rows(unit);
     if rows > MAX_ROWS {
         return Err(corrupt(
@@ -622,7 +644,7 @@ fn read(source: &dyn Source, unit: usize, column: usize, sink: &mut dyn PageSink
 }
 
 /// Checks that a key column has as many rows as its unit.
-fn counted(source: &dyn Source, unit: usize, column: usize, found: usize) -> Result<()> {
+pub(super) fn counted(source: &dyn Source, unit: usize, column: usize, found: usize) -> Result<()> {
     let rows = source.unit_rows(unit);
     if found as u64 == rows {
         return Ok(());

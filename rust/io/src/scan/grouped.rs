@@ -4,9 +4,11 @@ use std::sync::Mutex;
 
 use tidegauge_core::column::{ColumnPlan, ColumnState};
 use tidegauge_core::value::Slice;
+use tidegauge_core::weights::Mass;
 
 use super::cuts::Grouping;
 use super::owned::Owned;
+use super::weights::RowUnits;
 use crate::Result;
 use crate::source::{PageData, PageSink};
 
@@ -59,6 +61,8 @@ pub(super) struct Grouped<'a> {
     /// For all rows, and for segments.
     plans: [&'a ColumnPlan; 2],
     states: &'a mut States,
+    /// Units of the rows, where they have weights.
+    units: Option<&'a RowUnits>,
     /// By grouping and group, the first row not yet counted.
     cursors: Vec<Vec<u32>>,
     dictionary: Option<Owned>,
@@ -79,19 +83,25 @@ struct Scratch {
     counts: Vec<u64>,
     used: Vec<u32>,
     used_counts: Vec<u64>,
+    masses: Vec<Mass>,
 }
+
+/// Rows whose masses are laid out at a time.
+const MASSES: usize = 1 << 13;
 
 impl<'a> Grouped<'a> {
     pub(super) fn new(
         groupings: &'a [Grouping],
         plans: [&'a ColumnPlan; 2],
         states: &'a mut States,
+        units: Option<&'a RowUnits>,
     ) -> Self {
         let begin = |g: &Grouping| g.starts[..g.groups.len()].to_vec();
         Self {
             groupings,
             plans,
             states,
+            units,
             cursors: groupings.iter().map(begin).collect(),
             dictionary: None,
             from: 0,
@@ -128,6 +138,30 @@ impl<'a> Grouped<'a> {
                 let state = self.states[group].get_or_insert_with(|| Box::new(plan.empty()));
                 let scratch = &mut self.scratch;
                 scratch.present.clear();
+                if let Some(units) = self.units {
+                    let mut nulls = Mass::default();
+                    for row in &rest[..n] {
+                        let local = *row - self.from as u32;
+                        let own = units.of(*row as usize);
+                        match self.valid.is_empty() || self.valid[local as usize] {
+                            true if own.count > 0 => scratch.present.push(local),
+                            true => {}
+                            false => nulls.add(own),
+                        }
+                    }
+                    let held = Held {
+                        units,
+                        from: self.from,
+                        dictionary: of_dictionary,
+                        indices: &self.indices,
+                        values: self.values.as_ref(),
+                    };
+                    state.in_block(grouping.blocks[g], |s| {
+                        s.update_null_mass(plan, &nulls)?;
+                        held.weigh(plan, s, scratch)
+                    })?;
+                    continue;
+                }
                 let local = rest[..n].iter().map(|row| *row - self.from as u32);
                 if self.valid.is_empty() {
                     scratch.present.extend(local);
@@ -141,6 +175,7 @@ impl<'a> Grouped<'a> {
                     counts,
                     used,
                     used_counts,
+                    ..
                 } = scratch;
                 state.in_block(grouping.blocks[g], |s| {
                     s.update_nulls((n - at.len()) as u64)?;
@@ -199,6 +234,69 @@ impl<'a> Grouped<'a> {
     fn held_bytes(&self) -> usize {
         let values = self.values.as_ref().map_or(0, Owned::bytes);
         4 * self.indices.len() + values
+    }
+}
+
+/// Rows held, with their weights.
+struct Held<'a> {
+    units: &'a RowUnits,
+    from: usize,
+    dictionary: Option<&'a Owned>,
+    indices: &'a [u32],
+    values: Option<&'a Owned>,
+}
+
+impl Held<'_> {
+    /// Counts the rows in `scratch.present`, each as often as it has units.
+    fn weigh(
+        &self,
+        plan: &ColumnPlan,
+        state: &mut ColumnState,
+        scratch: &mut Scratch,
+    ) -> tidegauge_core::Result<()> {
+        let units = |row: u32| self.units.of(self.from + row as usize);
+        let Scratch {
+            present,
+            used,
+            masses,
+            ..
+        } = scratch;
+        if let Some(dictionary) = self.dictionary.map(Owned::slice) {
+            masses.resize(dictionary.len().max(masses.len()), Mass::default());
+            used.clear();
+            for row in present.iter() {
+                let index = self.indices[*row as usize];
+                let mass = &mut masses[index as usize];
+                if mass.rows == 0 {
+                    used.push(index);
+                }
+                mass.add(units(*row));
+            }
+            for part in used.chunks(MASSES) {
+                let of = part.iter().map(|index| *index as usize);
+                let values = Owned::gather(dictionary, of);
+                let own: Vec<Mass> = part
+                    .iter()
+                    .map(|index| std::mem::take(&mut masses[*index as usize]))
+                    .collect();
+                state.update_masses(plan, values.slice(), &own)?;
+            }
+        } else if let Some(values) = self.values {
+            for part in present.chunks(MASSES) {
+                let of = part.iter().map(|row| *row as usize);
+                let gathered = Owned::gather(values.slice(), of);
+                let own: Vec<Mass> = part
+                    .iter()
+                    .map(|row| {
+                        let mut mass = Mass::default();
+                        mass.add(units(*row));
+                        mass
+                    })
+                    .collect();
+                state.update_masses(plan, gathered.slice(), &own)?;
+            }
+        }
+        Ok(())
     }
 }
 

@@ -67,7 +67,8 @@ impl<'a> KeyScan<'a> {
                 if cuts.is_trivial() {
                     return Ok(slot(groups, 0, K).update(hashes)?);
                 }
-                let groupings = scan.spot(unit, cuts.groupings(scan.source, unit, registry))?;
+                let groupings =
+                    scan.spot(unit, cuts.groupings(scan.source, unit, registry, false))?;
                 for g in &groupings {
                     let k = if g.segment { K_SEGMENT } else { K };
                     if g.order.is_empty() {

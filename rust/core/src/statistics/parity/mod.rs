@@ -6,11 +6,16 @@
 //! formulas bin the raw values anew, so they need cells of one value each: arrays, or profiles of at
 //! most 4,096 distinct values; elsewhere they say that they do not apply.
 
+mod alibi_detect;
+mod databricks;
+mod deepchecks;
 mod evidently;
 mod frouros;
 mod nannyml;
+mod popmon;
 mod scouter;
 mod tfdv;
+mod whylogs;
 
 use super::{Context, NotApplicable, Outcome, Statistic, sum, total};
 use crate::pair::{CategoryKey, Pair};
@@ -25,6 +30,14 @@ type Counts = Vec<(u64, u64)>;
 
 /// Every parity definition, by name.
 const PARITY: &[&Statistic] = &[
+    &alibi_detect::CHI_SQUARE,
+    &alibi_detect::KS,
+    &databricks::L_INFINITY_DISTANCE,
+    &databricks::TV_DISTANCE,
+    &deepchecks::CRAMERS_V,
+    &deepchecks::EARTH_MOVERS_DISTANCE,
+    &deepchecks::KS,
+    &deepchecks::PSI,
     &evidently::HELLINGER,
     &evidently::JENSENSHANNON,
     &evidently::KL_DIV,
@@ -34,9 +47,13 @@ const PARITY: &[&Statistic] = &[
     &nannyml::HELLINGER,
     &nannyml::JENSEN_SHANNON,
     &nannyml::L_INFINITY,
+    &popmon::JENSEN_SHANNON,
+    &popmon::PSI,
     &scouter::PSI,
     &tfdv::JENSEN_SHANNON,
+    &tfdv::JENSEN_SHANNON_NUMERIC,
     &tfdv::L_INFINITY,
+    &whylogs::HELLINGER,
 ];
 
 /// Every parity definition, in ascending order of name.
@@ -78,7 +95,7 @@ impl Values {
     }
 
     /// The values one sample holds, with its rows.
-    fn reference(&self) -> impl Iterator<Item = (f64, u64)> {
+    fn reference(&self) -> impl Iterator<Item = (f64, u64)> + Clone {
         self.each.iter().map(|v| (v.0, v.1)).filter(|v| v.1 > 0)
     }
 
@@ -121,6 +138,31 @@ fn equal_width(low: f64, high: f64, bins: f64) -> Vec<f64> {
         .collect();
     edges.push(high);
     edges
+}
+
+/// Quantile between ranks, as numpy's, of ascending values with their rows; the share as a fraction.
+fn quantile(
+    values: impl Iterator<Item = (f64, u64)> + Clone,
+    rows: u64,
+    (part, of): (u64, u64),
+) -> f64 {
+    let at = |rank: u64| {
+        let mut before = 0;
+        let mut held = values.clone().filter(|v| v.1 > 0);
+        held.find(|v| {
+            before += v.1;
+            before > rank
+        })
+        .map_or(f64::NAN, |v| v.0)
+    };
+    let position = u128::from(part) * u128::from(rows.saturating_sub(1));
+    let rank = u64::try_from(position / u128::from(of)).unwrap_or(u64::MAX);
+    let rest = (position % u128::from(of)) as f64 / of as f64;
+    let low = at(rank);
+    if rest == 0.0 {
+        return low;
+    }
+    low + rest * (at(rank + 1) - low)
 }
 
 fn shares(counts: &[(u64, u64)], n: u64, m: u64) -> Shares {

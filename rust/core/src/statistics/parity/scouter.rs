@@ -23,29 +23,8 @@ pub const PSI: Statistic = Statistic {
 
 fn psi(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
     let values = Values::new(pair)?;
-    // The value of that rank, from 0.
-    let at = |rank: u64| {
-        let mut before = 0;
-        values
-            .reference()
-            .find(|v| {
-                before += v.1;
-                before > rank
-            })
-            .map_or(f64::NAN, |v| v.0)
-    };
-    let edges: Vec<f64> = (1..10_u128)
-        .map(|i| {
-            let position = i * u128::from(values.n - 1);
-            let rank = u64::try_from(position / 10).unwrap_or(u64::MAX);
-            let rest = (position % 10) as f64 / 10.0;
-            let low = at(rank);
-            if rest == 0.0 {
-                low
-            } else {
-                low + rest * (at(rank + 1) - low)
-            }
-        })
+    let edges: Vec<f64> = (1..10)
+        .map(|i| super::quantile(values.reference(), values.n, (i, 10)))
         .collect();
     let mut counts = vec![(0, 0); edges.len() + 1];
     for &(value, a, b) in &values.each {
