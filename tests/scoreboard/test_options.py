@@ -84,14 +84,15 @@ COUNTS = tuple(RNG.binomial(90, p, 500) for p in (0.5, 0.52))
 JOINT = {"mmd", "energy_multivariate", "pca_reconstruction", "classifier_test"}
 OTHER = {"Interval", "JointResult", "TestResult", "csi", "parity"}
 #: Statistics of any type, from counts of rows or values alone.
+WEIGHTLESS = {"constant", "distinct_count", "duplicate_keys", "volume"}
 OF_ANY_TYPE = {"distinct_count", "missing_rate", "nan_rate", "null_rate", "volume"}
 
 
 @pytest.mark.parametrize("name", sorted(set(stats.__all__) - OTHER - JOINT))
 def test_options_of_statistics(name: str) -> None:
     function = getattr(stats, name)
-    assert set(inspect.signature(function).parameters) == {"x", "y", "alpha", "categorical"}
-    asked = 0
+    assert set(inspect.signature(function).parameters) == {"x", "y", "alpha", "categorical", "weights"}
+    asked = weighed = 0
     for samples in (NUMBERS, FLAGS, WORDS, (["a", "b"] * 40, ["b"] * 60)):
         try:
             found, wide = function(*samples), function(*samples, alpha=0.2)
@@ -99,9 +100,13 @@ def test_options_of_statistics(name: str) -> None:
             continue
         asked += 1
         assert (found.ci is None) == (wide.ci is None)
+        weights = np.arange(len(samples[0])) % 5 + 1.0
+        other = function(*samples, weights=(weights, None))
+        weighed += (other.statistic, other.pvalue, other.ci) != (found.statistic, found.pvalue, found.ci)
         if samples is NUMBERS or samples is WORDS:
             assert found.ci is None or found.ci != wide.ci, "alpha is not read"
     assert asked
+    assert (weighed > 0) == (name not in WEIGHTLESS), "weights"
     # Numbers as categories: another number, or a refusal either way.
     answers = []
     for categorical in (False, True):
@@ -188,6 +193,7 @@ def test_options_of_drift(tmp_path: Path) -> None:
         "prediction": Case("y"),
         "score": Case("s"),
         "weight": Case("w"),
+        "frequency": Case("w"),
         "model": Case("late"),
         "model_version": Case("version"),
         "block": Case("none"),

@@ -674,12 +674,13 @@ fn simulate(cases: &[Case], pairs: u64, most: usize) -> Found {
     found.into_inner().expect("no panic")
 }
 
-/// Pairs of samples of a size: a million rows are drawn less often.
+/// Pairs of samples of a size: large samples are drawn less often.
 fn runs(n: usize, pairs: u64) -> u64 {
     match n {
-        0..=10_000 => pairs,
-        10_001..=100_000 => pairs.div_ceil(8),
-        _ => pairs.div_ceil(20),
+        0..=2_000 => pairs,
+        2_001..=10_000 => pairs.div_ceil(4),
+        10_001..=100_000 => pairs.div_ceil(16),
+        _ => pairs.div_ceil(40),
     }
 }
 
@@ -699,17 +700,19 @@ fn main() {
         "Made on {date} by `cargo run --profile ci -p tidegauge-core --example drift_coverage -- {pairs} {date}`.\n"
     );
     println!(
-        "Share of pairs of samples (n rows a side, {pairs} pairs; {} at 100,000 rows and {} at a million) whose interval \
-         at 95 % holds the value of the populations. In brackets the shares of intervals wholly above and below it. The \
-         simulation's own standard error is {:.1} points ({:.1} and {:.1} for the large samples). Each population is a \
-         normal number seen through a lens: as it is, its exponential (lognormal), rounded to halves (ties), as one of \
-         twelve categories, null above 1.6 (missing). The current one is moved by a share of its standard deviation. \
-         Rows are independent, or a chain in which each row has a correlation of .9 with the one before, or days of \
-         {BLOCK} rows with a correlation of .2 within a day; both with blocks of {BLOCK} rows; or they are independent with sampling weights, the next whole number above \
-         a lognormal one.\n",
+        "Share of pairs of samples (n rows a side; {pairs} pairs, {} at 10,000 rows, {} at 100,000 and {} at a million) \
+         whose interval at 95 % holds the value of the populations. In brackets the shares of intervals wholly above and \
+         below it. The simulation's own standard error is {:.1} points ({:.1}, {:.1} and {:.1} for the large samples). \
+         Each population is a normal number seen through a lens: as it is, its exponential (lognormal), rounded to halves \
+         (ties), as one of twelve categories, null above 1.6 (missing). The current one is moved by a share of its \
+         standard deviation. Rows are independent, or a chain in which each row has a correlation of .9 with the one \
+         before, or days of {BLOCK} rows with a correlation of .2 within a day; both with blocks of {BLOCK} rows; or they \
+         are independent with sampling weights, the next whole number above a lognormal one.\n",
+        runs(10_000, pairs),
         runs(100_000, pairs),
         runs(1_000_000, pairs),
         error(pairs),
+        error(runs(10_000, pairs)),
         error(runs(100_000, pairs)),
         error(runs(1_000_000, pairs)),
     );
