@@ -85,7 +85,7 @@ JOINT = {"mmd", "energy_multivariate", "pca_reconstruction", "classifier_test"}
 OTHER = {"Interval", "JointResult", "TestResult", "csi", "parity"}
 #: Statistics of any type, from counts of rows or values alone.
 WEIGHTLESS = {"constant", "distinct_count", "duplicate_keys", "volume"}
-OF_ANY_TYPE = {"distinct_count", "missing_rate", "nan_rate", "null_rate", "volume"}
+OF_ANY_TYPE = {"constant", "distinct_count", "duplicate_keys", "missing_rate", "nan_rate", "null_rate", "volume"}
 
 
 @pytest.mark.parametrize("name", sorted(set(stats.__all__) - OTHER - JOINT))

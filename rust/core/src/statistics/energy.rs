@@ -61,7 +61,7 @@ pub(super) fn distance(
     // A factor keeps sums over the widest and the narrowest columns in range; `root` is its root.
     let low_end = steps.pair.cells.first().map_or(0.0, |c| c.low);
     let high_end = steps.pair.cells.last().map_or(0.0, |c| c.high);
-    let reach = high_end - low_end;
+    let reach = (high_end - low_end).min(f64::MAX);
     let root = if reach > 1e300 {
         libm::scalbn(1.0, -10)
     } else if reach < 1e-200 {

@@ -265,7 +265,7 @@ impl Interval {
             Interval::Normal { bounds, root, .. } | Interval::Quadratic { bounds, root, .. } => {
                 let own = if *root {
                     // The square of what lies within the error of the root.
-                    2.0 * error * libm::sqrt(bounds.1) + error * error
+                    error * (2.0 * libm::sqrt(bounds.1) + error)
                 } else {
                     error
                 };
