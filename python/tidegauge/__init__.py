@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 # Where each public name lives. Modules whose name a function shares are private, because importing
 # `tidegauge.profile` would put the module in the function's place.
 _HOME = {
+    "ImportanceDrift": "_importance_drift",
     "ImportanceResult": "importance",
     "Profile": "_profile",
     "Report": "results",
@@ -26,6 +27,7 @@ _HOME = {
     "compare": "_compare",
     "contributions": "_contributions",
     "drift": "_drift",
+    "importance_drift": "_importance_drift",
     "load": "_profile",
     "merge": "_profile",
     "permutation_importance": "importance",
@@ -36,6 +38,7 @@ _HOME = {
 _MODULES = ("config", "errors", "metrics", "stats")
 
 __all__ = [
+    "ImportanceDrift",
     "ImportanceResult",
     "Profile",
     "Report",
@@ -47,6 +50,7 @@ __all__ = [
     "contributions",
     "drift",
     "errors",
+    "importance_drift",
     "load",
     "merge",
     "metrics",
@@ -63,6 +67,7 @@ if TYPE_CHECKING:
     from tidegauge._contributions import contributions
     from tidegauge._core import __version__
     from tidegauge._drift import drift
+    from tidegauge._importance_drift import ImportanceDrift, importance_drift
     from tidegauge._profile import Profile, load, merge, profile
     from tidegauge._run import run
     from tidegauge._sample import RowSample, row_sample

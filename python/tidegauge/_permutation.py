@@ -190,7 +190,14 @@ def run(
         correlated=correlated(list(units), [_numbers(table, columns) for columns in units.values()]),
         notes=notes,
         provenance={"seed": seed, "generator": generator, "n_repeats": n_repeats},
+        scale=_variance(y) if name == "r2" and losses is not None else 1.0,
     )
+
+
+def _variance(y: Any) -> float:
+    import numpy as np
+
+    return float(np.var(np.asarray(y, dtype=np.float64)))
 
 
 def _numbers(table: Table, columns: Sequence[int]) -> Floats | None:

@@ -92,7 +92,13 @@ class ImportanceResult:
     notes : list of str
         Why a method was chosen, and what was left out.
     provenance : dict
-        Seed and generator, digest of the sums, and the comparison with the library's predictions.
+        Seed and generator, digest of the sums, and the comparison with the library's predictions; of
+        ``method="exact"`` a digest of the model.
+    scale : float
+        What the mean loss was divided by: the variance of the labels of ``r2``, else 1.
+    responses : list of (counts, change) or None, or None
+        Of trees: for each feature the rows in each cell that the model tells apart, and the mean change
+        of loss under a donor of the cell, NaN where no row has it; None of features it does not use.
     """
 
     features: list[str]
@@ -112,6 +118,8 @@ class ImportanceResult:
     correlated: list[list[tuple[str, float]]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)
+    scale: float = 1.0
+    responses: list[tuple[list[int], list[float]] | None] | None = None
 
     @property
     def expected_permutation(self) -> Floats:
@@ -354,7 +362,7 @@ def _exact_stream(
     sums = _core.ImportanceSums(donors)
     for _, columns, labels in batches():
         sums.update(columns, labels, n_threads)
-    found = json.loads(sums.finish(alpha)) | {"provenance": {"sums": sums.digest, "trees": read.trees.size}}
+    found = _finished(read, sums, alpha)
     missing = int(lazy.select((~present).sum()).collect().item())
     notes = [f"{missing:,} rows without a label in {y!r} are left out"] if missing else []
     notes.append("correlations are those of the first batch of rows")
@@ -427,6 +435,8 @@ def _result(
         correlated=[[(shown[name], r) for name, r in found["correlated"][i]] for i in order],
         notes=notes or [],
         provenance={"source": read.source, "check": checked} | found["provenance"],
+        scale=spread,
+        responses=None if (cells := found.get("responses")) is None else [cells[i] for i in order],
     )
 
 
@@ -438,8 +448,13 @@ def _of_trees(
     donors.update(columns, labels)
     sums = _core.ImportanceSums(donors)
     sums.update(columns, labels, n_threads)
+    return _finished(read, sums, alpha)
+
+
+def _finished(read: Trees, sums: _core.ImportanceSums, alpha: float) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(sums.finish(alpha))
-    return found | {"provenance": {"sums": found["digest"], "trees": read.trees.size}}
+    provenance = {"sums": found["digest"], "trees": read.trees.size, "model": read.trees.digest}
+    return found | {"provenance": provenance, "responses": sums.responses()}
 
 
 def _of_terms(read: Linear, loss: str, columns: list[Floats], labels: Floats, alpha: float) -> dict[str, Any]:
@@ -457,7 +472,8 @@ def _of_terms(read: Linear, loss: str, columns: list[Floats], labels: Floats, al
     scoring = next(name for name, of in LOSSES.items() if of == loss and name != "r2")
     by_row = row_loss(scoring, labels, None)
     baseline = float(np.mean(by_row(read.compute(columns)))) if by_row is not None else float("nan")
-    return found | {"baseline": baseline, "provenance": {"numerical_error": max(found["error"])}}
+    model = _core.blake3(np.array([*read.coefficients, read.intercept], dtype="<f8").tobytes())
+    return found | {"baseline": baseline, "provenance": {"numerical_error": max(found["error"]), "model": model}}
 
 
 def correlated(names: list[str], columns: list[Floats | None]) -> list[list[tuple[str, float]]]:

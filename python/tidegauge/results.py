@@ -182,25 +182,11 @@ class Report:
 
     def to_polars(self) -> pl.DataFrame:
         """All rows as a Polars frame, one column per name of ``ROW_FIELDS``."""
-        import polars as pl
-
-        instant = pl.Datetime("us", "UTC")
-        text = pl.DataFrame(
-            {name: [row[name] for row in self.rows] for name in ROW_FIELDS},
-            schema={name: _dtype(name) for name in ROW_FIELDS},
-        )
-        return text.with_columns(pl.col(name).str.to_datetime(time_zone="UTC").cast(instant) for name in _INSTANTS)
+        return rows_to_polars(self.rows)
 
     def to_pandas(self) -> pd.DataFrame:
         """All rows as a pandas frame; needs the extra ``pandas``."""
-        try:
-            import pandas as pd
-        except ImportError:
-            raise UsageError("to_pandas needs pandas; install tidegauge[pandas]") from None
-        frame = pd.DataFrame(self.rows, columns=list(ROW_FIELDS))
-        for name in _INSTANTS:
-            frame[name] = pd.to_datetime(frame[name], utc=True)
-        return frame
+        return rows_to_pandas(self.rows)
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         """All rows as an Arrow stream."""
@@ -314,6 +300,30 @@ class Report:
             f"<p><b>{escape(self._heading())}</b></p>"
             f"<table><thead><tr><th></th><th>verdict</th><th>finding</th></tr></thead><tbody>{body}</tbody></table>"
         )
+
+
+def rows_to_polars(rows: Sequence[Row]) -> pl.DataFrame:
+    """Rows as a Polars frame, one column per name of ``ROW_FIELDS``."""
+    import polars as pl
+
+    instant = pl.Datetime("us", "UTC")
+    text = pl.DataFrame(
+        {name: [row[name] for row in rows] for name in ROW_FIELDS},
+        schema={name: _dtype(name) for name in ROW_FIELDS},
+    )
+    return text.with_columns(pl.col(name).str.to_datetime(time_zone="UTC").cast(instant) for name in _INSTANTS)
+
+
+def rows_to_pandas(rows: Sequence[Row]) -> pd.DataFrame:
+    """Rows as a pandas frame; needs the extra ``pandas``."""
+    try:
+        import pandas as pd
+    except ImportError:
+        raise UsageError("to_pandas needs pandas; install tidegauge[pandas]") from None
+    frame = pd.DataFrame(rows, columns=list(ROW_FIELDS))
+    for name in _INSTANTS:
+        frame[name] = pd.to_datetime(frame[name], utc=True)
+    return frame
 
 
 def overall_verdict(rows: Sequence[Row], decided_by: Sequence[str] = ("reference",)) -> str:

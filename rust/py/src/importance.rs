@@ -7,6 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 use serde_json::json;
 use tidegauge_core::importance::additive;
+use tidegauge_core::importance::drift::{Importance, Response, Side, drift};
 use tidegauge_core::importance::exact::{
     Donors as CoreDonors, Model, Plan, Rows, Sums as CoreSums,
 };
@@ -208,6 +209,12 @@ impl TreeModel {
         self.inner.ensemble().link.classifies()
     }
 
+    /// Hash of the model: equal trees, equal digest.
+    #[getter]
+    fn digest(&self) -> String {
+        self.inner.digest()
+    }
+
     /// Number of trees and of leaves.
     #[getter]
     fn size(&self) -> (usize, usize) {
@@ -356,6 +363,18 @@ impl ImportanceSums {
         self.inner.rows()
     }
 
+    /// Donors and mean changes of loss by cell, by feature; None of features that no split uses.
+    fn responses(&self, py: Python<'_>) -> PyResult<Vec<Option<Cells>>> {
+        let found = self
+            .plan
+            .responses(&self.inner)
+            .map_err(|e| from_core(py, e))?;
+        Ok(found
+            .into_iter()
+            .map(|r| r.map(|r| (r.counts, r.change)))
+            .collect())
+    }
+
     /// Importances, standard errors, intervals and p-values as JSON.
     fn finish(&self, py: Python<'_>, alpha: f64) -> PyResult<String> {
         let found = self
@@ -378,6 +397,61 @@ impl ImportanceSums {
         })
         .to_string())
     }
+}
+
+/// Donors and changes of loss by cell.
+type Cells = (Vec<u64>, Vec<f64>);
+
+/// Compares importances of two sets of rows: values, standard errors and cells by feature.
+#[pyfunction]
+fn importance_drift(
+    py: Python<'_>,
+    reference: (u64, Vec<f64>, Vec<f64>, Vec<Option<Cells>>),
+    window: (u64, Vec<f64>, Vec<f64>, Vec<Option<Cells>>),
+    alpha: f64,
+) -> PyResult<String> {
+    let side =
+        |(rows, values, errors, cells): (u64, Vec<f64>, Vec<f64>, Vec<Option<Cells>>)| Side {
+            rows,
+            features: values
+                .into_iter()
+                .zip(errors)
+                .zip(cells)
+                .map(|((value, standard_error), cells)| Importance {
+                    value,
+                    standard_error,
+                    response: cells.map(|(counts, change)| Response { counts, change }),
+                })
+                .collect(),
+        };
+    let (reference, window) = (side(reference), side(window));
+    let found = py
+        .detach(|| drift(&reference, &window, alpha))
+        .map_err(|e| from_core(py, e))?;
+    let features: Vec<_> = found
+        .features
+        .iter()
+        .map(|c| {
+            json!({
+                "value": c.value,
+                "interval": c.interval,
+                "pvalue": c.pvalue,
+                "qvalue": c.qvalue,
+                "ratio": c.ratio,
+                "ratio_interval": c.ratio_interval,
+                "share": c.share,
+                "ranks": c.ranks,
+                "rank_interval": c.rank_interval,
+                "split": c.split.map(|s| json!({"donors": s.donors, "rows": s.rows, "pvalue": s.pvalue})),
+            })
+        })
+        .collect();
+    Ok(json!({
+        "features": features,
+        "ndcg": found.ndcg,
+        "rank_correlation": found.rank_correlation,
+    })
+    .to_string())
 }
 
 /// Importance of one term of an additive model as JSON, with a bound of the error of its series.
@@ -437,6 +511,7 @@ fn permutation<'py>(
 /// Adds the classes to the module.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(additive_importance, m)?)?;
+    m.add_function(wrap_pyfunction!(importance_drift, m)?)?;
     m.add_function(wrap_pyfunction!(permutation, m)?)?;
     m.add_class::<TreeModel>()?;
     m.add_class::<Donors>()?;

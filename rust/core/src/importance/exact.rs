@@ -22,6 +22,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::cells::{Cells, Runs, intersect};
+use super::drift::Response;
 use super::losses::{Loss, Objective, softplus_table, softplus_with};
 use super::trees::{Ensemble, Node};
 use super::u_statistic::{Estimate, Square};
@@ -356,6 +357,18 @@ impl Model {
     /// The model as it was read.
     pub fn ensemble(&self) -> &Ensemble {
         &self.ensemble
+    }
+
+    /// Hash of what the model predicts: equal trees, equal digest.
+    pub fn digest(&self) -> String {
+        let mut w = Writer::new();
+        self.encode(&mut w);
+        // Trees without a split have no condition and still count.
+        for leaf in &self.leaves {
+            w.u64(u64::from(leaf.tree) << 32 | u64::from(leaf.output));
+            w.u64(leaf.value as u64);
+        }
+        format!("b3:{}", blake3::hash(&w.into_bytes()).to_hex())
     }
 
     /// Cells of every feature.
@@ -719,6 +732,32 @@ impl Plan {
                 &f.square,
                 self.quantum,
             );
+        }
+        Ok(out)
+    }
+
+    /// How the rows respond to donors of each cell, by feature of the model; none of features it does not use.
+    ///
+    /// # Errors
+    /// When the sums are of another plan.
+    pub fn responses(&self, sums: &Sums) -> Result<Vec<Option<Response>>> {
+        sums.check(self)?;
+        let mut out = vec![None; self.model.ensemble.features.len()];
+        for ((u, f), whole) in self.model.used.iter().zip(&sums.features).zip(&self.whole) {
+            let mut step = 0i128;
+            let mean = |s: &i128| {
+                step += s;
+                step as f64 * self.quantum / sums.rows as f64
+            };
+            let mut change: Vec<f64> = f.steps.iter().map(mean).collect();
+            // Steps at the last cell are left out where no donor is there.
+            if let Some(last) = change.last_mut().filter(|_| *whole) {
+                *last = f64::NAN;
+            }
+            out[u.feature] = Some(Response {
+                counts: f.counts.clone(),
+                change,
+            });
         }
         Ok(out)
     }

@@ -2,6 +2,7 @@
 
 pub mod additive;
 pub mod cells;
+pub mod drift;
 pub mod exact;
 pub mod losses;
 pub mod permutation;
