@@ -389,6 +389,26 @@ def frozen() -> str:
     return f"{len(raised[0])} alarms on day 1, {len(raised[0] - raised[1])} withdrawn by day 10"
 
 
+def attributions() -> str:
+    import tidegauge as tg
+
+    def importances(scale: np.ndarray, rows: int, seed: int) -> Any:
+        """Of the model that knows the labels but for noise: in proportion to the squared scales."""
+        rng = np.random.default_rng(seed)
+        x = rng.normal(size=(rows, len(scale))) * scale
+        y = x.sum(axis=1) + rng.normal(size=rows)
+        return tg.permutation_importance(lambda x: x.sum(axis=1), x, y, scoring="neg_mean_squared_error")
+
+    def told(before: np.ndarray, after: np.ndarray, rows: int) -> str:
+        found = tg.importance_drift(importances(before, rows, 1), importances(after, rows, 2))
+        ndcg = next(row["value"] for row in found.rows if row["statistic"] == "compatibility_ndcg")
+        return f"NDCG {number(ndcg)}, {len(found.changed)} of {len(before)} features changed"
+
+    three, ten = np.array([2.0, 1.0, 0.5]), np.array([1.4**0.5, *np.ones(9)])
+    fallen = np.array([0.3, *ten[1:]])
+    return f"{told(three, three * 0.1**0.5, 2000)}; {told(ten, fallen, 20_000)}"
+
+
 MORE = [
     (6, "MMD without drift", "30 of 30 fire (Evidently, embeddings)", "5 %", joint_level),
     (
@@ -404,6 +424,13 @@ MORE = [
     (23, "2.2e9 rows in one cell", "counts of 32 bits (Scouter)", "64 bits", many_rows),
     (25, "1,000 rows, then 1,001", "another statistic, in silence (Evidently)", "the same", one_more_row),
     (26, "the same data ten times", "p from 2.7e-07 to .74 (whylogs)", "one answer", ten_times),
+    (
+        32,
+        "importances a tenth of what they were; the most important of ten falls to the last place",
+        "NDCG < 0.9: 1.0 and above 0.9, no alarm",
+        "each feature that changed, at an error rate",
+        attributions,
+    ),
     (
         34,
         "100 columns in windows, no drift",
@@ -592,7 +619,7 @@ def page() -> str:
         "`tests/scoreboard` or `tests/oracle`. The last column is computed when this page is made; numbers of others "
         "in it follow their documented formula (`tg.stats.parity`). Answers of the packages themselves come from "
         "`tests/oracle/peers`, which runs each in an environment of its own. Row 11 (thresholds from windows) is a "
-        "test alone, row 27 waits for sequential detectors, rows 28 to 33 are about explanations.\n\n"
+        "test alone, row 27 waits for sequential detectors, rows 28 to 31 and 33 are about explanations.\n\n"
         + "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
         + "\n"
     )

@@ -179,10 +179,11 @@ def importance_drift(
 
     Notes
     -----
-    The change is tested at zero by Welch's t with the standard errors of both importances, which count
-    each row as a row and as a donor and take rows as independent: of a log whose rows hang together
-    within a day they are too small. Features that the model does not use have an importance of
-    exactly 0 and are not tested; nor are scorings that are no mean over rows.
+    The change is tested at zero by Student's t. Its standard error is the larger of Welch's and the
+    pooled one, from those of both importances, which count each row as a row and as a donor: importances
+    are skewed, and a small window with a small one has a small error too. Rows are taken as independent;
+    of a log whose rows hang together within a day the errors are too small. Features that the model does
+    not use have an importance of exactly 0 and are not tested; nor are scorings that are no mean over rows.
 
     Of trees the change is split: *donors* is what other values of the feature alone account for, tested
     against one distribution over the cells that the model tells apart; *rows* is the rest, from the other
@@ -365,7 +366,7 @@ def _rows(
                 ci_low=low,
                 ci_high=high,
                 variance="iid" if change["pvalue"] is not None else None,
-                null="welch-t" if change["pvalue"] is not None else None,
+                null="t-larger-of-welch-and-pooled" if change["pvalue"] is not None else None,
                 pvalue=change["pvalue"],
                 qvalue=change["qvalue"],
                 minimum_detectable=None if low is None else (high - low) / 2.0,

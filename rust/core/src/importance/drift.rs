@@ -1,9 +1,9 @@
 //! Whether importances changed between two sets of rows, and how far donors and rows account for it.
 //!
 //! The importance of a feature in each set is a U-statistic with a standard error of its own; the sets
-//! share no rows, so the variance of the difference is the sum of both. Differences are tested at zero
-//! with Student's distribution (Welch's degrees of freedom), adjusted over the features by Benjamini
-//! and Hochberg (1995); intervals are taken at the level of the selected ones (Benjamini and Yekutieli
+//! share no rows, so the variance of the difference is the sum of both, and at least what it is when rows
+//! of both vary alike (pooled). Differences are tested at zero with Student's distribution (Welch's
+//! degrees of freedom), adjusted over the features by Benjamini and Hochberg (1995); intervals are taken at the level of the selected ones (Benjamini and Yekutieli
 //! 2005), so an interval leaves out 0 exactly where the q-value is at most `alpha`.
 //!
 //! # Rows and donors
@@ -50,7 +50,7 @@ pub struct Side {
 pub struct Change {
     /// Importance in the window less that in the reference.
     pub value: f64,
-    /// Standard error of the change; NaN where none is known.
+    /// Standard error of the change, the larger of Welch's and the pooled one; NaN where none is known.
     pub standard_error: f64,
     /// Limits at level `1 - alpha R / m` with R of m features selected; none where nothing was tested.
     pub interval: Option<(f64, f64)>,
@@ -203,9 +203,13 @@ impl Test {
     fn new(a: &Importance, b: &Importance, n: u64, m: u64) -> Self {
         let value = b.value - a.value;
         let (va, vb) = (a.standard_error.powi(2), b.standard_error.powi(2));
-        let variance = va + vb;
+        let own = va + vb;
         // Shares of the variance: their squares do not leave the range of f64.
-        let part = |v: f64, n: u64| (v / variance).powi(2) / (n - 1) as f64;
+        let part = |v: f64, n: u64| (v / own).powi(2) / (n - 1) as f64;
+        // Importances are skewed: a small set that happens to have a small one has a small error too.
+        let (x, y) = (n as f64, m as f64);
+        let of_row = ((x - 1.0) * (x * va) + (y - 1.0) * (y * vb)) / (x + y - 2.0);
+        let variance = own.max(of_row * (1.0 / x + 1.0 / y));
         let freedom = 1.0 / (part(va, n) + part(vb, m));
         let testable = variance > 0.0 && variance.is_finite() && value.is_finite();
         Self {
