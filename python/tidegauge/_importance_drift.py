@@ -28,6 +28,7 @@ REPEATS = (
     "importances are means over {} permutations in the reference and {} in the window; their standard errors "
     "hold that noise"
 )
+FEW = "standard errors of fewer than 5 permutations are uncertain: there are more false alarms than alpha"
 R2 = "r2 divides by each side's own variance of the labels; changes are those of the squared error"
 
 
@@ -303,7 +304,10 @@ def _notes(reference: ImportanceResult, window: ImportanceResult) -> list[str]:
     if reference.provenance.get("model") is None:
         notes.append(BLACK_BOX)
     if reference.method == "permutation":
-        notes.append(REPEATS.format(*(given.provenance.get("n_repeats") for given in (reference, window))))
+        repeats = [given.provenance["n_repeats"] for given in (reference, window)]
+        notes.append(REPEATS.format(*repeats))
+        if min(repeats) < 5:
+            notes.append(FEW)
     return notes
 
 

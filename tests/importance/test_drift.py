@@ -160,8 +160,8 @@ def test_no_drift_no_alarm(kind: str) -> None:
     model = {"trees": trees(), "linear": line, "black box": lambda x: line.predict(x)}[kind]
     alarms, moved = 0, 0
     for seed in range(replays):
-        before = importance(model, *draw(400, 10_000 + seed), n_repeats=2)
-        after = importance(model, *draw(200, 50_000 + seed), n_repeats=2)
+        before = importance(model, *draw(400, 10_000 + seed))
+        after = importance(model, *draw(200, 50_000 + seed))
         found = tg.importance_drift(before, after)
         alarms += bool(found.changed)
         moved += sum(row["pvalue"] <= 0.05 for row in rows(found, "importance_change_from_donors").values())
@@ -204,6 +204,8 @@ def test_permutations_say_that_they_are() -> None:
     found = tg.importance_drift(before, after)
     assert any("5 permutations in the reference and 3 in the window" in note for note in found.notes)
     assert any("was not checked" in note for note in found.notes)
+    assert any("fewer than 5" in note for note in found.notes)
+    assert not any("fewer than 5" in note for note in tg.importance_drift(before, before).notes)
     assert {row["exactness"] for row in found.rows} == {"estimated"}
     assert rows(found, "importance_change")["c"]["verdict"] == "not_evaluated"
     assert not rows(found, "importance_change_from_donors")
