@@ -22,11 +22,13 @@ _HOME = {
     "Profile": "_profile",
     "Report": "results",
     "RowSample": "_sample",
+    "SegmentResult": "_segments",
     "TestResult": "stats",
     "__version__": "_core",
     "compare": "_compare",
     "contributions": "_contributions",
     "drift": "_drift",
+    "find_segments": "_segments",
     "importance_drift": "_importance_drift",
     "load": "_profile",
     "merge": "_profile",
@@ -43,6 +45,7 @@ __all__ = [
     "Profile",
     "Report",
     "RowSample",
+    "SegmentResult",
     "TestResult",
     "__version__",
     "compare",
@@ -50,6 +53,7 @@ __all__ = [
     "contributions",
     "drift",
     "errors",
+    "find_segments",
     "importance_drift",
     "load",
     "merge",
@@ -71,6 +75,7 @@ if TYPE_CHECKING:
     from tidegauge._profile import Profile, load, merge, profile
     from tidegauge._run import run
     from tidegauge._sample import RowSample, row_sample
+    from tidegauge._segments import SegmentResult, find_segments
     from tidegauge.importance import ImportanceResult, permutation_importance
     from tidegauge.results import Report
     from tidegauge.stats import TestResult

@@ -5,6 +5,7 @@ mod errors;
 mod importance;
 mod joint;
 mod metrics;
+mod segments;
 
 use std::collections::BTreeMap;
 use std::sync::Mutex;
@@ -749,6 +750,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     errors::register(m)?;
     importance::register(m)?;
     joint::register(m)?;
+    segments::register(m)?;
     m.add_class::<Profile>()?;
     m.add_function(wrap_pyfunction!(profile_paths, m)?)?;
     m.add_function(wrap_pyfunction!(profile_batches, m)?)?;

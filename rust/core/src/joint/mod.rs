@@ -8,7 +8,7 @@ pub mod linear;
 pub mod mmd;
 pub mod pca;
 mod permute;
-mod random;
+pub(crate) mod random;
 pub mod sample;
 mod table;
 

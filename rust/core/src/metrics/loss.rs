@@ -71,7 +71,7 @@ impl Loss {
     }
 
     /// What the loss takes, for messages.
-    pub(super) fn domain(self) -> &'static str {
+    pub fn domain(self) -> &'static str {
         match self {
             Loss::Log | Loss::Brier => "probabilities between 0 and 1",
             Loss::Poisson => "labels of at least 0 and predictions above 0, finite",
@@ -197,7 +197,7 @@ impl LossSum {
 const LARGE: f64 = 1e150;
 
 /// Adds the squares of a block; how each is rounded depends on its value alone.
-pub(super) fn add_squares(squares: &mut SumOfSquares, values: &[f64]) {
+pub(crate) fn add_squares(squares: &mut SumOfSquares, values: &[f64]) {
     let mut rounded = [0.0; BLOCK];
     let rounded = &mut rounded[..values.len()];
     for (s, d) in rounded.iter_mut().zip(values) {

@@ -53,6 +53,7 @@ pub use blocks::{Blocked, evaluate_blocks};
 pub use fairness::{Fairness, GroupAnswer};
 pub use interval::{Interval, Scale, Share};
 pub use loss::Loss;
+pub(crate) use loss::add_squares;
 pub use roc_auc::one_vs_rest;
 pub use state::{Batch, Coverage, Label, MAX_CLASSES, MISSING, Plan, Prediction, State, Task};
 pub use weight::Weighting;
