@@ -53,6 +53,8 @@ test-python: $(STAMPS)/extension-ci
 lint: $(STAMPS)/extension-ci ## formatting, clippy, ruff, types, stubs, generated files
 	cargo fmt --check
 	cargo fmt --check --manifest-path rust/fuzz/Cargo.toml
+	@# The fuzz targets' own lock follows the workspace's.
+	cargo metadata --locked --format-version 1 --manifest-path rust/fuzz/Cargo.toml > /dev/null
 	cargo clippy --quiet --locked --profile ci --workspace --all-targets -- --deny warnings
 	$(BIN)/ruff check $(PYTHON_PATHS)
 	$(BIN)/ruff format --check $(PYTHON_PATHS)

@@ -679,8 +679,7 @@ fn runs(n: usize, pairs: u64) -> u64 {
     match n {
         0..=2_000 => pairs,
         2_001..=10_000 => pairs.div_ceil(4),
-        10_001..=100_000 => pairs.div_ceil(16),
-        _ => pairs.div_ceil(40),
+        _ => pairs.div_ceil(20),
     }
 }
 
