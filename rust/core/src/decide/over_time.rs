@@ -227,7 +227,7 @@ mod tests {
         let mut online = OnlineFdr::default();
         let spent: f64 = (0..100_000).map(|_| online.level(0.05, 20)).sum();
         assert!(spent < 0.05 && spent > 0.0495, "{spent}");
-        online.select(1_000_000_000);
+        online.select(1_000_000_000_000);
         assert_eq!(online.level(0.05, 20), 0.05);
     }
 
