@@ -587,7 +587,7 @@ fn count(
     let (p, q) = (whole(0.0), whole(shift));
     let statistics: Vec<_> = registry()
         .iter()
-        .filter(|s| !matches!(s.name, "volume" | "distinct_count"))
+        .filter(|s| !matches!(s.name, "volume" | "distinct_count" | "duplicate_keys"))
         .collect();
     let column = seen.freeze(&p, false, false);
     let [x, y] = [&p, &q].map(|sample| seen.state(&column, true, sample));
