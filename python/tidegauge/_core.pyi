@@ -34,6 +34,7 @@ __all__ = [
     "registry",
     "row_sample_batches",
     "row_sample_paths",
+    "segments",
     "set_statistics",
     "statistic",
 ]
