@@ -20,6 +20,7 @@ import tidegauge.report
 from records import HOSTILE, VERDICTS
 from tidegauge.report import charts, render_html, render_markdown, render_text
 from tidegauge.report._text import number, percent, shorten, visible, window_label
+from tidegauge.report.sections import SECTIONS
 
 CASES = ["small", "large", "calm", "alarming", "unwindowed", "every_verdict", "hostile", "empty"]
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
@@ -346,6 +347,17 @@ def test_contrast_is_aa(scheme: int) -> None:
 
 def test_renderings_need_no_compiled_module() -> None:
     source = Path(tidegauge.report.__file__).parent
-    for path in source.glob("*.py"):
+    for path in source.rglob("*.py"):
         assert not re.search(r"from \.\.|import _core|from tidegauge(?!\.report)", path.read_text()), path.name
     assert importlib.import_module("tidegauge.report") is tidegauge.report
+
+
+def test_each_section_has_its_module_and_template() -> None:
+    source = Path(tidegauge.report.__file__).parent
+    listed = [module.__name__.rpartition(".")[2] for module in SECTIONS]
+    assert sorted(listed) == sorted(p.stem for p in (source / "sections").glob("*.py") if p.stem != "__init__")
+    assert sorted(listed) == sorted(p.name[:-8] for p in (source / "templates" / "sections").glob("*.html.j2"))
+    # Headings stand in the order of the list, each under its own id.
+    headings = re.findall(r'<section aria-labelledby="(\w+)">\s*<h2 id="(\w+)">', render_html(records.large()))
+    assert headings
+    assert all(a == b for a, b in headings)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ._text import number, percent, shorten, to_float
-from ._view import Row, View, Window, window_key
+from tidegauge.report._text import number, percent, shorten, to_float
+from tidegauge.report._view import Row, window_key
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable
+
+    from tidegauge.report._page import Page
 
 MOST_COLUMNS = 40
 """Columns with a finding that a page shows; the others are counted."""
@@ -19,15 +21,6 @@ class Line(NamedTuple):
 
     name: str
     cells: list[list[str]]
-
-
-class Quality(NamedTuple):
-    """Both tables."""
-
-    whole: list[Line]
-    columns: list[Line]
-    more: int
-    """Columns with a finding that are not shown."""
 
 
 def duration(value: object) -> str:
@@ -82,8 +75,9 @@ def told(row: Row) -> str | None:
     return f"{word} {percent(value)}" if low is not None and low > floor else None
 
 
-def build(view: View, windows: Sequence[Window]) -> Quality:
-    """Both tables over `windows`, against the main baseline and without segments."""
+def build(page: Page) -> dict[str, Any] | None:
+    """Both tables, against the main baseline and without segments; nothing where both are empty."""
+    view, windows = page.view, page.windows
     at = {window.key: i for i, window in enumerate(windows)}
     whole: dict[str, list[list[str]]] = {}
     columns: dict[str, list[list[str]]] = {}
@@ -102,8 +96,10 @@ def build(view: View, windows: Sequence[Window]) -> Quality:
                 columns.setdefault(feature, [[] for _ in windows])[position].append(words)
     ranked = sorted(columns, key=lambda name: (-sum(map(len, columns[name])), name))
     shown = ranked[:MOST_COLUMNS]
-    return Quality(
-        [Line(name, whole[statistic]) for statistic, (name, _) in WHOLE.items() if statistic in whole],
-        [Line(shorten(name, 30), columns[name]) for name in shown],
-        len(ranked) - len(shown),
-    )
+    if not whole and not columns:
+        return None
+    return {
+        "whole": [Line(name, whole[statistic]) for statistic, (name, _) in WHOLE.items() if statistic in whole],
+        "columns": [Line(shorten(name, 30), columns[name]) for name in shown],
+        "more": len(ranked) - len(shown),
+    }
