@@ -126,7 +126,7 @@ class Check(Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class Output(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """Files, by extension: .json .html .md .txt .ndjson .parquet .tgp; and what fails the gate."""
+    """Files, by extension: .json .html .md .txt .xml .prom .ndjson .parquet .tgp; and what fails the gate."""
 
     files: list[str] = []
     fail_on: Literal["fail", "warn", "inconclusive", "never"] = "fail"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -42,7 +41,7 @@ _INSTANTS = frozenset(("window_start", "window_end", "as_of"))
 #: From best to worst; the verdict of many is the worst of them, and a failure outranks an error.
 SEVERITY = ("ok", "inconclusive", "warn", "error", "fail")
 FAIL_ON = ("fail", "warn", "inconclusive", "never")
-OUTPUTS = (".json", ".html", ".md", ".txt", ".ndjson", ".parquet", ".tgp")
+OUTPUTS = (".json", ".html", ".md", ".txt", ".xml", ".prom", ".ndjson", ".parquet", ".tgp")
 
 
 class Report:
@@ -210,34 +209,24 @@ class Report:
 
         Parameters
         ----------
-        suffix : {".json", ".html", ".md", ".txt", ".ndjson", ".parquet", ".tgp"}
-            Record, self-contained page, Markdown, plain text, rows, rows, profile of the current data.
+        suffix : {".json", ".html", ".md", ".txt", ".xml", ".prom", ".ndjson", ".parquet", ".tgp"}
+            Record, self-contained page, Markdown, plain text, JUnit XML, metrics text, rows, rows,
+            profile of the current data.
 
         Raises
         ------
         UsageError
             If the extension is none of these.
         """
-        match suffix:
-            case ".json":
-                return (
-                    json.dumps(self.record, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n"
-                ).encode()
-            case ".ndjson":
-                return "".join(f"{dump_row(row)}\n" for row in self.rows).encode()
-            case ".parquet":
-                buffer = BytesIO()
-                self.to_polars().write_parquet(buffer, compression="zstd")
-                return buffer.getvalue()
-            case ".tgp":
-                return self.current.to_bytes()
-            case ".html" | ".md" | ".txt":
-                from tidegauge import report
+        if suffix == ".tgp":
+            return self.current.to_bytes()
+        if suffix not in OUTPUTS:
+            raise UsageError(f"output {suffix!r}; accepted extensions are {' '.join(OUTPUTS)}")
+        from tidegauge import _outputs
 
-                name = {".html": "render_html", ".md": "render_markdown", ".txt": "render_text"}[suffix]
-                text: str = getattr(report, name)(self.record)
-                return text.encode()
-        raise UsageError(f"output {suffix!r}; accepted extensions are {' '.join(OUTPUTS)}")
+        if suffix in (".ndjson", ".parquet"):
+            return _outputs.render_rows(self.rows, suffix)
+        return _outputs.render(self.record, suffix)
 
     def write(self, *paths: str | os.PathLike[str]) -> list[Path]:
         """Write several outputs, each by its extension; none appears unless all could be written.
@@ -377,7 +366,7 @@ def plain_row(row: Row) -> Row:
     return {name: _plain(value) for name, value in row.items()}
 
 
-def check_outputs(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
+def check_outputs(paths: Sequence[str | os.PathLike[str]], *, accepted: Sequence[str] = OUTPUTS) -> list[Path]:
     """Paths whose extension names a format, before anything is computed.
 
     Raises
@@ -387,8 +376,8 @@ def check_outputs(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
     """
     targets = [Path(path) for path in paths]
     for i, target in enumerate(targets):
-        if target.suffix.lower() not in OUTPUTS:
-            raise UsageError(f"output {str(target)!r}; accepted extensions are {' '.join(OUTPUTS)}")
+        if target.suffix.lower() not in accepted:
+            raise UsageError(f"output {str(target)!r}; accepted extensions are {' '.join(accepted)}")
         if target in targets[:i]:
             raise UsageError(f"output {str(target)!r} is given twice")
     return targets

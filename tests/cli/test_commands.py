@@ -17,7 +17,7 @@ from tidegauge.record import unpack_rows
 EXAMPLES = Path(__file__).parents[2] / "examples"
 BIKE = EXAMPLES / "bike_2011"
 FLIGHTS = EXAMPLES / "nycflights13"
-COMMANDS = ("compare", "demo", "drift", "inspect", "merge", "plan", "profile", "run", "schema")
+COMMANDS = ("compare", "demo", "drift", "inspect", "merge", "plan", "profile", "report", "run", "schema")
 
 
 def tidegauge(*arguments: object, cwd: Path | None = None, **environment: str) -> subprocess.CompletedProcess[str]:

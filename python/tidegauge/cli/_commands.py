@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tidegauge.cli._render import report as report_command
+from tidegauge.cli._show import append_summary, echo, show
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -16,7 +19,7 @@ if TYPE_CHECKING:
 
     Command = Callable[..., Any]
 
-_FORMATS = click.Choice(["text", "json", "ndjson", "markdown"])
+_FORMATS = click.Choice(["text", "json", "ndjson", "markdown", "junit", "prom"])
 _FAIL_ON = click.Choice(["fail", "warn", "inconclusive", "never"])
 
 
@@ -90,7 +93,7 @@ _decide = _options(
     click.option("--format", "form", type=_FORMATS, default="text", show_default=True, help="Standard output."),
     click.option(
         "-o", "--output", "outputs", multiple=True, metavar="FILE",
-        help="Also write .json .html .md .txt .ndjson .parquet or .tgp; repeatable.",
+        help="Also write .json .html .md .txt .xml .prom .ndjson .parquet or .tgp; repeatable.",
     ),
 )  # fmt: skip
 
@@ -102,6 +105,9 @@ _decide = _options(
 @click.version_option(None, "-V", "--version", package_name="tidegauge", message="%(version)s")
 def cli() -> None:
     """Measure data and predictions against a reference: drift, quality, one verdict per feature."""
+
+
+cli.add_command(report_command)
 
 
 @cli.command()
@@ -336,21 +342,10 @@ def _finish(report: Report, form: str, outputs: tuple[str, ...], fail_on: FailOn
     """Files, then standard output, then the exit code."""
     for path in report.write(*outputs):
         _told(path, quiet)
-    suffix = {"text": ".txt", "json": ".json", "ndjson": ".ndjson", "markdown": ".md"}[form]
     code = report.exit_code(fail_on)
-    _echo(report.render(suffix).decode())
+    append_summary(report.record)
+    show(report.record, form)
     return code
-
-
-def _echo(text: str) -> None:
-    """Write to standard output; a reader that leaves early changes no exit code."""
-    import os
-
-    try:
-        click.echo(text, nl=not text.endswith("\n"))
-        sys.stdout.flush()
-    except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _told(path: Path, quiet: bool) -> None:
@@ -401,7 +396,7 @@ def _plan(paths: list[str], options: dict[str, Any], *, against: bool = False) -
 
 def _show_plan(found: dict[str, dict[str, Any]], form: str) -> None:
     if form == "json":
-        _echo(json.dumps(found if len(found) > 1 else next(iter(found.values())), indent=1, ensure_ascii=False))
+        echo(json.dumps(found if len(found) > 1 else next(iter(found.values())), indent=1, ensure_ascii=False))
         return
     lines = []
     for label, plan_ in found.items():
@@ -412,17 +407,17 @@ def _show_plan(found: dict[str, dict[str, Any]], form: str) -> None:
         passes = "1 pass" if plan_["passes"] == 1 else f"at least {plan_['passes']} passes"
         lines.append(f"  {passes}, {plan_['bytes_to_read']:,} bytes to read")
         lines += _table(plan_["columns"], ("name", "logical", "physical", "role", "scanned", "bytes", "not_profiled"))
-    _echo("\n".join(lines))
+    echo("\n".join(lines))
 
 
 def _show_profile(profile: Any, form: str) -> None:
     info = profile.info
     if form == "json":
-        _echo(json.dumps({"digest": profile.digest, **info}, indent=1, ensure_ascii=False))
+        echo(json.dumps({"digest": profile.digest, **info}, indent=1, ensure_ascii=False))
         return
     lines = [f"{profile.rows:,} rows, {len(info['columns'])} columns, {profile.digest}"]
     lines += _table(info["columns"], ("name", "logical", "kind", "role", "nulls", "nan", "mean", "min", "max"))
-    _echo("\n".join(lines))
+    echo("\n".join(lines))
 
 
 def _table(rows: list[Any], names: tuple[str, ...]) -> list[str]:

@@ -5,7 +5,19 @@ records give equal bytes.
 """
 
 from ._html import render_html
+from ._index import Entry, entry_of, render_index
+from ._junit import render_junit
 from ._markdown import render_markdown
+from ._metrics import render_metrics
 from ._terminal import render_text
 
-__all__ = ["render_html", "render_markdown", "render_text"]
+__all__ = [
+    "Entry",
+    "entry_of",
+    "render_html",
+    "render_index",
+    "render_junit",
+    "render_markdown",
+    "render_metrics",
+    "render_text",
+]

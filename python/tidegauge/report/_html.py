@@ -43,17 +43,17 @@ def render_html(record: Mapping[str, Any]) -> str:
     True
     """
     page = _page.build(record)
-    style = _style(record.get("result_digest"))
+    style = stylesheet(record.get("result_digest"))
     shared = {"page": page, "view": page.view, "windows": page.windows}
     sections = []
     for module in SECTIONS:
         built = module.build(page)
         if built is not None:
             name = module.__name__.rpartition(".")[2]
-            template = _environment().get_template(f"sections/{name}.html.j2")
+            template = environment().get_template(f"sections/{name}.html.j2")
             sections.append(Markup(template.render(**shared, **built)))
     return (
-        _environment()
+        environment()
         .get_template("report.html.j2")
         .render(
             **shared,
@@ -66,7 +66,7 @@ def render_html(record: Mapping[str, Any]) -> str:
 
 
 @cache
-def _environment() -> Environment:
+def environment() -> Environment:
     environment = Environment(
         loader=FunctionLoader(_source),
         autoescape=True,
@@ -106,7 +106,7 @@ def _finalize(value: Any) -> Any:
     return visible(value, newlines=True) if type(value) is str else value
 
 
-def _style(digest: object) -> str:
+def stylesheet(digest: object) -> str:
     """Style sheet; the page footer of a print carries the digest where the browser can print one."""
     # Anything but a digest could break out of the CSS string.
     shown = digest if isinstance(digest, str) and re.fullmatch(r"[0-9a-z]{1,8}:[0-9a-f]{8,128}", digest) else ""

@@ -119,6 +119,7 @@ class View:
     share_drifted: dict[tuple[str, tuple[str | None, str | None]], Row]
     row_count: int
     rows: list[Row]
+    run_id: str
 
     @property
     def main(self) -> str:
@@ -161,6 +162,7 @@ def build(record: Mapping[str, Any]) -> View:
         },
         row_count=len(rows),
         rows=rows,
+        run_id=next((str(row["run_id"]) for row in rows if row.get("run_id")), ""),
     )
 
 
