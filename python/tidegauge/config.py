@@ -2,6 +2,8 @@
 
 An unknown key is an error with a suggestion, never ignored. ``${VAR}`` in a text is the environment
 variable, ``$${`` a literal ``${``; the record keeps the text as written, so no value of a variable.
+A variable whose name says that it is a secret is refused: its value could end in a record. Credentials
+of object stores are taken from the environment by themselves.
 """
 
 from __future__ import annotations
@@ -18,6 +20,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from tidegauge._baselines import check_baselines
+from tidegauge._secrets import is_secret, mask_all
 from tidegauge.errors import ConfigError, InputError, UsageError
 
 if TYPE_CHECKING:
@@ -140,11 +143,27 @@ class Scan(Struct, forbid_unknown_fields=True, omit_defaults=True):
     max_bad_units: Annotated[int, Meta(ge=0)] = 0
 
 
+#: What a preset sets where the file does not.
+PRESETS: dict[str, dict[str, Any]] = {
+    # One comparison, as `tidegauge drift` makes it.
+    "drift": {"output": {"files": ["report.html"]}},
+    # Before a release, on held-out data: what cannot be ruled out does not pass.
+    "validation": {"output": {"files": ["report.json", "report.html"], "fail_on": "inconclusive"}},
+    # A log that grows: the window before tells a season from a fault, and a verdict needs rows.
+    "monitoring": {
+        "current": {"window": "1d", "baselines": ["reference", "previous"]},
+        "decisions": {"minimum_n": {"current": 30}},
+        "output": {"files": ["report.json", "report.html", "rows.parquet"], "fail_on": "fail"},
+    },
+}
+
+
 class Config(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
     """A whole configuration; paths are relative to its file."""
 
     reference: Reference
     current: Current
+    preset: Literal["drift", "validation", "monitoring"] | None = None
     model: Model = msgspec.field(default_factory=Model)
     roles: Roles = msgspec.field(default_factory=Roles)
     columns: dict[str, Column] = {}
@@ -212,6 +231,7 @@ def load(source: str | os.PathLike[str] | Mapping[str, Any], *, overrides: Seque
     for override in overrides:
         _merge(data, _parse_override(override))
     try:
+        data = _under(data)
         _check_keys(data, Config, "")
         config = msgspec.convert(_substitute(data, ""), Config)
         check_baselines(config.current.baselines, config.current.decided_by, error=ConfigError)
@@ -222,6 +242,44 @@ def load(source: str | os.PathLike[str] | Mapping[str, Any], *, overrides: Seque
     config.base = str(path.parent) if path is not None else UNSET
     config.as_written = text + "".join(f"# --set {override}\n" for override in overrides)
     return config
+
+
+def resolved(config: Config) -> dict[str, Any]:
+    """Every key with its value: those of the file, of its preset, and defaults; secrets of URLs masked.
+
+    Returns
+    -------
+    dict
+        Plain values, in the order of the documentation.
+
+    Examples
+    --------
+    >>> config = load({"reference": {"path": "a.parquet"}, "current": {"path": "b.parquet"}, "preset": "monitoring"})
+    >>> resolved(config)["current"]["window"], resolved(config)["output"]["fail_on"]
+    ('1d', 'fail')
+    """
+    plain: dict[str, Any] = mask_all(_plain(config))
+    return {name: value for name, value in plain.items() if name not in _NO_KEYS}
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Struct):
+        return {f.encode_name: _plain(getattr(value, f.name)) for f in msgspec.structs.fields(value)}
+    if isinstance(value, dict):
+        return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, list):
+        return [_plain(item) for item in value]
+    return None if value is UNSET else value
+
+
+def _under(data: dict[str, Any]) -> dict[str, Any]:
+    """The file's keys over those of its preset."""
+    preset = PRESETS.get(data["preset"]) if isinstance(data.get("preset"), str) else None
+    if preset is None:
+        return data
+    whole: dict[str, Any] = json.loads(json.dumps(preset))
+    _merge(whole, data)
+    return whole
 
 
 def parse_rules(texts: Sequence[str]) -> dict[str, Any]:
@@ -362,6 +420,11 @@ def _substitute(value: Any, where: str) -> Any:
         name = match["name"]
         if name is None:
             return "${"
+        if is_secret(name):
+            raise ConfigError(
+                f"{where}: ${{{name}}} is named like a secret, whose value would be written to records; "
+                "accepted are other variables (object stores read their credentials from the environment)"
+            )
         if name not in os.environ:
             raise ConfigError(f"{where}: environment variable {name} is not set")
         return os.environ[name]

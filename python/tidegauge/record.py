@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from tidegauge import _core
+from tidegauge._secrets import mask, mask_all
 from tidegauge.errors import FormatError
 from tidegauge.results import ROW_FIELDS, overall_verdict, plain_row
 
@@ -147,7 +148,7 @@ def build(report: Report, options: dict[str, Any], context: Context) -> dict[str
     inputs = {
         "reference": _inputs(reference, reference_info),
         "current": _inputs(current, current_info),
-        "configuration_as_written": context.as_written,
+        "configuration_as_written": context.as_written and mask(context.as_written),
     }
     result_digest, inputs_digest = digest(result), digest(inputs)
     finished = dt.datetime.now(dt.UTC)
@@ -164,7 +165,7 @@ def build(report: Report, options: dict[str, Any], context: Context) -> dict[str
             "duration_seconds": round((finished - context.started).total_seconds(), 3),
             "host": platform.node(),
             "threads": current.options.threads or len(os.sched_getaffinity(0)),
-            "command": context.command,
+            "command": context.command and mask(context.command),
         },
     }
 
@@ -202,8 +203,8 @@ def _windows(rows: list[Row], decided_by: tuple[str, ...]) -> list[dict[str, Any
 def _inputs(profile: Profile, info: dict[str, Any]) -> dict[str, Any]:
     """Paths as given, files as found when they were read, units covered, and what could not be read."""
     return {
-        "paths": list(profile.inputs),
-        "files": info["sources"],
+        "paths": mask_all(list(profile.inputs)),
+        "files": mask_all(info["sources"]),
         "coverage": info["coverage"],
         "problems": info["problems"],
     }

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidegauge._secrets import mask
 from tidegauge.errors import InputError, UsageError
 
 if TYPE_CHECKING:
@@ -180,7 +181,8 @@ def _from_paths(
                 raise InputError(f"{name}: no such file or folder")
     lazy = _guard(lambda: _scan(kind, names, schema or {}, like or {}), names)
     source = _read(lazy, selection, names)
-    source.source_id = ", ".join(names) + selection.describe()
+    source.names = [mask(name) for name in names]
+    source.source_id = ", ".join(source.names) + selection.describe()
     return source
 
 
@@ -410,8 +412,8 @@ def _guard(action: Callable[[], Any], names: Sequence[str]) -> Any:
 
 def _named(names: Iterable[str], error: Exception) -> str:
     listed = list(names)
-    shown = ", ".join(listed[:3]) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
-    return f"{shown or 'the table'}: {_first_line(error)}"
+    shown = ", ".join(map(mask, listed[:3])) + (f" and {len(listed) - 3} more" if len(listed) > 3 else "")
+    return f"{shown or 'the table'}: {mask(_first_line(error))}"
 
 
 def _first_line(error: Exception) -> str:

@@ -150,6 +150,7 @@ def test_schema_is_published_without_internals() -> None:
     assert set(properties) == {
         "reference",
         "current",
+        "preset",
         "model",
         "roles",
         "columns",

@@ -86,7 +86,9 @@ def _report(error: Exception) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    print(f"tidegauge: {message}", file=sys.stderr)
+    from tidegauge._secrets import mask
+
+    print(f"tidegauge: {mask(message)}", file=sys.stderr)
     return code
 
 

@@ -15,6 +15,7 @@ from tidegauge.cli._show import append_summary, echo, show
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from tidegauge._init import Preset
     from tidegauge.results import FailOn, Report
 
     Command = Callable[..., Any]
@@ -98,7 +99,25 @@ _decide = _options(
 )  # fmt: skip
 
 
+class _Commands(click.Group):
+    """Names the nearest command when there is none of that name."""
+
+    def resolve_command(
+        self, context: click.Context, arguments: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        name = arguments[0]
+        if self.get_command(context, name) is None and not name.startswith("-"):
+            import difflib
+
+            known = self.list_commands(context)
+            near = difflib.get_close_matches(name, known, n=1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            context.fail(f"no command {_visible(name)!r}{hint} (accepted: {', '.join(known)})")
+        return super().resolve_command(context, arguments)
+
+
 @click.group(
+    cls=_Commands,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
     epilog="Start with: tidegauge drift reference.parquet current.parquet -o report.html",
 )
@@ -250,16 +269,76 @@ def plan(data: tuple[str, ...], like: bool, form: str, **options: Any) -> int:
 
 
 @cli.command()
+@click.argument("reference")
+@click.argument("current")
+@click.option("-o", "--output", metavar="FILE", help="Write the configuration (.toml); default standard output.")
+@click.option(
+    "--preset",
+    type=click.Choice(["drift", "validation", "monitoring"]),
+    default="monitoring",
+    show_default=True,
+    help="What the configuration starts from.",
+)
+@click.option("--force", is_flag=True, help="Replace a file that is there.")
+@_quiet
+def init(reference: str, current: str, output: str | None, preset: Preset, force: bool, quiet: bool) -> int:
+    """Write a commented configuration from a look at the data.
+
+    It says what it guessed and why; the file runs as it is.
+    """
+    from tidegauge._files import write_all
+    from tidegauge._init import draft
+
+    if output is not None and Path(output).suffix.lower() != ".toml":
+        raise click.UsageError(f"output {output!r}; accepted is a name that ends in .toml")
+    if output is not None and Path(output).exists() and not force:
+        raise click.UsageError(f"{output} is there already; --force replaces it")
+    made = draft(reference, current, folder=Path(output).parent if output else Path.cwd(), preset=preset)
+    if not quiet:
+        click.echo("\n".join(f"guessed: {_visible(text)}" for text in made.guesses), err=True)
+    if output is None:
+        _echo(made.text)
+    else:
+        write_all([(Path(output), made.text.encode())])
+        _told(Path(output), quiet)
+    return 0
+
+
+@cli.command()
+@click.argument("shell", type=click.Choice(["bash", "zsh", "fish"]))
+def completion(shell: str) -> int:
+    """Print the completion script of a shell.
+
+    bash: eval "$(tidegauge completion bash)" in ~/.bashrc; fish: tidegauge completion fish | source
+    """
+    from click.shell_completion import get_completion_class
+
+    maker = get_completion_class(shell)
+    if maker is None:
+        raise click.UsageError(f"shell {shell!r}; accepted are bash, zsh and fish")
+    _echo(maker(cli, {}, "tidegauge", "_TIDEGAUGE_COMPLETE").source())
+    return 0
+
+
+@cli.command()
 @click.argument("config")
 @click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key; repeatable.")
+@click.option("--print-config", is_flag=True, help="Print every key as resolved, secrets masked, and stop.")
 @click.option("--format", "form", type=_FORMATS, default="text", show_default=True, help="Standard output.")
 @click.option("-o", "--output", "outputs", multiple=True, metavar="FILE", help="Write one more output; repeatable.")
 @_quiet
-def run(config: str, overrides: tuple[str, ...], form: str, outputs: tuple[str, ...], quiet: bool) -> int:
+def run(
+    config: str, overrides: tuple[str, ...], print_config: bool, form: str, outputs: tuple[str, ...], quiet: bool
+) -> int:  # fmt: skip
     """Run a configuration file.
 
     TOML, YAML, or a pyproject.toml with [tool.tidegauge].
     """
+    if print_config:
+        from tidegauge import config as configurations
+
+        _echo(json.dumps(configurations.resolved(configurations.load(config, overrides=overrides)), indent=2))
+        return 0
     return _run_configuration(config, overrides, form, outputs, quiet)
 
 
@@ -430,10 +509,14 @@ def _table(rows: list[Any], names: tuple[str, ...]) -> list[str]:
     return ["  " + "  ".join(f"{text:<{w}}" for text, w in zip(row, widths, strict=True)).rstrip() for row in cells]
 
 
+def _visible(text: str) -> str:
+    return "".join(c if c.isprintable() else repr(c)[1:-1] for c in text)
+
+
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
     if isinstance(value, float):
         return f"{value:.6g}"
-    text = "".join(c if c.isprintable() else repr(c)[1:-1] for c in str(value))
+    text = _visible(str(value))
     return text if len(text) <= 40 else f"{text[:37]}..."
