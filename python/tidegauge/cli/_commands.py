@@ -297,7 +297,7 @@ def init(reference: str, current: str, output: str | None, preset: Preset, force
     if not quiet:
         click.echo("\n".join(f"guessed: {_visible(text)}" for text in made.guesses), err=True)
     if output is None:
-        _echo(made.text)
+        echo(made.text)
     else:
         write_all([(Path(output), made.text.encode())])
         _told(Path(output), quiet)
@@ -316,7 +316,7 @@ def completion(shell: str) -> int:
     maker = get_completion_class(shell)
     if maker is None:
         raise click.UsageError(f"shell {shell!r}; accepted are bash, zsh and fish")
-    _echo(maker(cli, {}, "tidegauge", "_TIDEGAUGE_COMPLETE").source())
+    echo(maker(cli, {}, "tidegauge", "_TIDEGAUGE_COMPLETE").source())
     return 0
 
 
@@ -337,7 +337,7 @@ def run(
     if print_config:
         from tidegauge import config as configurations
 
-        _echo(json.dumps(configurations.resolved(configurations.load(config, overrides=overrides)), indent=2))
+        echo(json.dumps(configurations.resolved(configurations.load(config, overrides=overrides)), indent=2))
         return 0
     return _run_configuration(config, overrides, form, outputs, quiet)
 
