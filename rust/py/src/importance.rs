@@ -11,6 +11,7 @@ use tidegauge_core::importance::drift::{Importance, Response, Side, drift};
 use tidegauge_core::importance::exact::{
     Donors as CoreDonors, Model, Plan, Rows, Sums as CoreSums,
 };
+use tidegauge_core::importance::joint::{Joined, Joint};
 use tidegauge_core::importance::losses::{Link, Loss, Objective};
 use tidegauge_core::importance::permutation::keyed;
 use tidegauge_core::importance::readers::arrays::Arrays;
@@ -46,7 +47,7 @@ fn copy(py: Python<'_>, buffer: &PyBuffer<f64>, start: usize, end: usize) -> PyR
 /// Calls `work` on chunk after chunk, without the GIL.
 fn chunks(
     py: Python<'_>,
-    model: &Model,
+    model: &Ensemble,
     columns: &Columns<'_>,
     labels: Option<&PyBuffer<f64>>,
     mut work: impl FnMut(&Rows<'_>) -> tidegauge_core::Result<()> + Send,
@@ -71,7 +72,7 @@ fn chunks(
         };
         py.detach(|| {
             let slices: Vec<&[f64]> = chunk.columns.iter().map(Vec::as_slice).collect();
-            work(&Rows::new(model.ensemble(), &slices, &chunk.labels)?)
+            work(&Rows::new(model, &slices, &chunk.labels)?)
         })
         .map_err(|e| from_core(py, e))?;
     }
@@ -230,7 +231,7 @@ impl TreeModel {
     ) -> PyResult<Bound<'py, PyBytes>> {
         let mut out = Vec::new();
         let outputs = self.inner.outputs();
-        chunks(py, &self.inner, &columns, None, |rows| {
+        chunks(py, self.inner.ensemble(), &columns, None, |rows| {
             let mut margins = self.inner.margins(rows);
             if link {
                 for row in margins.chunks_exact_mut(outputs) {
@@ -241,6 +242,85 @@ impl TreeModel {
             Ok(())
         })?;
         Ok(PyBytes::new(py, &out))
+    }
+}
+
+/// Features of a model that move together: codes of their rows, and the model on codes.
+#[pyclass(module = "tidegauge._core")]
+pub struct JointFeatures {
+    model: Arc<Model>,
+    joint: Option<Joint>,
+    joined: Option<Joined>,
+}
+
+#[pymethods]
+impl JointFeatures {
+    #[new]
+    fn new(
+        py: Python<'_>,
+        model: &TreeModel,
+        names: Vec<String>,
+        groups: Vec<Vec<usize>>,
+    ) -> PyResult<Self> {
+        let model = Arc::clone(&model.inner);
+        let joint =
+            Joint::new(model.ensemble().clone(), names, groups).map_err(|e| from_core(py, e))?;
+        Ok(Self {
+            model,
+            joint: Some(joint),
+            joined: None,
+        })
+    }
+
+    /// Collects the codes of rows; columns in the order of the model's features.
+    fn update(&mut self, py: Python<'_>, columns: Columns<'_>) -> PyResult<()> {
+        let Self { model, joint, .. } = self;
+        let joint = joint
+            .as_mut()
+            .ok_or_else(|| usage_error(py, "the model on codes is made already".into()))?;
+        chunks(py, model.ensemble(), &columns, None, |rows| {
+            joint.update(rows)
+        })
+    }
+
+    /// The model with one feature a group; no codes are collected afterwards.
+    fn model(&mut self, py: Python<'_>) -> PyResult<TreeModel> {
+        if let Some(joint) = self.joint.take() {
+            let joined = py.detach(|| joint.finish()).map_err(|e| from_core(py, e))?;
+            self.joined = Some(joined);
+        }
+        let joined = self.made(py)?;
+        let ensemble = joined.model.clone();
+        TreeModel::compile(py, move || Ok(ensemble))
+    }
+
+    /// Codes of rows as bytes of float64, by group; None for a group of one, whose column stays.
+    fn encode<'py>(
+        &self,
+        py: Python<'py>,
+        columns: Columns<'py>,
+    ) -> PyResult<Vec<Option<Bound<'py, PyBytes>>>> {
+        let joined = self.made(py)?;
+        let mut out: Vec<Option<Vec<u8>>> = vec![None; joined.model.features.len()];
+        chunks(py, self.model.ensemble(), &columns, None, |rows| {
+            for (all, part) in out.iter_mut().zip(joined.encode(rows)?) {
+                if let Some(part) = part {
+                    let bytes = part.iter().flat_map(|c| c.to_le_bytes());
+                    all.get_or_insert_default().extend(bytes);
+                }
+            }
+            Ok(())
+        })?;
+        let bytes = |b: Option<Vec<u8>>| b.map(|b| PyBytes::new(py, &b));
+        Ok(out.into_iter().map(bytes).collect())
+    }
+}
+
+impl JointFeatures {
+    fn made(&self, py: Python<'_>) -> PyResult<&Joined> {
+        self.joined
+            .as_ref()
+            .ok_or_else(|| usage_error(py, "ask for the model on codes first".into()))
     }
 }
 
@@ -280,7 +360,7 @@ impl Donors {
             objective,
             inner,
         } = self;
-        chunks(py, model, &columns, Some(&labels), |rows| {
+        chunks(py, model.ensemble(), &columns, Some(&labels), |rows| {
             inner.update(model, objective, rows)
         })
     }
@@ -341,9 +421,13 @@ impl ImportanceSums {
             n => n,
         };
         let Self { plan, inner } = self;
-        chunks(py, plan.model(), &columns, Some(&labels), |rows| {
-            plan.update(inner, rows, threads)
-        })
+        chunks(
+            py,
+            plan.model().ensemble(),
+            &columns,
+            Some(&labels),
+            |rows| plan.update(inner, rows, threads),
+        )
     }
 
     /// Adds the rows of another part.
@@ -489,18 +573,22 @@ fn additive_importance(
     .to_string())
 }
 
-/// The permutation of `0..n` that belongs to a seed, a name and a repeat, as bytes of uint64.
+/// Places `start..end` of the permutation of `0..n` that belongs to a seed, a name and a repeat, as bytes of
+/// uint64.
 #[pyfunction]
+#[pyo3(signature = (n, seed, name, repeat, start=0, end=u64::MAX))]
 fn permutation<'py>(
     py: Python<'py>,
     n: u64,
     seed: u64,
     name: &str,
     repeat: u64,
+    start: u64,
+    end: u64,
 ) -> Bound<'py, PyBytes> {
     let name = name.to_owned();
     let order = py.detach(|| {
-        keyed(n, seed, &name, repeat)
+        keyed(n, seed, &name, repeat, start, end)
             .into_iter()
             .flat_map(u64::to_le_bytes)
             .collect::<Vec<u8>>()
@@ -513,6 +601,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(additive_importance, m)?)?;
     m.add_function(wrap_pyfunction!(importance_drift, m)?)?;
     m.add_function(wrap_pyfunction!(permutation, m)?)?;
+    m.add_class::<JointFeatures>()?;
     m.add_class::<TreeModel>()?;
     m.add_class::<Donors>()?;
     m.add_class::<ImportanceSums>()

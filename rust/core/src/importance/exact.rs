@@ -76,8 +76,14 @@ impl<'a> Rows<'a> {
         Ok(Self { columns, labels })
     }
 
-    fn len(&self) -> usize {
+    /// Number of rows.
+    pub(super) fn len(&self) -> usize {
         self.labels.len()
+    }
+
+    /// The column of a feature.
+    pub(super) fn column(&self, j: usize) -> &'a [f64] {
+        self.columns[j]
     }
 }
 

@@ -4,6 +4,7 @@ pub mod additive;
 pub mod cells;
 pub mod drift;
 pub mod exact;
+pub mod joint;
 pub mod losses;
 pub mod permutation;
 pub mod readers;
