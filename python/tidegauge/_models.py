@@ -90,6 +90,97 @@ class Table:
                 return Table(self.data.take(rows))
         return Table(self.data[rows])
 
+    def slice(self, start: int, stop: int) -> Table:
+        """Rows `start` to `stop`, without copying them."""
+        if (start, stop) == (0, self.rows):
+            return self
+        if isinstance(self.data, dict):
+            return Table({k: v[start:stop] for k, v in self.data.items()})
+        match self.module:
+            case "pandas":
+                return Table(self.data.iloc[start:stop])
+            case "pyarrow" | "polars":
+                return Table(self.data.slice(start, stop - start))
+        return Table(self.data[start:stop])
+
+    def select(self, columns: list[int]) -> Table:
+        """The table of these columns, in this order."""
+        if isinstance(self.data, dict):
+            return Table({self.names[j]: self.data[self.names[j]] for j in columns})
+        match self.module:
+            case "pandas":
+                return Table(self.data.iloc[:, columns])
+            case "pyarrow" | "polars":
+                return Table(self.data.select([self.names[j] for j in columns]))
+        return Table(self.data[:, columns])
+
+    def repeat(self, times: int) -> Table:
+        """The rows this many times, one copy after another; Polars and Arrow share their buffers."""
+        import numpy as np
+
+        if times == 1:
+            return self
+        if isinstance(self.data, dict):
+            return Table({k: np.tile(v, times) for k, v in self.data.items()})
+        match self.module:
+            case "pandas":
+                return Table(self.data.iloc[np.tile(np.arange(self.rows), times)])
+            case "polars":
+                import polars as pl
+
+                return Table(pl.concat([self.data] * times, rechunk=False))
+            case "pyarrow":
+                import pyarrow as pa  # type: ignore[import-untyped]
+
+                return Table(pa.concat_tables([self.data] * times))
+        return Table(np.tile(self.data, (times, 1)))
+
+    def gather(self, j: int, rows: npt.NDArray[np.intp]) -> Any:
+        """Entries of column `j`, in its type."""
+        column = self.column(j)
+        match self.module:
+            case "pandas":
+                return column.iloc[rows]
+            case "pyarrow":
+                return column.take(rows)
+        return column[rows]
+
+    def replace(self, columns: dict[int, Any]) -> Table:
+        """The table with other columns, which it shares; the others stay where they are."""
+        if isinstance(self.data, dict):
+            return Table(self.data | {self.names[j]: column for j, column in columns.items()})
+        match self.module:
+            case "pandas":
+                frame = self.data.copy(deep=False)
+                for j, column in columns.items():
+                    column.index = frame.index
+                    frame.isetitem(j, column)
+                return Table(frame)
+            case "polars":
+                return Table(self.data.with_columns(columns.values()))
+            case "pyarrow":
+                data = self.data
+                for j, column in columns.items():
+                    data = data.set_column(j, data.schema.field(j), column)
+                return Table(data)
+        raise UsageError("columns of an array are exchanged in place")
+
+    @property
+    def row_bytes(self) -> int:
+        """Bytes of a row, about."""
+        if isinstance(self.data, dict):
+            total = sum(v.nbytes for v in self.data.values())
+        else:
+            match self.module:
+                case "pandas":
+                    total = int(self.data.memory_usage(index=False).sum())
+                case "polars":
+                    total = int(self.data.estimated_size())
+                case _:
+                    total = int(self.data.nbytes)
+        each: int = total // max(1, self.rows)
+        return max(1, each, 4 * len(self.names))
+
     def floats(self, j: int, categories: list[Any] | None) -> Floats:
         """Column `j` as contiguous float64; categories as their positions, missing values as NaN.
 
@@ -179,6 +270,17 @@ class ReadModel(ABC):
     encode: Callable[[Table], list[Floats]] | None = None
     #: For each feature of the trees, which column of the table it is; set by `columns`.
     positions: list[int] = field(default_factory=list)
+    #: Raw columns and the features that steps before the model made of each; None where features are columns.
+    raw: list[tuple[str, list[int]]] | None = None
+    #: Turns a Polars frame into the container that the model takes.
+    shape: Callable[[Any], Any] = lambda frame: frame
+
+    def units(self, table: Table) -> list[tuple[str, list[int]]]:
+        """Columns of the table that the model takes, in its order, and the features of each."""
+        if self.raw is not None:
+            return self.raw
+        order = sorted(range(len(self.positions)), key=self.positions.__getitem__)
+        return [(str(table.names[self.positions[k]]), [k]) for k in order]
 
     def columns(self, table: Table) -> list[Floats]:
         """The columns that the trees split, in their order; sets `positions`.
@@ -328,6 +430,18 @@ def load(model: Any, *, allow_pickle: bool) -> Any:
     match path.suffix.lower():
         case ".txt" | ".json" | ".ubj":
             return ModelFile(path)
+        case ".onnx":
+            try:
+                import onnxruntime  # type: ignore[import-untyped]
+            except ImportError:
+                raise UsageError(f"{path.name} needs onnxruntime") from None
+            return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
+        case ".cbm":
+            try:
+                import catboost  # type: ignore[import-untyped]
+            except ImportError:
+                raise UsageError(f"{path.name} needs catboost") from None
+            return catboost.CatBoost().load_model(str(path))
         case ".joblib" | ".pkl" | ".pickle":
             if not allow_pickle:
                 raise UsageError(
@@ -341,7 +455,7 @@ def load(model: Any, *, allow_pickle: bool) -> Any:
 
             with path.open("rb") as file:
                 return pickle.load(file)
-    raise UsageError(f"model file {path.name!r}; accepted are .txt .json .ubj .joblib .pkl")
+    raise UsageError(f"model file {path.name!r}; accepted are .txt .json .ubj .onnx .cbm .joblib .pkl")
 
 
 @dataclass(frozen=True)
@@ -407,6 +521,10 @@ def read(model: Any) -> ReadModel:
                 return _forest(model, [model], model)
             case "sklearn.LogisticRegression" | "sklearn.LinearModel":
                 return _linear(model)
+            case "sklearn.Pipeline":
+                from tidegauge._pipelines import unwrap
+
+                return unwrap(model)
     raise UsageError(
         f"{type(model).__name__} is no model with an exact form here; those are LightGBM, XGBoost and "
         "scikit-learn's trees, forests, gradient boosting, linear and logistic regression"

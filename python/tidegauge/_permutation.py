@@ -1,30 +1,41 @@
 """Permutation importance of anything that predicts: one column exchanged at a time.
 
-The caller's table is never written to: frames share all other columns, of a numpy array there is one
-copy for the whole run.
+The caller's table is never written to. All other columns are shared; of a numpy array there is one batch
+as scratch. Rows that are predicted at a time, and what is held beside the data, are bounded by `memory`.
 """
 
 from __future__ import annotations
 
 import copy
 import math
-from contextlib import contextmanager
-from functools import wraps
+from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from tidegauge import _core
-from tidegauge._models import ModelFile, Table, _library_of
+from tidegauge._models import Table
+from tidegauge._predictors import Predictor, choose, predictor_of
+from tidegauge._scorers import CHANGE, MissingError, Scorer, change_method, change_of, row_loss, scorer_of
 from tidegauge.errors import UsageError
-from tidegauge.importance import LOSSES, PERMUTATION, ImportanceResult, benjamini_hochberg, correlated
+from tidegauge.importance import PERMUTATION, ImportanceResult, benjamini_hochberg, correlated
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
+    import polars as pl
 
     Floats = npt.NDArray[np.float64]
     Order = npt.NDArray[np.intp]
+    Outputs = dict[str, Any]
+
+__all__ = ["keyed", "row_loss", "run", "sample", "seed_of", "standard_error"]
+
+#: The part of `memory` that the rows of one call to the model may take.
+BATCH_SHARE = 16
+#: Rows whose predictions are made alone and among others, to see whether they differ.
+ALONE = 32
 
 
 def seed_of(random_state: Any) -> int:
@@ -42,11 +53,12 @@ def seed_of(random_state: Any) -> int:
     raise UsageError(f"random_state {random_state!r}; accepted are integers from 0, RandomState and Generator")
 
 
-def keyed(rows: int, seed: int, name: str, repeat: int) -> Order:
-    """The permutation that belongs to seed, name and repeat."""
+def keyed(rows: int, seed: int, name: str, repeat: int, start: int = 0, stop: int | None = None) -> Order:
+    """Places `start` to `stop` of the permutation that belongs to seed, name and repeat."""
     import numpy as np
 
-    return np.frombuffer(_core.permutation(rows, seed % 2**64, name, repeat), dtype=np.uint64).astype(np.intp)
+    found = _core.permutation(rows, seed % 2**64, name, repeat, start, rows if stop is None else stop)
+    return np.frombuffer(found, dtype=np.uint64).astype(np.intp)
 
 
 def sample(rows: int, wanted: int, seed: int) -> Order:
@@ -56,82 +68,381 @@ def sample(rows: int, wanted: int, seed: int) -> Order:
     return np.sort(keyed(rows, seed, "max_rows", 0)[:wanted])
 
 
-class Exchange:
-    """A table with some columns in another order of rows."""
+class Orders:
+    """Where each row takes its donor from, by name and repeat.
+
+    Parameters
+    ----------
+    strata : numpy.ndarray, shape (n,), optional
+        Numbers of subgroups; donors are then of the row's own.
+    """
+
+    def __init__(
+        self, rows: int, generator: str, seed: int, n_repeats: int, random_state: Any, strata: Order | None, memory: int
+    ) -> None:
+        import numpy as np
+
+        self.rows, self.seed = rows, seed
+        self.members: list[Order] | None = None
+        if strata is not None:
+            by = np.argsort(strata, kind="stable")
+            self.members = np.split(by, np.cumsum(np.bincount(strata))[:-1])
+        self.drawn: list[Order] | None = None
+        if generator == "scikit-learn":
+            if strata is not None:
+                raise UsageError("generator 'scikit-learn' has no subgroups; take 'keyed' with conditional_on")
+            self.drawn = _of_scikit_learn(rows, n_repeats, random_state)
+        self.whole = lru_cache(maxsize=max(1, memory // 8 // (8 * rows)))(self._whole)
+
+    def _whole(self, name: str, repeat: int) -> Order:
+        import numpy as np
+
+        if self.members is None:
+            return keyed(self.rows, self.seed, name, repeat)
+        order = np.empty(self.rows, dtype=np.intp)
+        for number, members in enumerate(self.members):
+            order[members] = members[keyed(len(members), self.seed, f"{name}\x1f{number}", repeat)]
+        return order
+
+    def at(self, name: str, repeat: int, start: int, stop: int) -> Order:
+        """Donors of rows `start` to `stop`."""
+        if self.drawn is not None:
+            return self.drawn[repeat][start:stop]
+        # Up to this many rows the core shuffles a permutation as a whole.
+        if self.members is None and (stop - start) * 4 < self.rows and self.rows > 1 << 20:
+            return keyed(self.rows, self.seed, name, repeat, start, stop)
+        return self.whole(name, repeat)[start:stop]
+
+
+def _of_scikit_learn(rows: int, n_repeats: int, random_state: Any) -> list[Order]:
+    """What scikit-learn draws: one seed for all columns, and each repeat shuffles what the last left."""
+    import numpy as np
+
+    state = np.random.mtrand._rand if random_state is None else random_state
+    if isinstance(state, np.random.Generator):
+        raise UsageError("scikit-learn takes integers and RandomState as random_state, no Generator")
+    state = np.random.RandomState(state) if isinstance(state, (int, np.integer)) else copy.deepcopy(state)
+    draw = np.random.RandomState(state.randint(np.iinfo(np.int32).max + 1))
+    shuffled, order = np.arange(rows), np.arange(rows)
+    found = []
+    for _ in range(n_repeats):
+        draw.shuffle(shuffled)
+        order = order[shuffled]
+        found.append(order)
+    return found
+
+
+class Resident:
+    """Rows that are in memory."""
 
     def __init__(self, table: Table) -> None:
-        self.table = table
-        self._scratch: Any = None
+        self.table, self.rows, self.names = table, table.rows, table.names
+        self.row_bytes = table.row_bytes
+        self.scans = 0
 
-    @contextmanager
-    def __call__(self, columns: Sequence[int], order: Order) -> Iterator[Any]:
-        """The data of the table with `columns` taken from the rows `order`."""
-        table = self.table
-        data = table.data
-        if isinstance(data, dict):
-            yield data | {table.names[j]: table.column(j)[order] for j in columns}
-        elif table.module == "pandas":
-            frame = data.copy(deep=False)
-            for j in columns:
-                column = data.iloc[order, j]
-                column.index = data.index
-                frame.isetitem(j, column)
-            yield frame
-        elif table.module == "polars":
-            yield data.with_columns(table.column(j)[order] for j in columns)
-        elif table.module == "pyarrow":
-            for j in columns:
-                data = data.set_column(j, data.schema.field(j), table.column(j).take(order))
-            yield data
+    def batches(self, size: int) -> Iterator[tuple[int, Table]]:
+        """Rows of at most this many at a time, and the number of the first."""
+        self.scans += 1
+        for start in range(0, self.rows, size):
+            yield start, self.table.slice(start, min(start + size, self.rows))
+
+    def columns(self, columns: list[int]) -> tuple[Table, list[int]]:
+        """A table of all rows, and where these columns are in it."""
+        return self.table, columns
+
+
+class Streamed:
+    """Rows of a LazyFrame: read again for every batch, and columns as a whole when they are donors."""
+
+    def __init__(self, lazy: pl.LazyFrame, rows: int, shape: Callable[[Any], Any]) -> None:
+        self.lazy, self.rows, self.shape = lazy, rows, shape
+        self.names = lazy.collect_schema().names()
+        self.row_bytes = 8 * len(self.names)
+        self.scans = 0
+
+    def batches(self, size: int) -> Iterator[tuple[int, Table]]:
+        """Rows of at most this many at a time, and the number of the first."""
+        self.scans += 1
+        start = 0
+        for frame in self.lazy.collect_batches(chunk_size=size, maintain_order=True):
+            for part in frame.iter_slices(size):
+                yield start, Table(self.shape(part))
+                start += part.height
+        if start != self.rows:
+            raise UsageError(
+                f"the files had {self.rows:,} rows and now have {start:,}; they change while they are read"
+            )
+
+    def columns(self, columns: list[int]) -> tuple[Table, list[int]]:
+        """A table of all rows, and where these columns are in it."""
+        frame = self.lazy.select([self.names[j] for j in columns]).collect(engine="streaming")
+        return Table(self.shape(frame)), list(range(len(columns)))
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A unit in one of its permutations."""
+
+    unit: int
+    name: str
+    columns: list[int]
+    repeat: int
+
+
+class Exchange:
+    """Batches with some columns taken from other rows, several variants one after another."""
+
+    def __init__(self, orders: Orders) -> None:
+        self.orders = orders
+        self._key: tuple[int, int, int] | None = None
+        self._repeated: Any = None
+
+    def __call__(
+        self, start: int, batch: Table, variants: Sequence[Variant], donors: Table, place: Mapping[int, int]
+    ) -> Any:
+        """The data of all variants of a batch; an array is written over by the next call."""
+        import numpy as np
+
+        n = batch.rows
+        if not variants:
+            return batch.data
+        key = (start, n, len(variants))
+        if self._key != key:
+            repeated = batch.repeat(len(variants))
+            # An array becomes the scratch that columns are exchanged in.
+            shared = batch.named or repeated is not batch
+            self._repeated = repeated if batch.named else repeated.data if shared else repeated.data.copy()
+            self._key = key
+        taken: dict[int, Order] = {}
+        for v, variant in enumerate(variants):
+            order = self.orders.at(variant.name, variant.repeat, start, start + n)
+            for j in variant.columns:
+                rows = taken.get(j)
+                if rows is None:
+                    rows = taken[j] = np.tile(np.arange(start, start + n), len(variants))
+                rows[v * n : (v + 1) * n] = order
+        if batch.named:
+            return self._repeated.replace({j: donors.gather(place[j], rows) for j, rows in taken.items()}).data
+        for j, rows in taken.items():
+            self._repeated[:, j] = donors.data[rows, place[j]]
+        return self._repeated
+
+    def restore(self, batch: Table, variants: Sequence[Variant]) -> None:
+        """Puts an array's own values back."""
+        if batch.named or not variants:
+            return
+        n = batch.rows
+        for v, variant in enumerate(variants):
+            for j in variant.columns:
+                self._repeated[v * n : (v + 1) * n, j] = batch.data[:, j]
+
+
+@dataclass
+class Projection:
+    """The standard error of a mean change over rows and repeats, from one repeat after another.
+
+    A row counts as a row and as a donor: the projection of the U-statistic is the sum of both parts.
+    Products of different repeats estimate its variance without the noise of the permutations, which is
+    added as what it is, the variance of the mean over repeats. With one repeat the squares hold both.
+
+    Attributes
+    ----------
+    rows : numpy.ndarray, shape (n,)
+        Row part plus donor part of each row, about twice the mean, summed over repeats.
+    """
+
+    strata: Order | None = None
+    rows: Any = None
+    squares: float = 0.0
+    means: list[float] = field(default_factory=list)
+
+    def add(self, change: Floats, order: Order) -> None:
+        """One repeat: the change of each row's loss and its donor."""
+        import numpy as np
+
+        parts = change.copy()
+        parts[order] += change
+        mean = float(change.mean())
+        if self.strata is None:
+            parts -= 2.0 * mean
         else:
-            if self._scratch is None:
-                self._scratch = data.copy()
-            for j in columns:
-                self._scratch[:, j] = data[order, j]
-            yield self._scratch
-            for j in columns:
-                self._scratch[:, j] = data[:, j]
+            # Within a subgroup about its own mean; between them the subgroups differ.
+            own = np.bincount(self.strata, change) / np.bincount(self.strata)
+            parts -= own[self.strata] + mean
+        self.squares += float(parts @ parts)
+        self.means.append(mean)
+        self.rows = parts if self.rows is None else self.rows + parts
+
+    def standard_error(self) -> float:
+        """For another sample of rows and other permutations."""
+        import numpy as np
+
+        n, repeats = len(self.rows), len(self.means)
+        squares = self.squares
+        if repeats == 1:
+            return math.sqrt(squares) / n
+        means = np.array(self.means)
+        squares += 4.0 * n * float(((means - means.mean()) ** 2).sum())
+        total = float(self.rows @ self.rows)
+        projection: float = max((total - squares) / (repeats * (repeats - 1)), 0.0) / n**2
+        noise: float = float(means.var(ddof=1)) / repeats
+        return float(math.sqrt(projection + noise))
 
 
-class Recorder:
-    """An estimator that keeps its last predictions, for scorers of scikit-learn."""
+def standard_error(changes: Floats, orders: npt.NDArray[np.intp]) -> float:
+    """Of the mean over rows and repeats, for another sample of rows and other permutations.
 
-    def __init__(self, model: Any) -> None:
-        self._model = model
-        self.last: Any = None
-
-    def __getattr__(self, name: str) -> Any:
-        found = getattr(self._model, name)
-        if name not in ("predict", "predict_proba"):
-            return found
-
-        # scikit-learn asks a method for its name.
-        @wraps(found)
-        def recorded(*args: Any, **kwargs: Any) -> Any:
-            self.last = found(*args, **kwargs)
-            return self.last
-
-        return recorded
+    Parameters
+    ----------
+    changes : numpy.ndarray, shape (n_repeats, n)
+        Change of each row's loss.
+    orders : numpy.ndarray, shape (n_repeats, n)
+        The donor of each row.
+    """
+    projection = Projection()
+    for change, order in zip(changes, orders, strict=True):
+        projection.add(change, order)
+    return projection.standard_error()
 
 
-#: Score of a table's data, and the loss of each row where the score is minus its mean.
-Score = tuple[float, "Floats | None"]
+@dataclass
+class Tally:
+    """What one scorer found."""
+
+    scorer: Scorer
+    importances: Floats
+    errors: Floats
+    baseline: float = math.nan
+    losses: Floats | None = None
+    open: dict[int, Projection] = field(default_factory=dict)
+
+
+def batch_rows(memory: int, row_bytes: int) -> int:
+    """Rows that are handed to the model at a time."""
+    return max(1, memory // BATCH_SHARE // row_bytes)
+
+
+class Engine:
+    """Predictions of all variants, batch by batch, each made once for all scorers."""
+
+    def __init__(self, predictor: Predictor, rows: Resident | Streamed, orders: Orders, memory: int) -> None:
+        self.predictor, self.rows, self.orders, self.memory = predictor, rows, orders, memory
+        self.batch = batch_rows(memory, rows.row_bytes)
+        self.predicted = 0
+        self.alone = False
+
+    def predictions(self, methods: Sequence[str], data: Any, rows: int) -> Outputs:
+        """Predictions of each method, checked to be one a row."""
+        found = {}
+        for method in methods:
+            values = self.predictor.call(method, data)
+            if not values.ndim or len(values) != rows:
+                raise UsageError(f"the model gives predictions of shape {values.shape} for {rows} rows")
+            found[method] = values
+        self.predicted += rows * len(methods)
+        return found
+
+    def baseline(self, methods: Sequence[str]) -> Outputs:
+        """Predictions with every value in place."""
+        parts: dict[str, list[Any]] = {m: [] for m in methods}
+        for _, batch in self.rows.batches(self.rows.rows if self.alone else self.batch):
+            for method, values in self.predictions(methods, batch.data, batch.rows).items():
+                parts[method].append(values)
+        return {m: _joined(p) for m, p in parts.items()}
+
+    def see_whether_alone(self, outputs: Outputs) -> bool:
+        """Whether predictions of rows depend on the rows beside them, so that none may be left out or added."""
+        import numpy as np
+
+        if self.rows.rows < 2 or not outputs:
+            return False
+        k = min(ALONE, max(1, self.rows.rows // 2))
+        _, batch = next(iter(self.rows.batches(self.rows.rows if isinstance(self.rows, Resident) else self.batch)))
+        for method, alone in self.predictions(list(outputs), batch.slice(0, k).data, k).items():
+            among = outputs[method][:k]
+            if among.dtype.kind in "biufc":
+                # Sums in another order, in single precision too.
+                same = np.allclose(alone, among, rtol=1e-4, atol=1e-6, equal_nan=True)
+            else:
+                same = bool(np.all(alone == among))
+            if not same:
+                self.alone = True
+        return self.alone
+
+    def groups(self, variants: list[Variant], outputs: Outputs) -> Iterator[list[Variant]]:
+        """Variants that are predicted in one pass over the rows."""
+        n = self.rows.rows
+        if isinstance(self.rows, Resident):
+            size = 1 if self.alone else max(1, self.batch // n)
+            for i in range(0, len(variants), size):
+                yield variants[i : i + size]
+            return
+        # Predictions and the order of each variant, and a column for each that is a donor.
+        each = n * 8 + sum(v.nbytes for v in outputs.values())
+        group: list[Variant] = []
+        held: set[int] = set()
+        for variant in variants:
+            columns = held | set(variant.columns)
+            if group and (len(group) + 1) * each + len(columns) * 8 * n > self.memory:
+                yield group
+                group, columns = [], set(variant.columns)
+            group.append(variant)
+            held = columns
+        if group:
+            yield group
+
+    def variants(self, group: list[Variant], methods: Sequence[str]) -> list[Outputs]:
+        """Predictions of each variant of a group, for all rows."""
+        columns = sorted({j for variant in group for j in variant.columns})
+        donors, places = self.rows.columns(columns)
+        place = dict(zip(columns, places, strict=True))
+        parts: list[dict[str, list[Any]]] = [{m: [] for m in methods} for _ in group]
+        exchange = Exchange(self.orders)
+        for start, batch in self.rows.batches(self.rows.rows if self.alone else self.batch):
+            stack = 1 if self.alone else max(1, self.batch // max(1, batch.rows))
+            for i in range(0, len(group), stack):
+                some = group[i : i + stack]
+                data = exchange(start, batch, some, donors, place)
+                found = self.predictions(methods, data, batch.rows * len(some))
+                exchange.restore(batch, some)
+                for method, values in found.items():
+                    for v in range(len(some)):
+                        part = values[v * batch.rows : (v + 1) * batch.rows]
+                        # A view would keep the predictions of the whole stack.
+                        parts[i + v][method].append(part.copy() if len(some) > 1 else part)
+        return [{m: _joined(p) for m, p in part.items()} for part in parts]
+
+    def direct(self, variant: Variant, score: Callable[[Any], float]) -> float:
+        """The score of a function that predicts itself, from all rows at once."""
+        assert isinstance(self.rows, Resident)
+        table = self.rows.table
+        exchange = Exchange(self.orders)
+        data = exchange(0, table, [variant], table, {j: j for j in variant.columns})
+        return score(data)
+
+
+def _joined(parts: list[Any]) -> Any:
+    import numpy as np
+
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def run(
     model: Any,
-    table: Table,
+    table: Table | pl.LazyFrame,
     y: Any,
     *,
-    scoring: Any,
+    scorings: Mapping[str, Any],
     n_repeats: int,
     random_state: Any,
     generator: str,
     sample_weight: Any,
     groups: Mapping[str, Sequence[str | int]] | None,
+    conditional_on: Any,
     alpha: float,
-    notes: list[str],
-) -> ImportanceResult:
+    memory: int,
+    notes: Mapping[str, list[str]],
+) -> dict[str, ImportanceResult]:
     """Importances by permutation; see :func:`tidegauge.permutation_importance`.
 
     Raises
@@ -145,53 +456,259 @@ def run(
         raise UsageError(f"n_repeats {n_repeats!r}; at least 1 is accepted")
     if generator not in ("keyed", "scikit-learn"):
         raise UsageError(f"generator {generator!r}; accepted are keyed and scikit-learn")
-    if table.rows < 2:
-        raise UsageError(f"X has {table.rows} rows; at least 2 are needed")
-    if len(y) != table.rows:
-        raise UsageError(f"y has {len(y)} rows, X {table.rows}")
-    units = _units(table, groups)
-    score, name = scorer_of(model, y, scoring, sample_weight)
+    if memory < 1 << 20:
+        raise UsageError(f"memory {memory!r}; at least 1,048,576 bytes are accepted")
+    predictor = predictor_of(model)
+    rows: Resident | Streamed
+    if isinstance(table, Table):
+        given = table
+        if table.rows < 2:
+            raise UsageError(f"X has {table.rows} rows; at least 2 are needed")
+        if y is not None and len(y) != table.rows:
+            raise UsageError(f"y has {len(y)} rows, X {table.rows}")
+        strata, labels = strata_of(conditional_on, lambda name: given.column(given.names.index(name)), given.names)
+        table, said = predictor.choose(table)
+        rows = Resident(table)
+    else:
+        table, y, sample_weight, strata, labels, said = _streamed(table, y, sample_weight, conditional_on, predictor)
+        rows = Streamed(table, len(y), shape_of(predictor))
+    if strata is not None and len(strata) != rows.rows:
+        raise UsageError(f"conditional_on has {len(strata)} rows, X {rows.rows}")
+    units = units_of(rows.names, groups)
+    scorers = {name: scorer_of(predictor, y, scoring, sample_weight) for name, scoring in scorings.items()}
+    if isinstance(rows, Streamed) and any(s.direct for s in scorers.values()):
+        raise UsageError("a scorer that predicts itself takes rows in memory; name a scoring of scikit-learn")
     seed = seed_of(random_state)
-    baseline, losses = score(table.data)
-    exchange = Exchange(table)
-    importances = np.empty((len(units), n_repeats))
-    errors = np.full(len(units), np.nan)
-    for unit, (label, columns) in enumerate(units.items()):
-        orders = list(_orders(generator, table.rows, seed, label, n_repeats, random_state))
-        changes = []
-        for repeat, order in enumerate(orders):
-            with exchange(columns, order) as data:
-                permuted, moved = score(data)
-            importances[unit, repeat] = baseline - permuted
-            if losses is not None and moved is not None:
-                changes.append(moved - losses)
-        if changes:
-            errors[unit] = standard_error(np.array(changes), np.array(orders))
-    means = importances.mean(axis=1)
-    if losses is None:
+    orders = Orders(rows.rows, generator, seed, n_repeats, random_state, strata, memory)
+    engine = Engine(predictor, rows, orders, memory)
+
+    scorers, outputs = _baseline(engine, scorers)
+    tallies = {}
+    for name, scorer in scorers.items():
+        tallies[name] = tally = Tally(scorer, np.empty((len(units), n_repeats)), np.full(len(units), np.nan))
+        if scorer.direct is not None and isinstance(rows, Resident):
+            tally.baseline = scorer.direct(rows.table.data)
+        elif scorer.score is not None:
+            tally.baseline = scorer.score(outputs)
+            tally.losses = None if scorer.by_row is None else scorer.by_row(outputs)
+    if engine.see_whether_alone(outputs):
+        if isinstance(rows, Streamed):
+            raise UsageError("the model predicts a row otherwise among other rows; files are predicted in batches")
+        said.append("the model predicts a row otherwise among other rows, so all rows are predicted at once")
+    variants = [
+        Variant(u, name, columns, repeat)
+        for u, (name, columns) in enumerate(units.items())
+        for repeat in range(n_repeats)
+    ]
+    methods = list(outputs)
+    for group in engine.groups(variants, outputs):
+        found = engine.variants(group, methods) if methods else [{} for _ in group]
+        for variant, predicted in zip(group, found, strict=True):
+            for tally in tallies.values():
+                _count(tally, engine, variant, predicted, n_repeats, strata)
+    shared = {
+        "features": list(units),
+        "definition": PERMUTATION,
+        "method": "permutation",
+        "n_rows": rows.rows,
+        "alpha": alpha,
+        "correlated": _correlated(rows, units),
+    }
+    provenance = {
+        "seed": seed,
+        "generator": generator,
+        "n_repeats": n_repeats,
+        "predictions": engine.predicted,
+        **({} if labels is None else {"conditional_on": labels}),
+    }
+    return {
+        name: _result(tally, shared, [*notes.get(name, []), *said], provenance, y) for name, tally in tallies.items()
+    }
+
+
+def _baseline(engine: Engine, scorers: dict[str, Scorer]) -> tuple[dict[str, Scorer], Outputs]:
+    """Predictions with every value in place, by the methods that the scorers ask for."""
+    outputs: Outputs = {}
+
+    def ask(method: str) -> None:
+        if method not in outputs:
+            outputs.update(engine.baseline([method]))
+
+    found = {}
+    for name, scorer in scorers.items():
+        if scorer.name == CHANGE:
+            ask(change_method(engine.predictor))
+            found[name] = change_of(engine.predictor, outputs)
+            continue
+        found[name] = scorer
+        for method in engine.predictor.methods if not engine.predictor.is_estimator else ():
+            ask(method)
+        while scorer.score is not None:
+            try:
+                scorer.score(outputs)
+                break
+            except MissingError as missing:
+                ask(missing.method)
+            except ValueError as error:
+                raise UsageError(f"scoring {scorer.name!r}: {error}") from error
+    return found, outputs
+
+
+def _count(
+    tally: Tally, engine: Engine, variant: Variant, outputs: Outputs, n_repeats: int, strata: Order | None
+) -> None:
+    scorer, at = tally.scorer, (variant.unit, variant.repeat)
+    if scorer.direct is not None:
+        tally.importances[at] = tally.baseline - engine.direct(variant, scorer.direct)
+    elif scorer.score is not None:
+        tally.importances[at] = tally.baseline - scorer.score(outputs)
+    if scorer.by_row is None or tally.losses is None:
+        return
+    projection = tally.open.setdefault(variant.unit, Projection(strata))
+    order = engine.orders.at(variant.name, variant.repeat, 0, engine.rows.rows)
+    projection.add(scorer.by_row(outputs) - tally.losses, order)
+    if len(projection.means) == n_repeats:
+        tally.errors[variant.unit] = tally.open.pop(variant.unit).standard_error()
+
+
+def _result(
+    tally: Tally, shared: dict[str, Any], notes: list[str], provenance: dict[str, Any], y: Any
+) -> ImportanceResult:
+
+    name, errors = tally.scorer.name, tally.errors
+    means = tally.importances.mean(axis=1)
+    if tally.losses is None:
         notes = [*notes, f"{name} is no mean over rows here, so there is no standard error"]
-    reach = _core_normal(alpha) * errors
-    pvalue = _upper_tail(means, errors)
+    interval, pvalue = limits(means, errors, shared["alpha"])
     return ImportanceResult(
-        features=list(units),
         importances_mean=means,
-        importances_std=importances.std(axis=1),
-        importances=importances,
+        importances_std=tally.importances.std(axis=1),
+        importances=tally.importances,
         standard_error=errors,
-        interval=np.column_stack([means - reach, means + reach]),
+        interval=interval,
         pvalue=pvalue,
         qvalue=benjamini_hochberg(pvalue),
-        baseline=float(baseline),
+        baseline=float(tally.baseline),
         scoring=name,
-        definition=PERMUTATION,
-        method="permutation",
-        n_rows=table.rows,
-        alpha=alpha,
-        correlated=correlated(list(units), [_numbers(table, columns) for columns in units.values()]),
         notes=notes,
-        provenance={"seed": seed, "generator": generator, "n_repeats": n_repeats},
-        scale=_variance(y) if name == "r2" and losses is not None else 1.0,
+        provenance=dict(provenance),
+        scale=_variance(y) if name == "r2" and tally.losses is not None else 1.0,
+        **shared,
     )
+
+
+def _correlated(rows: Resident | Streamed, units: dict[str, list[int]]) -> list[list[tuple[str, float]]]:
+    """Of the rows in memory, or of the first batch."""
+    if isinstance(rows, Resident):
+        table = rows.table
+    else:
+        _, table = next(iter(rows.batches(1 << 16)))
+    return correlated(list(units), [_numbers(table, columns) for columns in units.values()])
+
+
+def shape_of(predictor: Predictor) -> Callable[[Any], Any]:
+    """What a batch of files becomes: a frame of pandas for estimators, else of Polars."""
+    if predictor.is_estimator:
+
+        def pandas(frame: pl.DataFrame) -> Any:
+            import pandas as pd
+
+            # Text as objects and missing values as NaN, which estimators that know names were fitted on.
+            return pd.DataFrame({c.name: _series(c) for c in frame})
+
+        return pandas
+    return lambda frame: frame
+
+
+def _series(column: pl.Series) -> Any:
+    import numpy as np
+    import polars as pl
+
+    if column.dtype.is_numeric() and column.null_count():
+        return column.cast(pl.Float64).fill_null(float("nan")).to_numpy()
+    if column.dtype in (pl.Categorical, pl.Enum):
+        column = column.cast(pl.String)
+    return np.array(column.to_list(), dtype=object) if column.dtype == pl.String else column.to_numpy()
+
+
+def _streamed(
+    lazy: pl.LazyFrame, y: Any, sample_weight: Any, conditional_on: Any, predictor: Predictor
+) -> tuple[pl.LazyFrame, Any, Any, Order | None, Any, list[str]]:
+    """Rows with a label, their labels, weights and subgroups; columns the model takes."""
+    from tidegauge.importance import labelled
+
+    if not isinstance(y, str):
+        raise UsageError(f"y is {type(y).__name__}; of files and LazyFrames it is the name of the label column")
+    present = labelled(lazy, y)
+    missing = int(lazy.select((~present).sum()).collect().item())
+    notes = [f"{missing:,} rows without a label in {y!r} are left out"] if missing else []
+    lazy = lazy.filter(present)
+    names = lazy.collect_schema().names()
+
+    def column(name: str) -> pl.Series:
+        if name not in names:
+            raise UsageError(f"X has no column {name!r}")
+        return lazy.select(name).collect(engine="streaming").to_series()
+
+    strata, labels = strata_of(conditional_on, column, names)
+    own = {y}
+    if isinstance(sample_weight, str):
+        own.add(sample_weight)
+        sample_weight = column(sample_weight).to_numpy()
+    labels_of = column(y).to_numpy()
+    if len(labels_of) < 2:
+        raise UsageError(f"X has {len(labels_of)} rows with a label; at least 2 are needed")
+    rest = [name for name in names if name not in own]
+    if predictor.features is not None:
+        wanted, said = choose(predictor.features, rest)
+        rest = rest if wanted is None else [rest[j] for j in wanted]
+        notes += said
+    return lazy.select(rest), labels_of, sample_weight, strata, labels, notes
+
+
+def strata_of(conditional_on: Any, column: Callable[[str], Any], names: Sequence[Any]) -> tuple[Order | None, Any]:
+    """Numbers of the subgroups, and what they were made of.
+
+    Raises
+    ------
+    UsageError
+        If a column is missing, or there are too many subgroups.
+    """
+    import numpy as np
+
+    if conditional_on is None:
+        return None, None
+    if isinstance(conditional_on, str):
+        conditional_on = [conditional_on]
+    by_name = isinstance(conditional_on, (list, tuple)) and all(isinstance(c, str) for c in conditional_on)
+    if by_name and conditional_on and all(c in names for c in conditional_on):
+        given = [column(c) for c in conditional_on]
+        told: Any = list(conditional_on)
+    elif by_name and any(c not in names for c in conditional_on):
+        lost = next(c for c in conditional_on if c not in names)
+        raise UsageError(f"conditional_on names {lost!r}, which is no column of X")
+    else:
+        given, told = [conditional_on], "values"
+    number = None
+    for values in given:
+        flat = np.asarray(values)
+        if flat.ndim != 1:
+            raise UsageError(f"conditional_on has shape {flat.shape}; accepted are column names or one value a row")
+        if flat.dtype.kind == "O":
+            flat = np.array([str(v) for v in flat])
+        _, codes = np.unique(flat, return_inverse=True)
+        number = codes if number is None else np.unique(number * (codes.max() + 1) + codes, return_inverse=True)[1]
+    if number is None:
+        raise UsageError("conditional_on is empty; accepted are column names or one value a row")
+    if (found := int(number.max(initial=0)) + 1) > MAX_STRATA:
+        raise UsageError(
+            f"conditional_on makes {found:,} subgroups; at most {MAX_STRATA:,} are accepted, so cut numbers"
+        )
+    return number.astype(np.intp), told
+
+
+#: Most subgroups of `conditional_on`.
+MAX_STRATA = 1024
 
 
 def _variance(y: Any) -> float:
@@ -210,29 +727,29 @@ def _numbers(table: Table, columns: Sequence[int]) -> Floats | None:
         return None
 
 
-def _core_normal(alpha: float) -> float:
+def limits(means: Floats, errors: Floats, alpha: float) -> tuple[Floats, Floats]:
+    """Normal intervals of level ``1 - alpha``, and p-values against means of at most 0."""
     from statistics import NormalDist
 
-    return NormalDist().inv_cdf(1.0 - alpha / 2.0)
-
-
-def _upper_tail(means: Floats, errors: Floats) -> Floats:
     import numpy as np
+
+    reach = NormalDist().inv_cdf(1.0 - alpha / 2.0) * errors
 
     def tail(mean: float, error: float) -> float:
         return math.erfc(mean / error / math.sqrt(2.0)) / 2.0 if error > 0.0 else math.nan
 
-    return np.array([tail(m, e) for m, e in zip(means, errors, strict=True)], dtype=np.float64)
+    pvalue = np.array([tail(m, e) for m, e in zip(means, errors, strict=True)], dtype=np.float64)
+    return np.column_stack([means - reach, means + reach]), pvalue
 
 
-def _units(table: Table, groups: Mapping[str, Sequence[str | int]] | None) -> dict[str, list[int]]:
+def units_of(names: Sequence[Any], groups: Mapping[str, Sequence[str | int]] | None) -> dict[str, list[int]]:
     """What is permuted together, by name."""
     if groups is None:
-        units = {str(name): [j] for j, name in enumerate(table.names)}
-        if len(units) < len(table.names):
+        units = {str(name): [j] for j, name in enumerate(names)}
+        if len(units) < len(names):
             raise UsageError("column names occur twice; give them groups by position")
         return units
-    positions = {str(name): j for j, name in enumerate(table.names)}
+    positions = {str(name): j for j, name in enumerate(names)}
     found: dict[str, list[int]] = {}
     for label, members in groups.items():
         columns = []
@@ -240,7 +757,7 @@ def _units(table: Table, groups: Mapping[str, Sequence[str | int]] | None) -> di
             raise UsageError(f"group {label!r} is text; a list of features is accepted")
         for member in members:
             j = positions.get(member) if isinstance(member, str) else member
-            if j is None or not 0 <= j < len(table.names):
+            if j is None or not 0 <= j < len(names):
                 raise UsageError(f"group {label!r} names {member!r}, which is no column of X")
             if j not in columns:
                 columns.append(int(j))
@@ -248,193 +765,3 @@ def _units(table: Table, groups: Mapping[str, Sequence[str | int]] | None) -> di
             raise UsageError(f"group {label!r} is empty")
         found[str(label)] = columns
     return found
-
-
-def _orders(generator: str, rows: int, seed: int, name: str, n_repeats: int, random_state: Any) -> Iterator[Order]:
-    import numpy as np
-
-    if generator == "keyed":
-        for repeat in range(n_repeats):
-            yield keyed(rows, seed, name, repeat)
-        return
-    # What scikit-learn draws: one seed for all columns, and each repeat shuffles what the last left.
-    state = np.random.mtrand._rand if random_state is None else random_state
-    if isinstance(state, np.random.Generator):
-        raise UsageError("scikit-learn takes integers and RandomState as random_state, no Generator")
-    state = np.random.RandomState(state) if isinstance(state, (int, np.integer)) else copy.deepcopy(state)
-    draw = np.random.RandomState(state.randint(np.iinfo(np.int32).max + 1))
-    shuffled, order = np.arange(rows), np.arange(rows)
-    for _ in range(n_repeats):
-        draw.shuffle(shuffled)
-        order = order[shuffled]
-        yield order
-
-
-def standard_error(changes: Floats, orders: npt.NDArray[np.intp]) -> float:
-    """Of the mean over rows and repeats, for another sample of rows and other permutations.
-
-    Parameters
-    ----------
-    changes : numpy.ndarray, shape (n_repeats, n)
-        Change of each row's loss.
-    orders : numpy.ndarray, shape (n_repeats, n)
-        The donor of each row.
-
-    Notes
-    -----
-    A row counts as a row and as a donor: the projection of the U-statistic is the sum of both parts.
-    Products of different repeats estimate its variance without the noise of the permutations, which is
-    added as what it is, the variance of the mean over repeats. With one repeat the squares hold both.
-    """
-    repeats, n = len(changes), len(changes[0])
-    parts = changes.copy()
-    for part, change, order in zip(parts, changes, orders, strict=True):
-        part[order] += change
-    parts -= 2.0 * changes.mean()
-    squares = float((parts * parts).sum())
-    if repeats == 1:
-        return math.sqrt(squares) / n
-    rows = parts.sum(axis=0)
-    total = float((rows * rows).sum())
-    projection: float = max((total - squares) / (repeats * (repeats - 1)), 0.0) / n**2
-    noise: float = float(changes.mean(axis=1).var(ddof=1)) / repeats
-    return float(math.sqrt(projection + noise))
-
-
-def scorer_of(model: Any, y: Any, scoring: Any, sample_weight: Any) -> tuple[Callable[[Any], Score], str]:
-    """A function from data to score and losses by row, and the name of the scoring.
-
-    Raises
-    ------
-    UsageError
-        If model and scoring do not fit.
-    """
-    if isinstance(model, ModelFile):
-        model = _library_of(model)
-    module = type(model).__module__.partition(".")[0]
-    booster = module in ("lightgbm", "xgboost") and type(model).__name__ == "Booster"
-    if booster or not hasattr(model, "predict"):
-        return _score_predictions(_predictor(model, module), y, scoring, sample_weight)
-    if not hasattr(model, "fit") and not callable(scoring):
-        return _score_predictions(model.predict, y, scoring, sample_weight)
-    return _score_estimator(model, y, scoring, sample_weight)
-
-
-def _predictor(model: Any, module: str) -> Callable[[Any], Any]:
-    if module == "xgboost":
-        import xgboost
-
-        return lambda data: model.predict(xgboost.DMatrix(data))
-    if hasattr(model, "predict"):
-        return lambda data: model.predict(data)
-    if not callable(model):
-        raise UsageError(f"{type(model).__name__} has no predict and is no function")
-    return lambda data: model(data)
-
-
-def _score_estimator(model: Any, y: Any, scoring: Any, sample_weight: Any) -> tuple[Callable[[Any], Score], str]:
-    """With scikit-learn's own scorers."""
-    weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-    if callable(scoring):
-        name = getattr(scoring, "__name__", type(scoring).__name__)
-        return lambda data: (float(scoring(model, data, y, **weights)), None), name
-    if scoring is None:
-        if not hasattr(model, "score"):
-            raise UsageError(f"{type(model).__name__} has no score; name a scoring")
-        return lambda data: (float(model.score(data, y, **weights)), None), "score"
-    try:
-        from sklearn.metrics import get_scorer  # type: ignore[import-untyped]
-    except ImportError:
-        raise UsageError(f"scoring {scoring!r} of an estimator needs scikit-learn") from None
-    try:
-        scorer = get_scorer(scoring)
-    except ValueError:
-        raise UsageError(f"scoring {scoring!r} is no scorer of scikit-learn") from None
-    recorder = Recorder(model)
-    by_row = None if sample_weight is not None else row_loss(scoring, y, getattr(model, "classes_", None))
-
-    def score(data: Any) -> Score:
-        value = float(scorer(recorder, data, y, **weights))
-        return value, None if by_row is None else by_row(recorder.last)
-
-    return score, scoring
-
-
-def _score_predictions(
-    predict: Callable[[Any], Any], y: Any, scoring: Any, sample_weight: Any
-) -> tuple[Callable[[Any], Score], str]:
-    """With a function of labels and predictions, or a mean loss by name."""
-    import numpy as np
-
-    if callable(scoring):
-        weights = {} if sample_weight is None else {"sample_weight": sample_weight}
-        name = getattr(scoring, "__name__", type(scoring).__name__)
-        return lambda data: (float(scoring(y, predict(data), **weights)), None), name
-    weight = None if sample_weight is None else np.asarray(sample_weight, dtype=np.float64)
-    by_row = row_loss(scoring, y, None, weight)
-    if by_row is None:
-        raise UsageError(
-            f"scoring {scoring!r} of a function or Booster; accepted are {', '.join(sorted(LOSSES))}, "
-            "or a function of labels and predictions"
-        )
-    offset = 1.0 if scoring in ("accuracy", "r2") else 0.0
-
-    def score(data: Any) -> Score:
-        losses = by_row(predict(data))
-        return offset - float(np.average(losses, weights=weight)), None if weight is not None else losses
-
-    return score, scoring
-
-
-def row_loss(scoring: str, y: Any, classes: Any, weight: Floats | None = None) -> Callable[[Any], Floats] | None:
-    """A function from predictions to the loss of each row, or None where the scoring is no such mean."""
-    import numpy as np
-
-    if scoring not in LOSSES:
-        return None
-    labels: npt.NDArray[Any] = np.asarray(y)
-    if classes is not None:
-        index = np.searchsorted(np.asarray(classes), labels)
-    elif labels.dtype.kind in "biuf":
-        index = labels.astype(np.intp, copy=False)
-    else:
-        raise UsageError(f"y is {labels.dtype}; accepted are numbers")
-    numbers: Floats = labels.astype(np.float64) if labels.dtype.kind in "biuf" else np.zeros(0)
-    spread = 1.0
-    if scoring == "r2":
-        spread = float(np.average((numbers - np.average(numbers, weights=weight)) ** 2, weights=weight))
-
-    def probabilities(predicted: Any) -> Floats:
-        p = np.asarray(predicted, dtype=np.float64)
-        return np.column_stack([1.0 - p, p]) if p.ndim == 1 else p
-
-    def of_classes(predicted: Any) -> Floats:
-        if LOSSES[scoring] == "zero_one":
-            known = classes is not None
-            wrong = np.asarray(predicted) != labels if known else probabilities(predicted).argmax(axis=1) != index
-            return np.asarray(wrong, dtype=np.float64)
-        p = probabilities(predicted)
-        if LOSSES[scoring] == "log_loss":
-            eps = np.finfo(np.float64).eps
-            likelihood: Floats = np.clip(p[np.arange(len(index)), index], eps, 1.0 - eps)
-            return np.negative(np.log(likelihood))
-        errors: Floats = (p - np.eye(p.shape[1])[index]) ** 2
-        summed: Floats = errors[:, 1] if p.shape[1] == 2 else errors.sum(axis=1)
-        return summed
-
-    def of_numbers(predicted: Any) -> Floats:
-        p: Floats = np.asarray(predicted, dtype=np.float64)
-        match LOSSES[scoring]:
-            case "absolute":
-                return np.abs(numbers - p)
-            case "pinball":
-                return np.abs(numbers - p) / 2.0
-            case "poisson_deviance":
-                log = np.zeros_like(p)
-                np.log(numbers / p, out=log, where=numbers > 0.0)
-                return 2.0 * (numbers * log - numbers + p)
-            case "gamma_deviance":
-                return 2.0 * (np.log(p / numbers) + numbers / p - 1.0)
-        return (numbers - p) ** 2 / spread
-
-    return of_classes if LOSSES[scoring] in ("zero_one", "brier", "log_loss") else of_numbers

@@ -16,7 +16,7 @@ from tidegauge import _core
 from tidegauge.errors import UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -173,43 +173,53 @@ class ImportanceResult:
 def permutation_importance(
     model: Any,
     X: Any,
-    y: Any,
+    y: Any = None,
     *,
     method: Method = "auto",
-    scoring: str | Callable[..., float] | None = None,
+    scoring: Any = None,
     n_repeats: int = 5,
     random_state: Any = None,
     generator: Generator = "keyed",
     sample_weight: Any = None,
     max_rows: int | None = None,
     groups: Mapping[str, Sequence[str | int]] | None = None,
+    conditional_on: Any = None,
     alpha: float = 0.05,
     n_threads: int = 0,
+    memory: int = 1 << 30,
     allow_pickle: bool = False,
-) -> ImportanceResult:
+) -> Any:
     """How much worse a model scores when a feature is taken from other rows.
 
     Parameters
     ----------
-    model : estimator, Booster, callable or path
-        scikit-learn, LightGBM or XGBoost estimators and Boosters; any object with ``predict``; a
-        function from `X` to predictions; a file ``.txt`` (LightGBM), ``.json`` or ``.ubj`` (XGBoost),
-        ``.joblib`` or ``.pkl`` (with `allow_pickle`).
-    X : pandas or Polars frame, Arrow table, numpy array, or dictionary of columns; shape (n, n_features)
-        What the model predicts from; it is not changed. Of trees also a Polars LazyFrame, or paths and
-        globs of Parquet files, which are read twice in batches and never held.
+    model : estimator, Booster, session, callable or path
+        scikit-learn, LightGBM, XGBoost and CatBoost estimators and Boosters, pipelines, sessions of ONNX
+        Runtime; any object with ``predict``; a function from `X` to predictions (of classes the
+        probability of the second, or of each); a file ``.txt`` (LightGBM), ``.json`` or ``.ubj`` (XGBoost),
+        ``.cbm`` (CatBoost), ``.onnx``, ``.joblib`` or ``.pkl`` (with `allow_pickle`). A prediction must not
+        depend on the other rows; where it does all rows are predicted at once, and `notes` says so.
+    X : pandas or Polars frame, Arrow table, numpy array, dictionary of columns, LazyFrame or paths
+        What the model predicts from, shape (n, n_features); it is not changed, and the model gets the same
+        container with the same types. Columns go to a model that knows names by name, in its order.
+        Paths and globs of Parquet files and LazyFrames are read in batches and never held; a function is
+        then called with Polars frames, estimators with pandas frames, or arrays if fitted without names.
     y : array-like, shape (n,), or str
         Labels; of files and LazyFrames the name of their column. Rows without a label are left out there,
-        and `notes` counts them.
+        and `notes` counts them. None with ``scoring="prediction_change"``.
     method : {"auto", "exact", "permutation"}
-        ``"exact"`` counts every pair of rows and takes tree ensembles and linear models;
+        ``"exact"`` counts every pair of rows and takes tree ensembles and linear models, also behind
+        a pipeline whose steps keep columns apart: importances are those of the raw columns.
         ``"permutation"`` takes anything;
         ``"auto"`` is exact where that is possible, and ``notes`` says why where it is not.
-    scoring : str or callable, optional
+    scoring : str, callable, list of str or dict, optional
         A name of scikit-learn, a scorer ``(model, X, y) -> float``, or, for a function as model,
         ``(y, predictions) -> float``. By default accuracy for classifiers, else R². Exact are
         accuracy, neg_brier_score, neg_log_loss, neg_mean_absolute_error, neg_mean_gamma_deviance,
-        neg_mean_pinball_loss, neg_mean_poisson_deviance, neg_mean_squared_error and r2.
+        neg_mean_pinball_loss, neg_mean_poisson_deviance, neg_mean_squared_error, r2 and
+        ``"prediction_change"``, the mean squared change of the prediction, which needs no label.
+        Several, as a list or by name, are scored on the same predictions; the result is then
+        a dictionary of results by name.
     n_repeats : int
         Permutations of each feature; not used by ``"exact"``.
     random_state : int, numpy.random.RandomState or Generator, optional
@@ -217,21 +227,28 @@ def permutation_importance(
     generator : {"keyed", "scikit-learn"}
         Permutations keyed by seed, feature name and repeat, or those that scikit-learn would draw.
     sample_weight : array-like, shape (n,), optional
-        Handed to the scorer.
+        Handed to the scorer; of files and LazyFrames the name of a column.
     max_rows : int, optional
         Use this many rows, chosen by `random_state`; the same ones with and without permutation.
     groups : mapping of name to features, optional
-        Features that are permuted together, by name or position; they replace single features.
+        Features that are taken from the same other row, by name or position; they replace single features.
+    conditional_on : str, list of str or array-like, optional
+        Columns of X, or one value a row: donors are of the row's own subgroup, and the importance is the
+        mean over subgroups by their rows. At most 1,024 subgroups; a row alone in one does not change.
     alpha : float
         One minus the level of the intervals.
     n_threads : int
         Threads of ``"exact"``, 0 for one a processor; the answer does not depend on it.
+    memory : int
+        Bytes that batches of rows, donors and predictions may take beside the data, about. The answer does
+        not depend on it.
     allow_pickle : bool
         Whether a path may be unpickled, which runs what the file says.
 
     Returns
     -------
-    ImportanceResult
+    ImportanceResult, or dict of str to ImportanceResult
+        A dictionary by name of scoring where `scoring` is a list or dictionary.
 
     Raises
     ------
@@ -253,124 +270,412 @@ def permutation_importance(
     0.0
     """
     from tidegauge import _models, _permutation
+    from tidegauge._scorers import scorings_of
 
     if method not in ("auto", "exact", "permutation"):
         raise UsageError(f"method {method!r}; accepted are auto, exact, permutation")
     if not 0.0 < alpha < 1.0:
         raise UsageError(f"alpha {alpha!r}; accepted is between 0 and 1")
+    several = scorings_of(scoring)
+    scorings = {"": scoring} if several is None else several
     model = _models.load(model, allow_pickle=allow_pickle)
-    if (lazy := _models.lazy_frame(X)) is not None:
-        if method == "permutation" or max_rows is not None or sample_weight is not None or groups is not None:
-            raise UsageError(
-                "files and LazyFrames take method='exact' without max_rows, sample_weight and groups; "
-                "read the table first for the others"
-            )
-        return _exact_stream(_models.read(model), lazy, y, scoring, alpha, n_threads)
-    table = _models.Table(X)
+    data: Table | pl.LazyFrame | None = _models.lazy_frame(X)
+    if data is None:
+        data = _models.Table(X)
     if max_rows is not None:
         if max_rows < 2:
             raise UsageError(f"max_rows {max_rows!r}; at least 2 is accepted")
-        if max_rows < table.rows:
-            kept = _permutation.sample(table.rows, max_rows, _permutation.seed_of(random_state))
-            table = table.take(kept)
-            y = _models.take(y, kept)
-            sample_weight = None if sample_weight is None else _models.take(sample_weight, kept)
+        data, y, sample_weight, conditional_on = _some_rows(
+            data, y, sample_weight, conditional_on, max_rows, _permutation.seed_of(random_state)
+        )
 
-    notes = []
+    found: dict[str, ImportanceResult] = {}
+    reasons: dict[str, str] = {}
     if method != "permutation":
-        try:
-            if sample_weight is not None or groups is not None:
-                raise UsageError("sample_weight and groups have no exact form")
-            if callable(scoring):
-                raise UsageError("a function as scoring has no exact form")
-            return _exact(_models.read(model), table, y, scoring, alpha, n_threads)
-        except UsageError as error:
-            if method == "exact" or isinstance(error, _models.MismatchError):
-                raise
-            notes.append(f"by permutation: {error}")
-    return _permutation.run(
-        model,
-        table,
-        y,
-        scoring=scoring,
-        n_repeats=n_repeats,
-        random_state=random_state,
-        generator=generator,
-        sample_weight=sample_weight,
-        groups=groups,
-        alpha=alpha,
-        notes=notes,
-    )
+        for name, one in scorings.items():
+            try:
+                if sample_weight is not None:
+                    raise UsageError("sample_weight has no exact form")
+                if callable(one):
+                    raise UsageError("a function as scoring has no exact form")
+                read = _models.read(model)
+                if isinstance(data, _models.Table):
+                    found[name] = _exact(read, data, y, one, alpha, n_threads, groups, conditional_on)
+                else:
+                    found[name] = _exact_stream(read, data, y, one, alpha, n_threads, groups, conditional_on)
+            except UsageError as error:
+                if method == "exact" or isinstance(error, _models.MismatchError):
+                    raise
+                reasons[name] = str(error)
+    if rest := {name: one for name, one in scorings.items() if name not in found}:
+        found |= _permutation.run(
+            model,
+            data,
+            y,
+            scorings=rest,
+            n_repeats=n_repeats,
+            random_state=random_state,
+            generator=generator,
+            sample_weight=sample_weight,
+            groups=groups,
+            conditional_on=conditional_on,
+            alpha=alpha,
+            memory=memory,
+            notes={name: [f"by permutation: {reason}"] for name, reason in reasons.items()},
+        )
+    return found[""] if several is None else {name: found[name] for name in scorings}
+
+
+def _some_rows(
+    data: Table | pl.LazyFrame, y: Any, sample_weight: Any, conditional_on: Any, wanted: int, seed: int
+) -> tuple[Table | pl.LazyFrame, Any, Any, Any]:
+    """Rows chosen by the seed; those of files are then held."""
+    import polars as pl
+
+    from tidegauge import _models, _permutation
+
+    if not isinstance(data, _models.Table):
+        if not isinstance(y, str):
+            raise UsageError(f"y is {type(y).__name__}; of files and LazyFrames it is the name of the label column")
+        data = data.filter(labelled(data, y))
+        rows = int(data.select(pl.len()).collect().item())
+        if wanted < rows:
+            chosen = pl.LazyFrame({"row": _permutation.sample(rows, wanted, seed)}, schema={"row": pl.UInt32})
+            index = "tidegauge row"
+            numbered = data.with_row_index(index)
+            data = numbered.join(chosen, left_on=index, right_on="row", how="semi").sort(index).drop(index)
+            data = data.collect(engine="streaming").lazy()
+        return data, y, sample_weight, conditional_on
+    if wanted >= data.rows:
+        return data, y, sample_weight, conditional_on
+    kept = _permutation.sample(data.rows, wanted, seed)
+
+    def some(values: Any) -> Any:
+        is_names = values is None or isinstance(values, str)
+        is_names |= isinstance(values, list) and all(isinstance(v, str) and v in data.names for v in values)
+        return values if is_names else _models.take(values, kept)
+
+    return data.take(kept), some(y), some(sample_weight), some(conditional_on)
+
+
+#: A unit that is exchanged as one: its name, and features of the model.
+Unit = tuple[str, list[int]]
 
 
 def _exact(
-    read: ReadModel, table: Table, y: Any, scoring: str | None, alpha: float, n_threads: int
+    read: ReadModel,
+    table: Table,
+    y: Any,
+    scoring: str | None,
+    alpha: float,
+    n_threads: int,
+    groups: Mapping[str, Sequence[str | int]] | None,
+    conditional_on: Any,
 ) -> ImportanceResult:
-    import numpy as np
 
-    from tidegauge._models import Linear, Trees
+    from tidegauge import _permutation
+    from tidegauge._scorers import CHANGE
 
     scoring = _scoring(read, scoring)
     columns = read.columns(table)
-    labels = read.labels(y, classes=LOSSES[scoring] in CLASSES)
+    labels = _labels(read, y, scoring, columns)
     if len(labels) != table.rows:
         raise UsageError(f"y has {len(labels)} rows, X {table.rows}")
     checked = read.check(table, columns)
-    if isinstance(read, Trees):
-        found = _of_trees(read, LOSSES[scoring], columns, labels, alpha, n_threads)
-    elif isinstance(read, Linear):
-        found = _of_terms(read, LOSSES[scoring], columns, labels, alpha)
+    units = read.units(table)
+    strata, told = _permutation.strata_of(
+        conditional_on, lambda name: table.column(table.names.index(name)), table.names
+    )
+    if strata is not None and len(strata) != table.rows:
+        raise UsageError(f"conditional_on has {len(strata)} rows, X {table.rows}")
+    loss = "squared" if scoring == CHANGE else LOSSES[scoring]
+    found: dict[str, Any] = {}
+    notes: list[str] = []
+    for layer, reported in _layers(units, groups, len(columns)):
+        if strata is None:
+            part = _of_rows(read, layer, loss, columns, labels, alpha, n_threads)
+        else:
+            part = _of_strata(read, layer, loss, columns, labels, alpha, n_threads, strata, notes)
+            part["provenance"]["conditional_on"] = told
+        _add(found, part, reported)
     # R² is one minus the squared error over the variance of the labels, which no permutation changes.
-    spread = float(np.mean((labels - labels.mean()) ** 2)) if scoring == "r2" else 1.0
-    if spread == 0.0:
-        raise UsageError("r2 of labels that are all equal; choose neg_mean_squared_error")
-    associated = correlated(read.features, list(columns))
-    return _result(read, table, found | {"correlated": associated}, scoring, alpha, len(labels), spread, checked)
+    spread = _variance(labels) if scoring == "r2" else 1.0
+    names = [name for name, _ in units] if groups is None else [str(name) for name in groups]
+    found["correlated"] = correlated(names, _single(read, table, columns, units if groups is None else None, names))
+    return _result(read, names, found, scoring, alpha, len(labels), spread, checked, notes)
 
 
 def _exact_stream(
-    read: ReadModel, lazy: pl.LazyFrame, y: Any, scoring: Any, alpha: float, n_threads: int
+    read: ReadModel,
+    lazy: pl.LazyFrame,
+    y: Any,
+    scoring: Any,
+    alpha: float,
+    n_threads: int,
+    groups: Mapping[str, Sequence[str | int]] | None,
+    conditional_on: Any,
 ) -> ImportanceResult:
     """Two passes over batches of rows; the sums do not depend on how the rows come."""
     from tidegauge._models import Table, Trees
+    from tidegauge._scorers import CHANGE
 
     if not isinstance(read, Trees):
         raise UsageError("files and LazyFrames take tree ensembles; read the table first for other models")
-    if not isinstance(y, str):
-        raise UsageError(f"y is {type(y).__name__}; of files and LazyFrames it is the name of the label column")
+    if conditional_on is not None:
+        raise UsageError("conditional_on of files and LazyFrames has no exact form; read the table first")
     scoring = _scoring(read, scoring)
-    if scoring == "r2":
-        raise UsageError("r2 of files and LazyFrames; choose neg_mean_squared_error, which differs by a factor")
-
-    present = _labelled(lazy, y)
+    if not isinstance(y, str) and not (y is None and scoring == CHANGE):
+        raise UsageError(f"y is {type(y).__name__}; of files and LazyFrames it is the name of the label column")
+    loss = "squared" if scoring == CHANGE else LOSSES[scoring]
+    present = None if y is None else labelled(lazy, y)
 
     def batches() -> Iterator[tuple[Table, list[Floats], Floats]]:
-        for frame in lazy.filter(present).collect_batches(chunk_size=BATCH, maintain_order=False):
+        some = lazy if present is None else lazy.filter(present)
+        for frame in some.collect_batches(chunk_size=BATCH, maintain_order=False):
             if not frame.height:
                 continue
-            table = Table(frame.drop(y))
-            yield table, read.columns(table), read.labels(frame[y], classes=LOSSES[scoring] in CLASSES)
+            table = Table(read.shape(frame if y is None else frame.drop(y)))
+            columns = read.columns(table)
+            yield table, columns, _labels(read, None if y is None else frame[y], scoring, columns)
 
-    donors = _core.Donors(read.trees, LOSSES[scoring], 0.5)
-    checked, first = None, None
-    for table, columns, labels in batches():
-        if checked is None:
-            checked, first = read.check(table, columns), table
-        donors.update(columns, labels)
+    first, checked = None, None
+    for table, columns, _ in batches():
+        first, checked = (table, columns), read.check(table, columns)
+        break
     if first is None or checked is None:
         raise UsageError(f"no row has a label in {y!r}")
-    sums = _core.ImportanceSums(donors)
-    for _, columns, labels in batches():
-        sums.update(columns, labels, n_threads)
-    found = _finished(read, sums, alpha)
-    missing = int(lazy.select((~present).sum()).collect().item())
-    notes = [f"{missing:,} rows without a label in {y!r} are left out"] if missing else []
+    spread = 1.0
+    if scoring == "r2" and present is not None:
+        spread = _variance(read.labels(lazy.filter(present).select(y).collect().to_series(), classes=False))
+    units = read.units(first[0])
+    found: dict[str, Any] = {}
+    rows = 0
+    for layer, reported in _layers(units, groups, len(first[1])):
+        trees, encode = _joined(read, layer, (columns for _, columns, _ in batches()))
+        donors = _core.Donors(trees, loss, 0.5)
+        for _, columns, labels in batches():
+            donors.update(encode(columns), labels)
+        sums = _core.ImportanceSums(donors)
+        for _, columns, labels in batches():
+            sums.update(encode(columns), labels, n_threads)
+        rows = sums.rows
+        _add(found, _chosen(_finished(read, trees, sums, alpha), layer, encode), reported)
+    notes = []
+    if present is not None and (missing := int(lazy.select((~present).sum()).collect().item())):
+        notes.append(f"{missing:,} rows without a label in {y!r} are left out")
     notes.append("correlations are those of the first batch of rows")
-    found["correlated"] = correlated(read.features, list(read.columns(first)))
-    return _result(read, first, found, scoring, alpha, sums.rows, 1.0, checked, notes)
+    names = [name for name, _ in units] if groups is None else [str(name) for name in groups]
+    found["correlated"] = correlated(names, _single(read, *first, units if groups is None else None, names))
+    return _result(read, names, found, scoring, alpha, rows, spread, checked, notes)
 
 
-def _labelled(lazy: pl.LazyFrame, label: str) -> pl.Expr:
+def _variance(labels: Floats) -> float:
+    """The variance of the labels, whose sums are rounded once: their order does not matter.
+
+    Raises
+    ------
+    UsageError
+        If it is 0.
+    """
+    import math
+
+    mean = math.fsum(labels) / len(labels)
+    found = math.fsum((labels - mean) ** 2) / len(labels)
+    if found == 0.0:
+        raise UsageError("r2 of labels that are all equal; choose neg_mean_squared_error")
+    return found
+
+
+def _labels(read: ReadModel, y: Any, scoring: str, columns: list[Floats]) -> Floats:
+    """Labels as numbers; of `prediction_change` the predictions with every value in place."""
+    from tidegauge._scorers import CHANGE
+
+    if scoring == CHANGE:
+        found = read.compute(columns)
+        if found.ndim != 1 or len(found) != len(columns[0]):
+            raise UsageError(f"{CHANGE} of more than two classes has no exact form")
+        return found.copy()
+    if y is None:
+        raise UsageError(f"y is None, which scoring={CHANGE!r} alone accepts")
+    return read.labels(y, classes=LOSSES[scoring] in CLASSES)
+
+
+def _layers(
+    units: list[Unit], groups: Mapping[str, Sequence[str | int]] | None, features: int
+) -> Iterator[tuple[list[Unit], list[int] | None]]:
+    """Units of a pass over the rows, which share no feature, and which of the results they are; None for all.
+
+    Raises
+    ------
+    UsageError
+        If a group is none.
+    """
+    from tidegauge._permutation import units_of
+
+    if groups is None:
+        yield units, None
+        return
+    waiting = {
+        i: (name, sorted({k for j in members for k in units[j][1]}))
+        for i, (name, members) in enumerate(units_of([name for name, _ in units], groups).items())
+    }
+    while waiting:
+        layer: list[Unit] = []
+        reported: list[int] = []
+        taken: set[int] = set()
+        for i, (name, members) in list(waiting.items()):
+            if taken.isdisjoint(members):
+                taken.update(members)
+                layer.append((name, members))
+                reported.append(i)
+                del waiting[i]
+        # What is in no group of this pass stays a feature, and is not reported.
+        layer += [(f"\x1f{k}", [k]) for k in range(features) if k not in taken]
+        yield layer, reported
+
+
+def _add(found: dict[str, Any], part: dict[str, Any], reported: list[int] | None) -> None:
+    """Puts the results of a pass where they belong."""
+    if reported is None:
+        found.update(part)
+        return
+    for key, values in part.items():
+        if isinstance(values, list):
+            into = found.setdefault(key, [])
+            into.extend([None] * (max(reported) + 1 - len(into)))
+            for at, value in zip(reported, values, strict=False):
+                into[at] = value
+        elif key == "provenance" and key in found:
+            found[key] = found[key] | {
+                "sums": _core.blake3((found[key].get("sums", "") + values.get("sums", "")).encode())
+            }
+        else:
+            found[key] = values
+
+
+def _single(
+    read: ReadModel, table: Table, columns: list[Floats], units: list[Unit] | None, names: list[str]
+) -> list[Floats | None]:
+    """Numbers of each unit that is one column; None of the others."""
+    if units is None:
+        return [None] * len(names)
+    if read.raw is None:
+        return [columns[members[0]] for _, members in units]
+    shown = [str(name) for name in table.names]
+
+    def numbers(name: str) -> Floats | None:
+        try:
+            return table.floats(shown.index(name), None)
+        except UsageError:
+            return None
+
+    return [numbers(name) for name, _ in units]
+
+
+def _of_rows(
+    read: ReadModel, layer: list[Unit], loss: str, columns: list[Floats], labels: Floats, alpha: float, n_threads: int
+) -> dict[str, Any]:
+    """Importances of the units of a pass."""
+    from tidegauge._models import Linear, Trees
+
+    if isinstance(read, Trees):
+        trees, encode = _joined(read, layer, [columns])
+        return _of_trees(read, trees, loss, encode(columns), labels, alpha, n_threads, layer, encode)
+    assert isinstance(read, Linear)
+    return _of_terms(read, loss, columns, labels, alpha, layer)
+
+
+def _of_strata(
+    read: ReadModel,
+    layer: list[Unit],
+    loss: str,
+    columns: list[Floats],
+    labels: Floats,
+    alpha: float,
+    n_threads: int,
+    strata: npt.NDArray[np.intp],
+    notes: list[str],
+) -> dict[str, Any]:
+    """The mean over subgroups, by their rows, of importances with donors of the same subgroup."""
+    import numpy as np
+
+    from tidegauge._permutation import limits
+
+    n, digests = len(labels), []
+    parts: list[tuple[float, dict[str, Any]]] = []
+    by = np.argsort(strata, kind="stable")
+    alone = 0
+    for members in np.split(by, np.cumsum(np.bincount(strata))[:-1]):
+        if len(members) < 2:
+            alone += len(members)
+            continue
+        some = [np.ascontiguousarray(c[members]) for c in columns]
+        part = _of_rows(read, layer, loss, some, labels[members], alpha, n_threads)
+        parts.append((len(members) / n, part))
+        digests.append(part["provenance"].get("sums", ""))
+    if not parts:
+        raise UsageError("every row is alone in its subgroup of conditional_on")
+    if alone:
+        notes.append(f"{alone:,} rows are alone in their subgroup and do not change")
+    share = np.array([p for p, _ in parts])
+    values = np.array([part["importance"] for _, part in parts], dtype=np.float64)
+    errors = np.array([part["standard_error"] for _, part in parts], dtype=np.float64)
+    mean = share @ values
+    # Within subgroups, and how many rows of each another sample would have.
+    between = share @ (values - mean) ** 2 + alone / n * mean**2
+    error = np.sqrt(share**2 @ errors**2 + between / n)
+    if np.isnan(error).any():
+        notes.append("subgroups of two rows have no standard error")
+    interval, pvalue = limits(mean, error, alpha)
+    one: dict[str, Any] = dict(parts[0][1])
+    one.pop("responses", None)
+    sums = _core.blake3("".join(digests).encode())
+    return one | {
+        "importance": list(mean),
+        "standard_error": list(error),
+        "low": list(interval[:, 0]),
+        "high": list(interval[:, 1]),
+        "pvalue": list(pvalue),
+        "baseline": float(share @ np.array([part["baseline"] for _, part in parts])) / float(share.sum()),
+        "provenance": one["provenance"] | {"sums": sums, "subgroups": len(parts)},
+    }
+
+
+def _joined(
+    read: Trees, layer: list[Unit], batches: Iterable[list[Floats]]
+) -> tuple[_core.TreeModel, Callable[[list[Floats]], list[Floats]]]:
+    """The trees on one feature a unit, and what makes their columns; as they are where units are features."""
+    import numpy as np
+
+    if all(len(members) == 1 for _, members in layer) and len(layer) == len(read.features):
+        return read.trees, lambda columns: columns
+    names, groups = [name for name, _ in layer], [members for _, members in layer]
+    joint = _core.JointFeatures(read.trees, names, groups)
+    for columns in batches:
+        joint.update(columns)
+    trees = joint.model()
+
+    def encode(columns: list[Floats]) -> list[Floats]:
+        codes = joint.encode(columns)
+        empty = np.zeros(len(columns[0]) if columns else 0)
+        return [
+            np.frombuffer(code, dtype=np.float64) if code is not None else columns[members[0]] if members else empty
+            for code, members in zip(codes, groups, strict=True)
+        ]
+
+    return trees, encode
+
+
+def _chosen(found: dict[str, Any], layer: list[Unit], encode: Callable[..., Any]) -> dict[str, Any]:
+    """Results by unit where they were by feature of the model."""
+    order = [members[0] if members else 0 for _, members in layer]
+    if any(len(members) != 1 for _, members in layer) or order == list(range(len(order))):
+        return found
+    lists = {"importance", "standard_error", "low", "high", "pvalue", "used", "responses"}
+    return {key: [values[k] for k in order] if key in lists else values for key, values in found.items()}
+
+
+def labelled(lazy: pl.LazyFrame, label: str) -> pl.Expr:
     """Whether a row has a label.
 
     Raises
@@ -390,14 +695,16 @@ def _labelled(lazy: pl.LazyFrame, label: str) -> pl.Expr:
 def _scoring(read: ReadModel, scoring: Any) -> str:
     if scoring is None:
         return "accuracy" if read.classifies else "r2"
-    if scoring not in LOSSES:
-        raise UsageError(f"scoring {scoring!r} is no mean over rows; exact are {', '.join(sorted(LOSSES))}")
+    from tidegauge._scorers import CHANGE
+
+    if scoring not in LOSSES and scoring != CHANGE:
+        raise UsageError(f"scoring {scoring!r} is no mean over rows; exact are {', '.join([*sorted(LOSSES), CHANGE])}")
     return str(scoring)
 
 
 def _result(
     read: ReadModel,
-    table: Table,
+    names: list[str],
     found: dict[str, Any],
     scoring: str,
     alpha: float,
@@ -408,17 +715,16 @@ def _result(
 ) -> ImportanceResult:
     import numpy as np
 
-    # In the order of the columns of X; null is NaN.
-    order = np.argsort(read.positions)
+    # Null is NaN.
     floats = {
-        key: np.array(found[key], dtype=np.float64)[order]
+        key: np.array(found[key][: len(names)], dtype=np.float64)
         for key in ("importance", "standard_error", "low", "high", "pvalue")
     }
     means = floats["importance"] / spread
     pvalue = floats["pvalue"]
-    shown = dict(zip(read.features, (str(table.names[j]) for j in read.positions), strict=True))
+    cells = found.get("responses")
     return ImportanceResult(
-        features=[str(table.names[read.positions[i]]) for i in order],
+        features=names,
         importances_mean=means,
         importances_std=np.zeros_like(means),
         importances=None,
@@ -432,46 +738,66 @@ def _result(
         method="exact",
         n_rows=rows,
         alpha=alpha,
-        correlated=[[(shown[name], r) for name, r in found["correlated"][i]] for i in order],
+        correlated=found["correlated"],
         notes=notes or [],
         provenance={"source": read.source, "check": checked} | found["provenance"],
         scale=spread,
-        responses=None if (cells := found.get("responses")) is None else [cells[i] for i in order],
+        responses=None if cells is None else list(cells[: len(names)]),
     )
 
 
 def _of_trees(
-    read: Trees, loss: str, columns: list[Floats], labels: Floats, alpha: float, n_threads: int
+    read: Trees,
+    trees: _core.TreeModel,
+    loss: str,
+    columns: list[Floats],
+    labels: Floats,
+    alpha: float,
+    n_threads: int,
+    layer: list[Unit],
+    encode: Callable[..., Any],
 ) -> dict[str, Any]:
     """Two passes over the rows: donors, then sums."""
-    donors = _core.Donors(read.trees, loss, 0.5)
+    donors = _core.Donors(trees, loss, 0.5)
     donors.update(columns, labels)
     sums = _core.ImportanceSums(donors)
     sums.update(columns, labels, n_threads)
-    return _finished(read, sums, alpha)
+    return _chosen(_finished(read, trees, sums, alpha), layer, encode)
 
 
-def _finished(read: Trees, sums: _core.ImportanceSums, alpha: float) -> dict[str, Any]:
+def _finished(read: Trees, trees: _core.TreeModel, sums: _core.ImportanceSums, alpha: float) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(sums.finish(alpha))
     provenance = {"sums": found["digest"], "trees": read.trees.size, "model": read.trees.digest}
     return found | {"provenance": provenance, "responses": sums.responses()}
 
 
-def _of_terms(read: Linear, loss: str, columns: list[Floats], labels: Floats, alpha: float) -> dict[str, Any]:
-    """A closed form for each term of the linear predictor."""
+def _of_terms(
+    read: Linear, loss: str, columns: list[Floats], labels: Floats, alpha: float, layer: list[Unit]
+) -> dict[str, Any]:
+    """A closed form for each unit's part of the linear predictor."""
     import numpy as np
 
     margins = read.margins(columns)
+
+    def term(members: list[int]) -> Floats:
+        total = np.zeros(len(labels))
+        for k in members:
+            total += read.coefficients[k] * columns[k]
+        return total
+
     rows = [
-        json.loads(_core.additive_importance(loss, read.classifies, margins, coefficient * column, labels, alpha))
-        for coefficient, column in zip(read.coefficients, columns, strict=True)
+        json.loads(_core.additive_importance(loss, read.classifies, margins, term(members), labels, alpha))
+        for _, members in layer
     ]
     found: dict[str, Any] = {key: [row[key] for row in rows] for key in rows[0]}
-    from tidegauge._permutation import row_loss
+    from tidegauge._scorers import row_loss
 
-    scoring = next(name for name, of in LOSSES.items() if of == loss and name != "r2")
-    by_row = row_loss(scoring, labels, None)
-    baseline = float(np.mean(by_row(read.compute(columns)))) if by_row is not None else float("nan")
+    if loss == "squared" and read.classifies:
+        baseline = 0.0
+    else:
+        scoring = next(name for name, of in LOSSES.items() if of == loss and name != "r2")
+        by_row = row_loss(scoring, labels, None)
+        baseline = float(np.mean(by_row(read.compute(columns)))) if by_row is not None else float("nan")
     model = _core.blake3(np.array([*read.coefficients, read.intercept], dtype="<f8").tobytes())
     return found | {"baseline": baseline, "provenance": {"numerical_error": max(found["error"]), "model": model}}
 

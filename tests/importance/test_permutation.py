@@ -214,8 +214,25 @@ def test_arguments_are_checked() -> None:
             tg.permutation_importance(model, x, y, **{"method": "permutation", "scoring": "accuracy"} | keywords)
     with pytest.raises(UsageError, match="y has 3 rows"):
         tg.permutation_importance(lambda x: x, x, y[:3], scoring="accuracy")
-    with pytest.raises(UsageError, match="function or Booster"):
+    with pytest.raises(UsageError, match=r"roc_auc.*NaN"):
         tg.permutation_importance(lambda x: x, x, y, scoring="roc_auc")
+    with pytest.raises(UsageError, match="scoring None of a function"):
+        tg.permutation_importance(lambda x: x, x, y)
+    with pytest.raises(UsageError, match="shape \\(2,\\) for 20 rows"):
+        tg.permutation_importance(lambda x: np.zeros(2), x, y, scoring="accuracy")
+    for keywords, told in (
+        ({"memory": 5}, "memory 5"),
+        ({"scoring": []}, "scoring is empty"),
+        ({"scoring": ["r2", "r2"]}, "twice"),
+        ({"scoring": [len]}, "a dictionary gives functions a name"),
+        ({"conditional_on": "nothing"}, "'nothing'"),
+        ({"conditional_on": np.zeros(3)}, "3 rows"),
+        ({"conditional_on": "a", "generator": "scikit-learn"}, "subgroups"),
+        ({"y": None}, "prediction_change"),
+    ):
+        given = {"y": y, "method": "permutation", "scoring": "neg_mean_absolute_error"} | keywords
+        with pytest.raises(UsageError, match=told):
+            tg.permutation_importance(lambda x: x["a"].to_numpy(), x, **given)
     with pytest.raises(UsageError, match="shape"):
         Table(np.zeros(3))
 

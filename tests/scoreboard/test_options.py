@@ -326,11 +326,12 @@ def test_options_of_permutation_importance() -> None:
         "sample_weight": Case(RNG.integers(1, 4, N).astype(float), None, base),
         "max_rows": Case(200, None, base),
         "groups": Case({"ab": ["a", "b"]}, None, base),
+        "conditional_on": Case(np.arange(N) % 3, None, base),
         "alpha": Case(0.3, None, base),
     }
     documented = set(inspect.signature(tg.permutation_importance).parameters) - {"model", "X", "y"}
-    # `allow_pickle` is about files of models: tests/importance. `n_threads` changes nothing.
-    assert documented == {*cases, "n_threads", "allow_pickle"}, "options without a case, or cases without one"
+    # `allow_pickle` is about files of models: tests/importance. `n_threads` and `memory` change nothing.
+    assert documented == {*cases, "n_threads", "memory", "allow_pickle"}, "options without a case, or cases without one"
     for option, case in cases.items():
         data = case.data or (predict, x, y)
         plain = text(tg.permutation_importance(*data, **case.beside))
