@@ -6,6 +6,7 @@ docs/metrics.md                 the registry of metrics
 docs/scoreboard.md              cases other tools get wrong (tools/scoreboard.py)
 docs/cli.md                     the help of every command
 docs/configuration.schema.json  the JSON Schema of tidegauge.toml
+docs/report.schema.json         the JSON Schema of report.json
 """
 
 import argparse
@@ -151,6 +152,10 @@ def configuration_schema() -> str:
     return json.dumps(json.loads(command("schema")), indent=2, ensure_ascii=False) + "\n"
 
 
+def report_schema() -> str:
+    return json.dumps(json.loads(command("schema", "--record")), indent=2, ensure_ascii=False) + "\n"
+
+
 FILES: dict[str, Callable[[], str]] = {
     "python/tidegauge/stats.py": functions.source,
     "docs/statistics.md": statistics,
@@ -158,6 +163,7 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/scoreboard.md": scoreboard.page,
     "docs/cli.md": cli,
     "docs/configuration.schema.json": configuration_schema,
+    "docs/report.schema.json": report_schema,
 }
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 # Where each public name lives. Modules whose name a function shares are private, because importing
 # `tidegauge.profile` would put the module in the function's place.
 _HOME = {
+    "Gate": "_gate",
     "ImportanceDrift": "_importance_drift",
     "ImportanceResult": "importance",
     "Profile": "_profile",
@@ -24,11 +25,13 @@ _HOME = {
     "RowSample": "_sample",
     "SegmentResult": "_segments",
     "TestResult": "stats",
+    "Verification": "_verify",
     "__version__": "_core",
     "compare": "_compare",
     "contributions": "_contributions",
     "drift": "_drift",
     "find_segments": "_segments",
+    "gate": "_gate",
     "importance_drift": "_importance_drift",
     "load": "_profile",
     "merge": "_profile",
@@ -36,10 +39,13 @@ _HOME = {
     "profile": "_profile",
     "row_sample": "_sample",
     "run": "_run",
+    "sign": "_sign",
+    "verify": "_verify",
 }
-_MODULES = ("config", "errors", "metrics", "stats")
+_MODULES = ("audit", "config", "errors", "metrics", "stats")
 
 __all__ = [
+    "Gate",
     "ImportanceDrift",
     "ImportanceResult",
     "Profile",
@@ -47,13 +53,16 @@ __all__ = [
     "RowSample",
     "SegmentResult",
     "TestResult",
+    "Verification",
     "__version__",
+    "audit",
     "compare",
     "config",
     "contributions",
     "drift",
     "errors",
     "find_segments",
+    "gate",
     "importance_drift",
     "load",
     "merge",
@@ -62,20 +71,25 @@ __all__ = [
     "profile",
     "row_sample",
     "run",
+    "sign",
     "stats",
+    "verify",
 ]
 
 if TYPE_CHECKING:
-    from tidegauge import config, errors, metrics, stats
+    from tidegauge import audit, config, errors, metrics, stats
     from tidegauge._compare import compare
     from tidegauge._contributions import contributions
     from tidegauge._core import __version__
     from tidegauge._drift import drift
+    from tidegauge._gate import Gate, gate
     from tidegauge._importance_drift import ImportanceDrift, importance_drift
     from tidegauge._profile import Profile, load, merge, profile
     from tidegauge._run import run
     from tidegauge._sample import RowSample, row_sample
     from tidegauge._segments import SegmentResult, find_segments
+    from tidegauge._sign import sign
+    from tidegauge._verify import Verification, verify
     from tidegauge.importance import ImportanceResult, permutation_importance
     from tidegauge.results import Report
     from tidegauge.stats import TestResult

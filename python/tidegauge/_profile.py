@@ -47,6 +47,8 @@ class Options:
     threads: int | None = None
     max_bad_units: int = 0
     source_id: str | None = None
+    #: Take digests of files and rows; only :func:`tidegauge.run` does.
+    digests: bool = False
 
     @property
     def time(self) -> str | None:
@@ -88,6 +90,8 @@ class Options:
             chosen["once"] = _HOLD
         if self.threads is not None:
             chosen["threads"] = self.threads
+        if self.digests:
+            chosen["digests"] = True
         if self.max_bad_units:
             chosen["max_bad_units"] = self.max_bad_units
         if source.errors:

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import datetime as dt
 import fnmatch
+import json
+import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from tidegauge import _core, _provenance
 from tidegauge._compare import decide
+from tidegauge._files import write_all
 from tidegauge._profile import Options, Profile, is_profile, make_options, scan
 from tidegauge.config import Config, load
 from tidegauge.errors import ConfigError
@@ -20,6 +25,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tidegauge._profile import Progress
+    from tidegauge.config import Reference
+    from tidegauge.record import Context
     from tidegauge.results import Report
 
 
@@ -66,24 +73,70 @@ def run(
     started = dt.datetime.now(dt.UTC)
     settings = config if isinstance(config, Config) else load(config, overrides=overrides)
     outputs = check_outputs([settings.path(name) for name in settings.output.files])
+    before = _digest_before(outputs)
+    context = context_of(settings, started, command)
+    report = compute(settings, context, progress=progress)
+    profiles = _profiles(settings, report)
+    for side, (path, content) in profiles.items():
+        told = {"path": _provenance.relative(str(path), context.folder), "bytes": len(content)}
+        context.inputs["profiles"][side] = told | {"digest": _core.blake3(content)}
+    write_all([
+        *((target, report.render(target.suffix.lower())) for target in outputs),
+        *(file for file in profiles.values() if file[0] not in outputs),
+    ])  # fmt: skip
+    if settings.output.audit is not None:
+        _note_run(Path(settings.path(settings.output.audit)), report, outputs, before)
+    return report
+
+
+def _digest_before(outputs: Sequence[Path]) -> str | None:
+    """Digest of the record that is about to be replaced, where there is one."""
+    written = next((path for path in outputs if path.suffix.lower() == ".json"), None)
+    if written is None or not written.exists():
+        return None
+    try:
+        found = json.loads(written.read_bytes()).get("record_digest")
+    except (ValueError, AttributeError):
+        return None
+    return found if isinstance(found, str) else None
+
+
+def _note_run(trail: Path, report: Report, outputs: Sequence[Path], before: str | None) -> None:
+    """Lines of the audit trail about a run: what it found, and what it takes the place of."""
+    from tidegauge import audit
+
+    record = report.record
+    name = next((path.name for path in outputs if path.suffix.lower() == ".json"), None)
+    told = {"record": record["record_digest"], "report": name}
+    audit.append(trail, "run", **told, result=record["result_digest"], verdict=report.verdict)
+    if before is not None and before != record["record_digest"]:
+        audit.append(trail, "superseded", record=before, report=name, by=record["record_digest"])
+
+
+def compute(
+    settings: Config,
+    context: Context,
+    *,
+    reference: Profile | None = None,
+    current: Profile | None = None,
+    progress: Progress | None = None,
+) -> Report:
+    """Profile and compare, and write nothing; profiles that are given are taken in place of the data."""
+    from tidegauge.record import build
+
     reference_options, current_options = plan(settings)
-
-    reference = _take(settings, settings.reference.path, reference_options, None, progress)
-    current = _take(settings, settings.current.path, current_options, reference, progress)
+    if reference is not None:
+        reference = Profile(reference._core, inputs=reference.inputs, options=reference_options)
+    else:
+        reference = _take(settings, settings.reference.path, reference_options, None, progress)
+        _note(settings, settings.reference, "reference", reference, context)
+    if current is not None:
+        current = Profile(current._core, inputs=current.inputs, options=current_options)
+    else:
+        current = _take(settings, settings.current.path, current_options, reference, progress)
+        _note(settings, settings.current, "current", current, context)
     tolerances, statistics = _per_column(settings, [c["name"] for c in reference.info["columns"]])
-
-    from tidegauge.record import Context, build
-
-    context = Context(
-        started=started,
-        command=command,
-        title=settings.output.title,
-        model=settings.model.name,
-        model_version=settings.model.version,
-        configuration=_rows_of_reference(reference_options),
-        as_written=settings.as_written or None,
-    )
-    report = decide(
+    return decide(
         reference,
         current,
         tolerances=tolerances,
@@ -96,8 +149,62 @@ def run(
         context=context,
         build=build,
     )
-    report.write(*outputs)
-    return report
+
+
+def context_of(settings: Config, started: dt.datetime, command: str | None) -> Context:
+    """What the record tells beside the numbers."""
+    from tidegauge.record import Context
+
+    identity = _provenance.model(settings)
+    return Context(
+        started=started,
+        command=command,
+        title=settings.output.title,
+        model=settings.model.name,
+        model_version=settings.model.version,
+        configuration=_rows_of_reference(plan(settings)[0]),
+        as_written=settings.as_written or None,
+        folder=str(Path(settings.base or ".").absolute()),
+        result={"model": {"digest": identity["digest"]}} if "digest" in identity else {},
+        inputs={
+            "configuration_name": settings.file_name or None,
+            "configuration_overrides": settings.overrides or [],
+            "model": identity,
+            "gate": {"fail_on": settings.output.fail_on},
+            **({"audit": settings.output.audit} if settings.output.audit else {}),
+            "reproduce": _provenance.reproduce(settings),
+            "profiles": {},
+        },
+    )
+
+
+def _note(settings: Config, side: Reference, name: str, profile: Profile, context: Context) -> None:
+    """Add what the record tells of one side's files and what their digests cost."""
+    if side.snapshot is not None:
+        context.inputs.setdefault("snapshots", {})[name] = side.snapshot
+    if not settings.scan.digests:
+        return
+    began = time.perf_counter()
+    context.files[name] = _provenance.local_files(profile.inputs, profile, context.folder)
+    cost = json.loads(profile._core.cost_json()) or {}
+    besides = sum(file["bytes"] or 0 for file in context.files[name])
+    context.cost[name] = {
+        "bytes_hashed_while_reading": cost.get("bytes_hashed_while_reading", 0),
+        "bytes_read_besides": cost.get("bytes_read_besides", 0) + besides,
+        "seconds_bytes": round(cost.get("seconds_bytes", 0.0) + time.perf_counter() - began, 6),
+        "seconds_rows": round(cost.get("seconds_rows", 0.0), 6),
+    }
+
+
+def _profiles(settings: Config, report: Report) -> dict[str, tuple[Path, bytes]]:
+    """Profiles that the run leaves, by side."""
+    folder = settings.output.profiles
+    if folder is not None:
+        sides = (("reference", report.reference), ("current", report.current))
+        place = Path(settings.path(folder))
+        return {side: (place / f"{side}.tgp", profile.to_bytes()) for side, profile in sides}
+    named = [Path(settings.path(name)) for name in settings.output.files if name.lower().endswith(".tgp")]
+    return {"current": (named[0], report.current.to_bytes())} if named else {}
 
 
 def plan(settings: Config) -> tuple[Options, Options]:
@@ -119,6 +226,7 @@ def plan(settings: Config) -> tuple[Options, Options]:
         by=[cut if isinstance(cut, str) else tuple(cut) for cut in settings.current.by],
         threads=settings.scan.threads,
         max_bad_units=settings.scan.max_bad_units,
+        digests=settings.scan.digests,
     )
     assigned = dict(common.roles)
     for role in ("prediction", "score", "segment", "protected", "ignore"):

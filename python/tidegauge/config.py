@@ -31,10 +31,26 @@ Positive = Annotated[float, Meta(ge=0)]
 
 
 class Model(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """Name and version of the model, carried into every row and the report's cover."""
+    """The model: name and version are carried into every row, the rest into the record as it is said here.
+
+    The digests of the file at `path` are taken by the run.
+    """
 
     name: str | None = None
     version: str | None = None
+    path: str | None = None
+    inventory_id: str | None = None
+    owner: str | None = None
+    developer: str | None = None
+    validator: str | None = None
+    purpose: str | None = None
+    out_of_scope: str | None = None
+    stage: str | None = None
+    tier: str | None = None
+    framework: str | None = None
+    training_data: str | None = None
+    registry: str | None = None
+    deployed_since: str | None = None
 
 
 class Reference(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -45,6 +61,8 @@ class Reference(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=
     since: str | None = None
     until: str | None = None
     schema: dict[str, str] = {}
+    #: Snapshot of the table that the files belong to (Delta version, Iceberg snapshot), told in the record.
+    snapshot: str | None = None
 
 
 class Current(Reference, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
@@ -129,18 +147,28 @@ class Check(Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class Output(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """Files, by extension: .json .html .md .txt .xml .prom .ndjson .parquet .tgp; and what fails the gate."""
+    """Files, by extension: .json .html .md .txt .xml .prom .ndjson .parquet .tgp; and what fails the gate.
+
+    `profiles` is a folder for ``reference.tgp`` and ``current.tgp``, from which every number can be made
+    again without the data; `audit` a file to which each run, verification and signature adds a line.
+    """
 
     files: list[str] = []
+    profiles: str | None = None
+    audit: str | None = None
     fail_on: Literal["fail", "warn", "inconclusive", "never"] = "fail"
     title: str | None = None
 
 
 class Scan(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """How to read: neither changes the numbers."""
+    """How to read: nothing here changes a number.
+
+    `digests` takes those of column chunks, of everything else in the files, and of rows.
+    """
 
     threads: Annotated[int, Meta(ge=1)] | None = None
     max_bad_units: Annotated[int, Meta(ge=0)] = 0
+    digests: bool = True
 
 
 #: What a preset sets where the file does not.
@@ -171,9 +199,11 @@ class Config(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=Tru
     checks: list[Check] = []
     scan: Scan = msgspec.field(default_factory=Scan)
     output: Output = msgspec.field(default_factory=Output)
-    #: Where paths start, and the text as written; neither is a key.
+    #: Where paths start, the text as written and its file; none is a key.
     base: str | UnsetType = UNSET
     as_written: str | UnsetType = UNSET
+    file_name: str | UnsetType = UNSET
+    overrides: list[str] | UnsetType = UNSET
 
     def path(self, name: str) -> str:
         """A path of the configuration, made absolute against its folder; URLs stay as they are."""
@@ -182,7 +212,7 @@ class Config(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=Tru
         return os.path.normpath(Path(self.base) / name)
 
 
-_NO_KEYS = frozenset(("base", "as_written"))
+_NO_KEYS = frozenset(("base", "as_written", "file_name", "overrides"))
 
 
 def load(source: str | os.PathLike[str] | Mapping[str, Any], *, overrides: Sequence[str] = ()) -> Config:
@@ -228,6 +258,14 @@ def load(source: str | os.PathLike[str] | Mapping[str, Any], *, overrides: Seque
         path, label = None, "configuration"
         data = json.loads(json.dumps(source, default=_as_text))
         text = json.dumps(data, indent=1)
+    config = _checked(data, label, overrides)
+    if path is not None:
+        config.base, config.file_name = str(path.parent), path.name
+    config.as_written = text + "".join(f"# --set {override}\n" for override in overrides)
+    return config
+
+
+def _checked(data: dict[str, Any], label: str, overrides: Sequence[str]) -> Config:
     for override in overrides:
         _merge(data, _parse_override(override))
     try:
@@ -239,8 +277,27 @@ def load(source: str | os.PathLike[str] | Mapping[str, Any], *, overrides: Seque
         raise ConfigError(f"{label}: {_plain_message(error)}") from None
     except ConfigError as error:
         raise ConfigError(f"{label}: {error}") from None
-    config.base = str(path.parent) if path is not None else UNSET
-    config.as_written = text + "".join(f"# --set {override}\n" for override in overrides)
+    config.overrides = list(overrides)
+    return config
+
+
+def restore(text: str, name: str | None, overrides: Sequence[str], base: str) -> Config:
+    """The configuration of a record, with paths that start at `base`.
+
+    Raises
+    ------
+    ConfigError
+        As :func:`load`; a variable of the environment that the text names must be set again.
+    """
+    if name is None:
+        # A mapping, written as JSON, which has no comments.
+        data = json.loads("\n".join(line for line in text.splitlines() if not line.startswith("# --set ")))
+    else:
+        data = _parse(Path(name), text)
+    config = _checked(data, name or "configuration", overrides)
+    config.base, config.as_written = base, text
+    if name is not None:
+        config.file_name = name
     return config
 
 

@@ -23,11 +23,16 @@ __all__ = [
     "SchemaError",
     "TidegaugeError",
     "UsageError",
+    "VerificationError",
 ]
 
 
 class ConfigError(UsageError):
     """A configuration that cannot be used: unknown key, wrong type, unset variable."""
+
+
+class VerificationError(TidegaugeError):
+    """A report, or what it was made from, is no longer what it was."""
 
 
 class GateError(TidegaugeError):

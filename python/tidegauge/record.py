@@ -12,9 +12,10 @@ import json
 import os
 import platform
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidegauge import _core
+from tidegauge import _core, _provenance
 from tidegauge._secrets import mask, mask_all
 from tidegauge.errors import FormatError
 from tidegauge.results import ROW_FIELDS, overall_verdict, plain_row
@@ -37,6 +38,15 @@ class Context:
     model_version: str | None = None
     configuration: dict[str, Any] = field(default_factory=dict)
     as_written: str | None = None
+    #: Parts of ``inputs`` and ``result`` that the caller knows: model, gate, how to reproduce.
+    inputs: dict[str, Any] = field(default_factory=dict)
+    result: dict[str, Any] = field(default_factory=dict)
+    #: Files of each side that the core has not seen itself.
+    files: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    #: Where relative paths of the record start.
+    folder: str | None = None
+    #: What digests cost, by side.
+    cost: dict[str, Any] = field(default_factory=dict)
 
     def identify(self, reference: Profile, current: Profile, options: dict[str, Any], model: str | None) -> str:
         """Identity of a run: equal for the same data and configuration, whenever and wherever it runs."""
@@ -131,8 +141,8 @@ def build(report: Report, options: dict[str, Any], context: Context) -> dict[str
     result = {
         "verdict": report.verdict,
         "title": context.title or (f"{model}: current against reference" if model else "Current against reference"),
-        "model": {"name": model, "version": context.model_version},
-        "windows": _windows(report.rows, report.decided_by),
+        "model": {"name": model, "version": context.model_version, **context.result.get("model", {})},
+        "windows": windows(report.rows, report.decided_by),
         "reference": _table(reference, reference_info),
         "current": _table(current, current_info),
         "engine": {
@@ -146,27 +156,46 @@ def build(report: Report, options: dict[str, Any], context: Context) -> dict[str
         "limitations": _limitations(report, configuration),
     }
     inputs = {
-        "reference": _inputs(reference, reference_info),
-        "current": _inputs(current, current_info),
+        "reference": _provenance.side(reference, reference_info, context.folder, context.files.get("reference", [])),
+        "current": _provenance.side(current, current_info, context.folder, context.files.get("current", [])),
         "configuration_as_written": context.as_written and mask(context.as_written),
+        **mask_all(context.inputs),
     }
-    result_digest, inputs_digest = digest(result), digest(inputs)
     finished = dt.datetime.now(dt.UTC)
+    envelope = {
+        "started": _instant(context.started),
+        "finished": _instant(finished),
+        "duration_seconds": round((finished - context.started).total_seconds(), 3),
+        "host": platform.node(),
+        "threads": current.options.threads or len(os.sched_getaffinity(0)),
+        "command": context.command and mask(context.command),
+        "folder": context.folder or str(Path.cwd()),
+        "digests": context.cost or None,
+        **_provenance.environment(),
+    }
+    return seal({"schema": SCHEMA, "result": result, "inputs": inputs, "envelope": envelope}) | {
+        "sign_off": _provenance.sign_off()
+    }
+
+
+def seal(record: dict[str, Any]) -> dict[str, Any]:
+    """Add the digests to schema, result, inputs and envelope.
+
+    ``result_digest`` is equal for equal rows and configurations, ``record_digest`` covers it and the inputs
+    and is what is signed; those of the sections tell which one was changed.
+    """
+    result, inputs = digest(record["result"]), digest(record["inputs"])
+    sections = {part: {name: digest(value) for name, value in record[part].items()} for part in ("result", "inputs")}
     return {
-        "schema": SCHEMA,
-        "result": result,
-        "result_digest": result_digest,
-        "inputs": inputs,
-        "inputs_digest": inputs_digest,
-        "record_digest": digest({"inputs_digest": inputs_digest, "result_digest": result_digest}),
-        "envelope": {
-            "started": _instant(context.started),
-            "finished": _instant(finished),
-            "duration_seconds": round((finished - context.started).total_seconds(), 3),
-            "host": platform.node(),
-            "threads": current.options.threads or len(os.sched_getaffinity(0)),
-            "command": context.command and mask(context.command),
-        },
+        "schema": record["schema"],
+        "result": record["result"],
+        "result_digest": result,
+        "inputs": record["inputs"],
+        "inputs_digest": inputs,
+        "record_digest": digest({"inputs_digest": inputs, "result_digest": result}),
+        "section_digests": sections,
+        "envelope": record["envelope"],
+        "envelope_digest": digest(record["envelope"]),
     }
 
 
@@ -181,7 +210,7 @@ def _table(profile: Profile, info: dict[str, Any]) -> dict[str, Any]:
     return {"rows": profile.rows, "columns": columns, "profile_digest": profile.digest}
 
 
-def _windows(rows: list[Row], decided_by: tuple[str, ...]) -> list[dict[str, Any]]:
+def windows(rows: list[Row], decided_by: tuple[str, ...]) -> list[dict[str, Any]]:
     """One entry a window: its rows and its worst verdict; a single open one where none were asked for."""
     found: dict[tuple[str | None, str | None], list[Row]] = {}
     for row in rows:
@@ -198,16 +227,6 @@ def _windows(rows: list[Row], decided_by: tuple[str, ...]) -> list[dict[str, Any
         }
         for (start, end), inside in sorted(found.items(), key=lambda item: item[0][0] or "")
     ]
-
-
-def _inputs(profile: Profile, info: dict[str, Any]) -> dict[str, Any]:
-    """Paths as given, files as found when they were read, units covered, and what could not be read."""
-    return {
-        "paths": mask_all(list(profile.inputs)),
-        "files": mask_all(info["sources"]),
-        "coverage": info["coverage"],
-        "problems": info["problems"],
-    }
 
 
 def _limitations(report: Report, configuration: dict[str, Any]) -> list[str]:

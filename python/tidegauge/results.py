@@ -106,7 +106,7 @@ class Report:
     @property
     def incomplete(self) -> list[Row]:
         """One row a side of which units were set aside as unreadable; such a report never passes a gate."""
-        return [row for row in self.rows if _unread(row)]
+        return incomplete_rows(self.rows)
 
     def summary(self) -> dict[str, Any]:
         """Verdict, rows counted, number of each verdict, and the worst features in plain words.
@@ -121,7 +121,7 @@ class Report:
         for row in self.verdicts:
             counts[row["verdict"]] = counts.get(row["verdict"], 0) + 1
         worst = [row for row in self.verdicts if row["verdict"] not in ("ok", "not_evaluated")]
-        findings = [_finding(row) for row in [*self.incomplete, *worst]]
+        findings = [finding(row) for row in [*self.incomplete, *worst]]
         return {
             "verdict": self.verdict,
             "rows_reference": self.reference.rows,
@@ -145,19 +145,7 @@ class Report:
         UsageError
             If `fail_on` is none of these.
         """
-        if fail_on not in FAIL_ON:
-            raise UsageError(f"fail_on: {fail_on!r}; accepted are {', '.join(FAIL_ON)}")
-        gated = {"fail": {"fail"}, "warn": {"fail", "warn"}, "inconclusive": {"fail", "warn", "inconclusive"}}
-        decided = _deciding(self.rows, self.decided_by)
-        if any(row["verdict"] in gated.get(fail_on, set()) for row in decided):
-            return 1
-        if fail_on != "never" and self.incomplete:
-            return 1
-        if any(row["verdict"] == "error" for row in self.rows):
-            return 4
-        if all(row["verdict"] in (None, "not_evaluated") or _unread(row) for row in decided):
-            return 5
-        return 0
+        return gate_code(self.rows, self.decided_by, fail_on)
 
     def raise_if_failed(self, fail_on: FailOn = "fail") -> None:
         """Raise unless the gate passes.
@@ -176,7 +164,7 @@ class Report:
         if code != 4:
             found = [*self.incomplete, *(r for r in self.verdicts if r["verdict"] not in ("ok", "not_evaluated"))]
         more = f" and {len(found) - 5} more" if len(found) > 5 else ""
-        told = "; ".join(map(_finding, found[:5]))
+        told = "; ".join(map(finding, found[:5]))
         raise GateError(f"{self.verdict}: {told}{more}", code)
 
     def to_polars(self) -> pl.DataFrame:
@@ -261,7 +249,7 @@ class Report:
 
     def _features(self) -> list[Row]:
         """The worst verdict row of each feature against the deciding baseline, worst feature first."""
-        decided = {id(row) for row in _deciding(self.rows, self.decided_by)}
+        decided = {id(row) for row in deciding_rows(self.rows, self.decided_by)}
         worst: dict[str, Row] = {}
         for row in self.verdicts:
             if id(row) in decided:
@@ -273,7 +261,7 @@ class Report:
 
     def __repr__(self) -> str:
         found = self._features()
-        lines = [self._heading(), *(f"  {row['verdict']!s:<12}  {_finding(row)}" for row in found[:12])]
+        lines = [self._heading(), *(f"  {row['verdict']!s:<12}  {finding(row)}" for row in found[:12])]
         if len(found) > 12:
             lines.append(f"  and {len(found) - 12} more features; .to_polars() has all")
         return "\n".join(lines)
@@ -282,7 +270,7 @@ class Report:
         from html import escape
 
         body = "".join(
-            f"<tr><td>{i}</td><td>{escape(str(row['verdict']))}</td><td>{escape(_finding(row))}</td></tr>"
+            f"<tr><td>{i}</td><td>{escape(str(row['verdict']))}</td><td>{escape(finding(row))}</td></tr>"
             for i, row in enumerate(self._features()[:25], start=1)
         )
         return (
@@ -317,11 +305,33 @@ def rows_to_pandas(rows: Sequence[Row]) -> pd.DataFrame:
 
 def overall_verdict(rows: Sequence[Row], decided_by: Sequence[str] = ("reference",)) -> str:
     """The worst verdict of rows against the deciding baselines; ``inconclusive`` where nothing was decided."""
-    found = [row["verdict"] for row in _deciding(rows, decided_by) if row["verdict"] in SEVERITY]
+    found = [row["verdict"] for row in deciding_rows(rows, decided_by) if row["verdict"] in SEVERITY]
     return max(found, key=SEVERITY.index, default="inconclusive")
 
 
-def _deciding(rows: Sequence[Row], decided_by: Sequence[str]) -> list[Row]:
+def gate_code(rows: Sequence[Row], decided_by: Sequence[str], fail_on: str) -> int:
+    """What a gate on these rows exits with; see :meth:`Report.exit_code`."""
+    if fail_on not in FAIL_ON:
+        raise UsageError(f"fail_on: {fail_on!r}; accepted are {', '.join(FAIL_ON)}")
+    gated = {"fail": {"fail"}, "warn": {"fail", "warn"}, "inconclusive": {"fail", "warn", "inconclusive"}}
+    decided = deciding_rows(rows, decided_by)
+    if any(row["verdict"] in gated.get(fail_on, set()) for row in decided):
+        return 1
+    if fail_on != "never" and incomplete_rows(rows):
+        return 1
+    if any(row["verdict"] == "error" for row in rows):
+        return 4
+    if all(row["verdict"] in (None, "not_evaluated") or _unread(row) for row in decided):
+        return 5
+    return 0
+
+
+def incomplete_rows(rows: Sequence[Row]) -> list[Row]:
+    """One row a side of which units were set aside as unreadable."""
+    return [row for row in rows if _unread(row)]
+
+
+def deciding_rows(rows: Sequence[Row], decided_by: Sequence[str]) -> list[Row]:
     """Verdict and error rows of the deciding baselines.
 
     Any other baseline is context: of the window before, a step up and a step down would both fail.
@@ -339,7 +349,7 @@ def _unread(row: Row) -> bool:
     return bool(row["statistic"] == "coverage" and row["verdict"] == "inconclusive")
 
 
-def _finding(row: Row) -> str:
+def finding(row: Row) -> str:
     """Feature, window and segment of a row, and what it says."""
     if _unread(row):
         return str(row["message"])

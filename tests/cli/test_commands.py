@@ -169,11 +169,11 @@ def test_run(tmp_path: Path) -> None:
     digests = set()
     for threads in (1, 2):
         out = tmp_path / str(threads)
-        files = json.dumps([str(out / name) for name in ("report.json", "report.html", "rows.parquet", "current.tgp")])
+        files = json.dumps([str(out / name) for name in ("report.json", "report.html", "rows.parquet")])
         settings = ("--set", f"output.files={files}", "--set", f"scan.threads={threads}")
-        done = tidegauge("run", BIKE / "tidegauge.toml", *settings)
+        done = tidegauge("run", BIKE / "tidegauge.toml", *settings, "--set", f"output.profiles={out}")
         assert done.returncode in (0, 1), done.stderr
-        assert len(list(out.iterdir())) == 4
+        assert len(list(out.iterdir())) == 5
         record = json.loads((out / "report.json").read_text())
         assert record["inputs"]["configuration_as_written"].startswith("# Hourly bicycle rentals")
         rows = unpack_rows(record["result"]["rows"])
@@ -195,7 +195,7 @@ def test_demo(tmp_path: Path) -> None:
     done = tidegauge("demo", "bike_2011", "--dir", EXAMPLES, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     left = {path.name for path in (tmp_path / "out" / "bike_2011").iterdir()}
-    assert left == {"report.json", "report.html", "rows.parquet", "current.tgp"}
+    assert left == {"report.json", "report.html", "rows.parquet", "reference.tgp", "current.tgp"}
 
 
 def test_a_reader_that_leaves_changes_no_exit_code(folder: Path) -> None:

@@ -1,7 +1,7 @@
 """The command line: results to standard output, everything else to standard error.
 
 Exit codes: 0 done and passed; 1 a gate failed; 2 usage or configuration; 3 input data unreadable;
-4 internal error or error rows; 5 nothing evaluated; 130 and 143 interrupted.
+4 internal error or error rows; 5 nothing evaluated; 6 a report or its inputs changed; 130 and 143 interrupted.
 """
 
 from __future__ import annotations
@@ -73,6 +73,8 @@ def _report(error: Exception) -> int:
         return 0
     if isinstance(error, errors.GateError):
         return _fail(str(error), error.exit_code)
+    if isinstance(error, errors.VerificationError):
+        return _fail(str(error), 6)
     if isinstance(error, (errors.InputError, errors.FormatError)):
         return _fail(str(error), 3)
     if isinstance(error, errors.TidegaugeError):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from tidegauge.cli import _verify
 from tidegauge.cli._render import report as report_command
 from tidegauge.cli._show import append_summary, echo, show
 
@@ -127,6 +128,8 @@ def cli() -> None:
 
 
 cli.add_command(report_command)
+for command in (_verify.gate, _verify.sign, _verify.verify):
+    cli.add_command(command)
 
 
 @cli.command()
@@ -343,11 +346,12 @@ def run(
 
 
 @cli.command()
-def schema() -> int:
-    """Print the JSON Schema of the configuration."""
-    from tidegauge.config import json_schema
+@click.option("--record", is_flag=True, help="That of report.json instead.")
+def schema(record: bool) -> int:
+    """Print the JSON Schema of the configuration, or of report.json."""
+    from tidegauge import _record_schema, config
 
-    click.echo(json.dumps(json_schema(), indent=2))
+    click.echo(json.dumps(_record_schema.json_schema() if record else config.json_schema(), indent=2))
     return 0
 
 
@@ -367,8 +371,8 @@ def demo(name: str, folder: str | None, out: str, form: str, quiet: bool) -> int
     path = _examples.choose(_examples.find(folder), name)
     settings = config.load(path)
     place = Path(out).absolute() / name
-    files = ("report.json", "report.html", "rows.parquet", "current.tgp")
-    settings.output.files = [str(place / file) for file in files]
+    settings.output.files = [str(place / file) for file in ("report.json", "report.html", "rows.parquet")]
+    settings.output.profiles = str(place)
     # The seasons of the log fail it by design; only errors are worth a code here.
     settings.output.fail_on = "never"
     return _run_configuration(settings, (), form, (), quiet)
@@ -386,8 +390,11 @@ def _run_configuration(
     settings = configurations.load(config, overrides=overrides) if isinstance(config, str) else config
     with Progress(quiet=quiet) as progress:
         report = _run.run(settings, command=_command(), progress=progress)
-    for name in settings.output.files:
+    left = [f"{settings.output.profiles}/{side}.tgp" for side in ("reference", "current") if settings.output.profiles]
+    for name in [*settings.output.files, *left]:
         _told(Path(settings.path(name)), quiet)
+    if not quiet:
+        _verify.tell_digests(report.record["envelope"]["digests"])
     return _finish(report, form, outputs, settings.output.fail_on, quiet)
 
 

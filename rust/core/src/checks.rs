@@ -72,6 +72,11 @@ impl Check {
         Ok(())
     }
 
+    /// The verdict on a row.
+    pub(crate) fn verdict(&self, row: &Row) -> Verdict {
+        self.judge(row).0
+    }
+
     /// The verdict on a row, and in words.
     ///
     /// Certain violations fail and certain passes are ok; what lies between, by the bounds of a certified

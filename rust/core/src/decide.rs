@@ -16,9 +16,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+mod again;
 mod calibrated;
 mod over_time;
 
+pub use again::{Again, Disagreement, again};
 pub use calibrated::{Calibration, Key as CalibrationKey};
 pub use over_time::OverTime;
 use over_time::{Evidence, OnlineFdr, e_select, window_pvalue};
@@ -329,19 +331,23 @@ pub fn decide(entries: Vec<Entry>, policy: &Policy) -> Vec<Row> {
     }
     let mut rows: Vec<Row> = entries.into_iter().map(|e| e.row).collect();
     hold_back(&mut cuts, policy.consecutive);
-    for mut judged in cuts.into_values() {
-        judged.sort_by(|a, b| {
-            b.score
-                .total_cmp(&a.score)
-                .then_with(|| a.row.feature.cmp(&b.row.feature))
-        });
-        for (position, feature) in judged.iter_mut().enumerate() {
-            feature.row.rank = Some(position as u64 + 1);
-        }
-        rows.extend(share_drifted(&judged));
-        rows.extend(judged.into_iter().map(|j| j.row));
-    }
+    rows.extend(cuts.into_values().flat_map(ranked));
     rows.sort_by(|a, b| order(a).cmp(&order(b)));
+    rows
+}
+
+/// Verdict rows of one cut, worst first, and the share of its features that drifted.
+fn ranked(mut judged: Vec<Judged>) -> Vec<Row> {
+    judged.sort_by(|a, b| {
+        b.score
+            .total_cmp(&a.score)
+            .then_with(|| a.row.feature.cmp(&b.row.feature))
+    });
+    for (position, feature) in judged.iter_mut().enumerate() {
+        feature.row.rank = Some(position as u64 + 1);
+    }
+    let mut rows: Vec<Row> = share_drifted(&judged).into_iter().collect();
+    rows.extend(judged.into_iter().map(|j| j.row));
     rows
 }
 
@@ -619,17 +625,22 @@ fn judge(entries: &mut [Entry], members: &[usize], alpha: f64) -> usize {
             row.warn_at.unwrap_or(f64::INFINITY),
             row.fail_at.unwrap_or(f64::INFINITY),
         );
-        row.verdict = Some(if low > fail {
-            Verdict::Fail
-        } else if low > warn {
-            Verdict::Warn
-        } else if high < fail {
-            Verdict::Ok
-        } else {
-            Verdict::Inconclusive
-        });
+        row.verdict = Some(verdict_between(low, high, warn, fail));
     }
     selected
+}
+
+/// The verdict on an interval.
+fn verdict_between(low: f64, high: f64, warn: f64, fail: f64) -> Verdict {
+    if low > fail {
+        Verdict::Fail
+    } else if low > warn {
+        Verdict::Warn
+    } else if high < fail {
+        Verdict::Ok
+    } else {
+        Verdict::Inconclusive
+    }
 }
 
 /// Takes back a warning or failure that rests on a value with `support_mismatch` alone.

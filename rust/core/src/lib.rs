@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod pair;
 pub mod profile;
 pub mod row;
+pub mod row_digest;
 pub mod segments;
 pub mod special;
 pub mod states;

@@ -1,9 +1,9 @@
 //! The row: one shape for drift, quality, performance and importance.
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 /// How far a number can be trusted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Exactness {
     /// Correctly computed from integers, within 4 ulp.
@@ -15,7 +15,7 @@ pub enum Exactness {
 }
 
 /// Outcome of judging a row against its tolerances, best first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Verdict {
     /// The upper limit is below the failing tolerance.
@@ -36,7 +36,7 @@ pub enum Verdict {
 ///
 /// `ci_low` and `ci_high` cover sampling and certificate: at the level of the context for
 /// detail rows, at the multiplicity-adjusted level for rows that decide.
-#[derive(Debug, Clone, PartialEq, Default, Serialize)]
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Row {
     /// Identity of the run.
     pub run_id: Option<String>,
@@ -69,55 +69,55 @@ pub struct Row {
     /// Whether this row takes part in the verdict of the feature.
     pub decides: bool,
     /// The number.
-    #[serde(serialize_with = "float")]
+    #[serde(serialize_with = "float", deserialize_with = "text")]
     pub value: Option<f64>,
     /// Unit of the number.
     pub unit: Option<String>,
     /// Certified lower bound.
-    #[serde(serialize_with = "float")]
+    #[serde(serialize_with = "float", deserialize_with = "text")]
     pub bound_low: Option<f64>,
     /// Certified upper bound.
-    #[serde(serialize_with = "float")]
+    #[serde(serialize_with = "float", deserialize_with = "text")]
     pub bound_high: Option<f64>,
     /// How far the number can be trusted.
     pub exactness: Option<Exactness>,
     /// Lower limit of the interval.
-    #[serde(serialize_with = "float")]
+    #[serde(serialize_with = "float", deserialize_with = "text")]
     pub ci_low: Option<f64>,
     /// Upper limit of the interval.
-    #[serde(serialize_with = "float")]
+    #[serde(serialize_with = "float", deserialize_with = "text")]
     pub ci_high: Option<f64>,
     /// How the sampling variance was found: `iid`, `block:1d` ...
     pub variance: Option<String>,
     /// Value expected when nothing changed, at these numbers of rows.
-    #[serde(serialize_with = "float")]
+    #[serde(serialize_with = "float", deserialize_with = "text")]
     pub value_if_no_change: Option<f64>,
     /// Null hypothesis and method of the p-value.
     pub null: Option<String>,
     /// Largest p-value over the certificate.
-    #[serde(serialize_with = "float")]
+    #[serde(serialize_with = "float", deserialize_with = "text")]
     pub pvalue: Option<f64>,
     /// False-discovery adjusted p-value within the family of the window.
-    #[serde(serialize_with = "float")]
+    #[serde(serialize_with = "float", deserialize_with = "text")]
     pub qvalue: Option<f64>,
     /// Reference rows used.
     pub n_reference: Option<u64>,
     /// Current rows used.
     pub n_current: Option<u64>,
     /// Independent rows the reference is worth.
-    #[serde(serialize_with = "float")]
+    #[serde(serialize_with = "float", deserialize_with = "text")]
     pub n_eff_reference: Option<f64>,
     /// Independent rows the current sample is worth.
-    #[serde(serialize_with = "float")]
+    #[serde(serialize_with = "float", deserialize_with = "text")]
     pub n_eff_current: Option<f64>,
     /// Smallest shift that could have been told from none at these numbers of rows.
-    #[serde(serialize_with = "float")]
+    #[serde(serialize_with = "float", deserialize_with = "text")]
     pub minimum_detectable: Option<f64>,
     /// Tolerance above which the row warns.
-    #[serde(serialize_with = "float")]
+    #[serde(serialize_with = "float", deserialize_with = "text")]
     pub warn_at: Option<f64>,
     /// Tolerance above which the row fails.
-    #[serde(serialize_with = "float")]
+    #[serde(serialize_with = "float", deserialize_with = "text")]
     pub fail_at: Option<f64>,
     /// Where the tolerances come from: `convention`, `configuration` or `calibrated`.
     pub threshold_source: Option<String>,
@@ -146,6 +146,16 @@ fn float<S: Serializer>(value: &Option<f64>, serializer: S) -> Result<S::Ok, S::
         Some(f64::NEG_INFINITY) => serializer.serialize_str("-Infinity"),
         Some(x) => serializer.serialize_f64(x + 0.0),
     }
+}
+
+/// A float from the text of it: JSON readers round numbers, and verdicts are decided on their last bits.
+fn text<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<f64>, D::Error> {
+    let text = Option::<String>::deserialize(deserializer)?;
+    let number = |t: String| {
+        t.parse()
+            .map_err(|_| serde::de::Error::custom(format!("{t:?} is no number")))
+    };
+    text.map(number).transpose()
 }
 
 #[cfg(test)]

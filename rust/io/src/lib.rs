@@ -7,6 +7,7 @@ pub mod meter;
 pub mod parquet;
 pub mod paths;
 pub mod rle;
+pub mod rows;
 pub mod sample;
 pub mod scan;
 pub mod source;

@@ -1184,6 +1184,9 @@ fn attempt(
         tasks.push(Task { at, plan });
     }
 
+    let profiled: Vec<usize> = tasks.iter().map(|t| t.at).chain(weighs).collect();
+    source.profiled(&profiled);
+
     // Roles first: windows need the time column.
     let mut timely = None;
     let mut roles = like.map(|p| p.metadata.roles.clone()).unwrap_or_default();

@@ -54,6 +54,8 @@ pub trait Source: Sync {
     }
     /// Bytes that [`Source::read`] goes through, stored or held; for progress.
     fn weight(&self, unit: usize, column: usize) -> u64;
+    /// Told which columns a scan profiles, before it reads them.
+    fn profiled(&self, _columns: &[usize]) {}
     /// The rows as a stream, when they do not lie in units; there are no units then.
     fn stream(&self) -> Option<&dyn Stream> {
         None

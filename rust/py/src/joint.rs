@@ -226,7 +226,7 @@ fn draw(py: Python<'_>, source: &dyn Source, options: &str) -> PyResult<Value> {
 #[pyfunction]
 pub fn row_sample_paths(py: Python<'_>, paths: Vec<String>, options: &str) -> PyResult<String> {
     let source = py
-        .detach(|| crate::open(&paths, 0, None))
+        .detach(|| crate::open(&paths, 0, None, false))
         .map_err(|e| from_io(py, e))?;
     let mut found = draw(py, &source, options)?;
     let mut rows = vec![0; source.files().count()];

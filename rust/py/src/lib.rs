@@ -2,6 +2,7 @@
 //! around all work.
 
 mod errors;
+mod evidence;
 mod importance;
 mod joint;
 mod metrics;
@@ -19,12 +20,16 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tidegauge_core::column::{Kind, name_of, value_of};
 use tidegauge_core::compare::{self as comparison, CompareOptions, pair_of};
+use tidegauge_core::decide::again;
 use tidegauge_core::profile::{Problem, Profile as CoreProfile};
+use tidegauge_core::row::Row;
 use tidegauge_core::states::categories::Categories;
 use tidegauge_core::statistics::{self, Context};
 use tidegauge_io::arrow::ArrowSource;
+use tidegauge_io::meter::Meter;
 use tidegauge_io::parquet::{ParquetOptions, ParquetSource};
 use tidegauge_io::paths::resolve;
+use tidegauge_io::rows::Rows;
 use tidegauge_io::scan::{ScanOptions, profile};
 use tidegauge_io::source::Source;
 use tidegauge_io::stream::{Reader, Spool, StreamSource};
@@ -35,6 +40,8 @@ use crate::errors::{from_core, from_io, usage_error};
 #[pyclass(frozen, module = "tidegauge._core")]
 struct Profile {
     inner: CoreProfile,
+    /// What its digests cost; null where none were asked for.
+    cost: Value,
 }
 
 #[pymethods]
@@ -58,7 +65,7 @@ impl Profile {
         let inner = py
             .detach(|| CoreProfile::from_bytes(&data))
             .map_err(|e| from_core(py, e))?;
-        Ok(Self { inner })
+        Ok(Self::of(inner))
     }
 
     /// The bytes of a profile file.
@@ -77,9 +84,12 @@ impl Profile {
             }
             Ok(merged)
         });
-        merged
-            .map(|inner| Self { inner })
-            .map_err(|e| from_core(py, e))
+        merged.map(Self::of).map_err(|e| from_core(py, e))
+    }
+
+    /// What the digests of a scan cost, as JSON; `null` where none were asked for.
+    fn cost_json(&self) -> String {
+        self.cost.to_string()
     }
 
     /// Schema, summaries, groups, coverage and problems as JSON.
@@ -87,6 +97,13 @@ impl Profile {
         py.detach(|| info(&self.inner))
             .map(|v| v.to_string())
             .map_err(|e| from_core(py, e))
+    }
+}
+
+impl Profile {
+    fn of(inner: CoreProfile) -> Self {
+        let cost = Value::Null;
+        Self { inner, cost }
     }
 }
 
@@ -187,6 +204,7 @@ fn scan_options(py: Python<'_>, text: &str) -> PyResult<(ScanOptions, BTreeMap<S
         "batch_rows",
         "name",
         "once",
+        "digests",
         "alpha",
         "tolerances",
         "statistics",
@@ -273,10 +291,12 @@ fn open(
     paths: &[String],
     max_bad: usize,
     batch_rows: Option<usize>,
+    digests: bool,
 ) -> tidegauge_io::Result<ParquetSource> {
     let files = resolve(paths)?;
     let mut options = ParquetOptions {
         quarantine: max_bad > 0,
+        digests,
         ..ParquetOptions::default()
     };
     if let Some(n) = batch_rows {
@@ -303,8 +323,9 @@ fn profile_paths(
 ) -> PyResult<Profile> {
     let (options, own) = scan_options(py, options)?;
     let like = like.as_ref().map(|l| &l.inner);
+    let digests = asks_digests(&own);
     let source = py
-        .detach(|| open(&paths, options.max_bad_units, batch_rows(&own)))
+        .detach(|| open(&paths, options.max_bad_units, batch_rows(&own), digests))
         .map_err(|e| from_io(py, e))?;
     let failures: Vec<(String, String)> = source
         .failures()
@@ -315,8 +336,22 @@ fn profile_paths(
         let first = failures.into_iter().next().map(|f| f.1).unwrap_or_default();
         return Err(errors::InputError::new_err(first));
     }
-    let mut inner = Caller::new(progress).scan(py, &source, &options, like)?;
+    let caller = Caller::new(progress);
+    let rows = Rows::new(&source);
+    let scanned: &dyn Source = if digests { &rows } else { &source };
+    let mut inner = caller.scan(py, scanned, &options, like)?;
     inner.metadata.sources = files(&source, &inner.metadata.problems);
+    let mut cost = Value::Null;
+    if digests {
+        let made = py.detach(|| {
+            let tick = |done, all| caller.tick(done, all);
+            source.digests(&Meter::new(&tick))
+        });
+        let (found, spent) = caller.settle(py, made)?;
+        evidence::add_files(&mut inner.metadata.sources, &found);
+        evidence::add_rows(&mut inner.metadata.sources, &source, &rows);
+        cost = evidence::cost(spent, rows.seconds());
+    }
     inner
         .metadata
         .sources
@@ -333,7 +368,11 @@ fn profile_paths(
             message,
             rows: None,
         }));
-    Ok(Profile { inner })
+    Ok(Profile { inner, cost })
+}
+
+fn asks_digests(own: &BTreeMap<String, Value>) -> bool {
+    own.get("digests") == Some(&Value::Bool(true))
 }
 
 /// Files with rows and row groups as their footers say, and the row groups that were set aside.
@@ -446,8 +485,16 @@ fn profile_stream(
     };
     let opened = py.detach(|| StreamSource::new(name, Box::new(begin)));
     let opened = caller.settle(py, opened)?.with_batch_rows(batch_rows(&own));
-    let inner = caller.scan(py, &opened, &options, like)?;
-    Ok(described(inner, &own))
+    if !asks_digests(&own) {
+        return Ok(described(caller.scan(py, &opened, &options, like)?, &own));
+    }
+    let rows = Rows::new(&opened);
+    let mut made = described(caller.scan(py, &rows, &options, like)?, &own);
+    if let Some(entry) = made.inner.metadata.sources.first_mut() {
+        evidence::add_streamed(entry, &rows);
+    }
+    made.cost = evidence::cost(Default::default(), rows.seconds());
+    Ok(made)
 }
 
 fn stream_name(own: &BTreeMap<String, Value>) -> &str {
@@ -471,7 +518,7 @@ fn described(mut inner: CoreProfile, own: &BTreeMap<String, Value>) -> Profile {
             rows: None,
         });
     }
-    Profile { inner }
+    Profile::of(inner)
 }
 
 fn arrow_source(
@@ -505,6 +552,26 @@ fn compare(
     let made = py.detach(|| comparison::compare(reference, current, &options));
     let rows = made.map_err(|e| from_core(py, e))?;
     serde_json::to_string(&json!({ "rows": rows })).map_err(|e| usage_error(py, e.to_string()))
+}
+
+/// Verdicts again from rows whose floats are texts, under the same options: what was decided, and where a
+/// row says something else, as JSON.
+#[pyfunction]
+fn decide_again(py: Python<'_>, rows: &str, options: &str) -> PyResult<String> {
+    let options: CompareOptions = parse(py, options)?;
+    let rows: Vec<Row> =
+        serde_json::from_str(rows).map_err(|e| usage_error(py, format!("rows: {e}")))?;
+    let found = py.detach(|| again(&rows, &options));
+    let differ = found
+        .disagreements
+        .iter()
+        .map(|d| json!({"row": d.row, "field": d.field, "recorded": d.recorded, "found": d.found}));
+    Ok(json!({
+        "decided": found.decided,
+        "given": found.given,
+        "disagreements": differ.collect::<Vec<_>>(),
+    })
+    .to_string())
 }
 
 /// What each cell adds to a statistic of one column, as JSON rows.
@@ -706,7 +773,7 @@ fn listed(all: &[&statistics::Statistic]) -> String {
 fn plan_paths(py: Python<'_>, paths: Vec<String>, options: &str) -> PyResult<String> {
     let (options, _) = scan_options(py, options)?;
     let source = py
-        .detach(|| open(&paths, options.max_bad_units, None))
+        .detach(|| open(&paths, options.max_bad_units, None, false))
         .map_err(|e| from_io(py, e))?;
     let units = source.units();
     let files: Vec<Value> = source
@@ -748,6 +815,7 @@ fn hash_bytes(py: Python<'_>, data: &[u8]) -> String {
 fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add("__version__", env!("CARGO_PKG_VERSION"))?;
     errors::register(m)?;
+    evidence::register(m)?;
     importance::register(m)?;
     joint::register(m)?;
     segments::register(m)?;
@@ -757,6 +825,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(profile_stream, m)?)?;
     m.add_function(wrap_pyfunction!(compare, m)?)?;
     m.add_function(wrap_pyfunction!(contributions, m)?)?;
+    m.add_function(wrap_pyfunction!(decide_again, m)?)?;
     m.add_function(wrap_pyfunction!(histograms, m)?)?;
     m.add_function(wrap_pyfunction!(statistic, m)?)?;
     m.add_function(wrap_pyfunction!(registry, m)?)?;

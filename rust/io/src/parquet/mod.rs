@@ -8,6 +8,7 @@
 mod codec;
 mod decode;
 mod delta;
+mod digest;
 mod footer;
 mod hints;
 mod page;
@@ -19,6 +20,7 @@ use std::fs::File;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::SystemTime;
 
 use parquet::basic::Compression;
 use parquet::file::metadata::{ParquetMetaData, ParquetMetaDataReader};
@@ -29,6 +31,8 @@ use crate::rle::Hybrid;
 use crate::source::{PageData, PageSink, Source, SourceColumn};
 use crate::{Error, Result};
 use decode::{Stream, Values};
+pub use digest::{Cost, FileDigest, Part, hash_parts};
+use digest::{Hashing, Taken};
 use page::{Buffers, Kind, Pages, encoding};
 use schema::FileColumn;
 pub(crate) use schema::{NESTED, refuse_same_names};
@@ -51,6 +55,8 @@ pub struct ParquetOptions {
     /// Set aside files that cannot be opened or disagree in schema, in [`ParquetSource::failures`],
     /// instead of ending with the first one. With no file left the first error is returned all the same.
     pub quarantine: bool,
+    /// Take digests of column chunks while they are read, for [`ParquetSource::digests`].
+    pub digests: bool,
 }
 
 impl Default for ParquetOptions {
@@ -58,6 +64,7 @@ impl Default for ParquetOptions {
         Self {
             batch_rows: 8192,
             quarantine: false,
+            digests: false,
         }
     }
 }
@@ -85,6 +92,10 @@ struct Member {
     file: ResolvedFile,
     columns: Vec<FileColumn>,
     partitions: Vec<Constant>,
+    /// Names of the leaf columns.
+    leaves: Vec<String>,
+    /// When the file was last written, as it was opened.
+    modified: Option<SystemTime>,
 }
 
 /// Value of a partition column in one file.
@@ -107,6 +118,7 @@ pub struct ParquetSource {
     shadowed: Mutex<BTreeSet<(usize, usize)>>,
     pages: AtomicU64,
     checksummed: AtomicU64,
+    taken: Option<Taken>,
 }
 
 #[derive(Default)]
@@ -126,21 +138,23 @@ impl ParquetSource {
     pub fn open(files: &[ResolvedFile], options: ParquetOptions) -> Result<Self> {
         let (mut members, mut units, mut failures) = (Vec::<Member>::new(), Vec::new(), Vec::new());
         for file in files {
-            let opened = open(file).and_then(|(columns, groups)| {
-                let columns = match members.first() {
-                    Some(first) => align(first, file, columns)?,
-                    None => columns,
-                };
-                Ok((columns, groups))
+            let opened = open(file).and_then(|mut opened| {
+                if let Some(first) = members.first() {
+                    opened.columns = align(first, file, opened.columns)?;
+                }
+                Ok(opened)
             });
             match opened {
-                Ok((columns, groups)) => {
+                Ok(opened) => {
                     let at = members.len();
-                    units.extend(groups.into_iter().map(|unit| Unit { file: at, ..unit }));
+                    let groups = opened.units.into_iter();
+                    units.extend(groups.map(|unit| Unit { file: at, ..unit }));
                     members.push(Member {
                         file: file.clone(),
-                        columns,
+                        columns: opened.columns,
                         partitions: Vec::new(),
+                        leaves: opened.leaves,
+                        modified: opened.modified,
                     });
                 }
                 Err(error) if options.quarantine => failures.push((file.display.clone(), error)),
@@ -196,6 +210,7 @@ impl ParquetSource {
             shadowed: Mutex::default(),
             pages: AtomicU64::new(0),
             checksummed: AtomicU64::new(0),
+            taken: options.digests.then(Taken::default),
         })
     }
 
@@ -279,7 +294,10 @@ impl ParquetSource {
             indices,
             valid,
         } = scratch;
-        let mut pages = Pages::new(&file, offset, length, chunk.codec, buffers);
+        let place = (unit.file, unit.row_group, of.leaf);
+        let taken = self.taken.as_ref().filter(|t| t.lacks(place));
+        let hashing = taken.map(|_| Hashing::default());
+        let mut pages = Pages::new(&file, offset, length, chunk.codec, buffers, hashing);
         let mut size = None;
         let mut left = unit.rows;
         while left > 0 {
@@ -358,7 +376,12 @@ impl ParquetSource {
                     "{more} rows more than the {rows} of the footer"
                 )))
             }
-            _ => Ok(()),
+            _ => {
+                if let (Some(taken), Some(hashing)) = (taken, pages.finish().map_err(fail)?) {
+                    taken.add(place, &hashing, length);
+                }
+                Ok(())
+            }
         }
     }
 
@@ -559,13 +582,22 @@ fn levels<'a>(
     Ok((Some(Hybrid::new(levels, 1)?), values))
 }
 
+/// What the footer of one file says.
+struct Opened {
+    columns: Vec<FileColumn>,
+    units: Vec<Unit>,
+    leaves: Vec<String>,
+    modified: Option<SystemTime>,
+}
+
 /// Columns and row groups of one file.
-fn open(file: &ResolvedFile) -> Result<(Vec<FileColumn>, Vec<Unit>)> {
+fn open(file: &ResolvedFile) -> Result<Opened> {
     let fail = |message: String| Error::Unreadable {
         path: file.display.clone(),
         message,
     };
     let handle = File::open(&file.path).map_err(|e| fail(e.to_string()))?;
+    let modified = handle.metadata().and_then(|m| m.modified()).ok();
     let refuse = |message: String| fail(format!("not a whole Parquet file ({message})"));
     footer::check(&handle, file.bytes).map_err(refuse)?;
     // The crate's readers may panic on hostile footers; a file that does that is unreadable, no more.
@@ -579,9 +611,16 @@ fn open(file: &ResolvedFile) -> Result<(Vec<FileColumn>, Vec<Unit>)> {
             ))
         })
         .map_err(|e| refuse(e.to_string()))?;
-    let mut columns = schema::columns(metadata.file_metadata().schema_descr().root_schema());
+    let descr = metadata.file_metadata().schema_descr();
+    let mut columns = schema::columns(descr.root_schema());
+    let leaves = descr.columns().iter().map(|c| c.path().string()).collect();
     hints::apply(&mut columns, metadata.file_metadata());
-    Ok((columns, units(&metadata).map_err(fail)?))
+    Ok(Opened {
+        columns,
+        units: units(&metadata).map_err(fail)?,
+        leaves,
+        modified,
+    })
 }
 
 fn units(metadata: &ParquetMetaData) -> Result<Vec<Unit>, String> {

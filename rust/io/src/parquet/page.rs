@@ -3,6 +3,7 @@
 use std::fs::File;
 
 use super::codec::Codecs;
+use super::digest::Hashing;
 use crate::rle::{Result, uvarint};
 
 /// Largest page after decompression; writers aim at 1 MiB.
@@ -11,6 +12,8 @@ pub const MAX_PAGE: usize = 256 << 20;
 const MAX_HEADER: usize = 16 << 20;
 /// Read beyond a page, so that the next header needs no call of its own.
 const READ_AHEAD: usize = 4 << 10;
+/// Bytes behind the last page of a chunk that are read at once for its digest.
+const REST: usize = 64 << 10;
 
 /// Encodings of the format, by number.
 #[allow(missing_docs)]
@@ -92,16 +95,18 @@ pub struct Pages<'a> {
     remaining: u64,
     codec: i32,
     buffers: &'a mut Buffers,
+    hashing: Option<Hashing>,
 }
 
 impl<'a> Pages<'a> {
-    /// Pages in `length` bytes at `offset`, compressed with codec number `codec`.
+    /// Pages in `length` bytes at `offset`, compressed with codec number `codec`; `hashing` sees each byte.
     pub fn new(
         file: &'a File,
         offset: u64,
         length: u64,
         codec: i32,
         buffers: &'a mut Buffers,
+        hashing: Option<Hashing>,
     ) -> Self {
         (buffers.start, buffers.end) = (0, 0);
         Self {
@@ -110,7 +115,17 @@ impl<'a> Pages<'a> {
             remaining: length,
             codec,
             buffers,
+            hashing,
         }
+    }
+
+    /// Hashes what is left of the chunk and gives the digest back.
+    pub fn finish(mut self) -> Result<Option<Hashing>> {
+        while self.hashing.is_some() && self.remaining > 0 {
+            (self.buffers.start, self.buffers.end) = (0, 0);
+            self.fill(REST)?;
+        }
+        Ok(self.hashing)
     }
 
     /// The next page, decompressed; `None` at the end of the chunk.
@@ -224,6 +239,9 @@ impl<'a> Pages<'a> {
         }
         read_exact_at(self.file, &mut raw[have..have + more], self.offset)
             .map_err(|e| format!("reading {more} bytes at {}: {e}", self.offset))?;
+        if let Some(hashing) = &mut self.hashing {
+            hashing.update(&raw[have..have + more]);
+        }
         *end += more;
         self.offset += more as u64;
         self.remaining -= more as u64;

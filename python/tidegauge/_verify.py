@@ -1,0 +1,682 @@
+"""Verification: a report against its own digests, its inputs, its profiles, and everything made again."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import random
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from tidegauge import _core
+from tidegauge.errors import FormatError, InputError, TidegaugeError, UsageError, VerificationError
+from tidegauge.record import seal, unpack_rows
+from tidegauge.results import ROW_FIELDS, overall_verdict
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Callable, Iterator, Mapping, Sequence
+
+    from tidegauge._profile import Profile, Progress
+    from tidegauge.config import Config
+
+#: From the cheapest to the whole; each is checked with all before it.
+LEVELS = ("record", "inputs", "verdicts", "numbers", "rescan")
+Outcome = Literal["same", "different", "not checked"]
+#: What a decision again needs of the configuration.
+_RULES = (
+    "alpha", "baselines", "decided_by", "decisions", "tolerances", "statistic_tolerances", "checks", "statistics",
+)  # fmt: skip
+#: Sections that are made from rows and models, not from profiles.
+_FROM_DATA = ("performance", "explanations", "risk_register")
+#: Statistics that sum up other rows, and what rows measure.
+_SUMMED = ("verdict", "share_drifted")
+_VALUES = ("value", "bound_low", "bound_high", "n_reference", "n_current")
+#: What names an element of a list in a path.
+_NAMES = ("feature", "name", "start", "path")
+
+
+@dataclass
+class Level:
+    """What one level found.
+
+    Attributes
+    ----------
+    name : str
+        One of ``LEVELS``, or ``sample`` or ``signature``.
+    outcome : {"same", "different", "not checked"}
+    told : str
+        What was looked at, or why it could not be.
+    differences : list of str
+        Each begins with the place: file, row group and column, or the path in the record.
+    """
+
+    name: str
+    outcome: Outcome = "same"
+    told: str = ""
+    differences: list[str] = field(default_factory=list)
+
+    def __str__(self) -> str:
+        if self.outcome != "different":
+            return f"{self.name:<9} {self.outcome:<11} {self.told}".rstrip()
+        more = len(self.differences) - 1
+        also = f" (and {more} more)" if more else ""
+        return f"{self.name:<9} {self.outcome:<11} {self.differences[0]}{also}"
+
+
+@dataclass
+class Verification:
+    """What :func:`verify` found, level by level.
+
+    Attributes
+    ----------
+    path : str
+    levels : list of Level
+    """
+
+    path: str
+    levels: list[Level]
+
+    @property
+    def same(self) -> bool:
+        """Whether no level found a difference and one was checked."""
+        outcomes = [level.outcome for level in self.levels]
+        return "different" not in outcomes and "same" in outcomes
+
+    @property
+    def first(self) -> str | None:
+        """The place of the first difference.
+
+        Bytes come first, since all else follows from them; then the levels that name a number, before
+        those that only tell that something no longer follows.
+        """
+        found = {level.name: level.differences[0] for level in self.levels if level.outcome == "different"}
+        order = ("inputs", "sample", "numbers", "rescan", "verdicts", "record", "signature")
+        return next((found[name] for name in order if name in found), None)
+
+    def exit_code(self) -> int:
+        """0 where everything is the same, 6 where anything differs."""
+        return 0 if self.same else 6
+
+    def raise_if_different(self) -> None:
+        """Raise where anything differs.
+
+        Raises
+        ------
+        VerificationError
+            Naming the first place.
+        """
+        if not self.same:
+            raise VerificationError(f"{self.path}: {self.first or 'nothing could be checked'}")
+
+    def note(self) -> None:
+        """Add a line to the audit trail that the report names, where it names one."""
+        from tidegauge import audit
+
+        record = _parse(self.path, [])
+        if record is not None and isinstance(record.get("inputs"), dict):
+            told = {level.name: level.outcome for level in self.levels}
+            audit.note(record, self.path, "verified", same=self.same, levels=told)
+
+    def to_json(self) -> str:
+        """Levels as JSON text."""
+        told = [vars(level) for level in self.levels]
+        return json.dumps({"path": self.path, "same": self.same, "first": self.first, "levels": told}, indent=1)
+
+    def __repr__(self) -> str:
+        skipped = [level.name for level in self.levels if level.outcome == "not checked"]
+        but = f", but {' and '.join(skipped)} not checked" if skipped else ""
+        last = f"same{but}" if self.same else f"different: {self.first}"
+        return "\n".join([*map(str, self.levels), last])
+
+
+def verify(
+    path: str | os.PathLike[str],
+    *,
+    level: str = "rescan",
+    sample: int | None = None,
+    seed: int | None = None,
+    root: str | os.PathLike[str] | None = None,
+    key: str | os.PathLike[str] | None = None,
+    progress: Progress | None = None,
+) -> Verification:
+    """Check a report, up to making everything again.
+
+    - ``record``: the schema and every digest of the record;
+    - ``inputs``: data files, model and profiles hold the bytes that were read, part by part;
+    - ``verdicts``: q-values, verdicts, ranks and the overall verdict follow from the recorded numbers;
+    - ``numbers``: every number follows from the profiles that the run left;
+    - ``rescan``: everything follows from the data.
+
+    Parameters
+    ----------
+    path : path-like
+        ``report.json``.
+    level : {"rescan", "numbers", "verdicts", "inputs", "record"}
+        The last level; those before it are checked too.
+    sample : int, optional
+        Read so many row groups, chosen at random, in place of all inputs and of the rescan: the bytes of
+        their column chunks and the digest of their rows.
+    seed : int, optional
+        Seed of that choice, as told by an earlier verification; by default no two choices are the same.
+    root : path-like, optional
+        Folder in which relative paths start; by default the one of the run, else that of the report.
+    key : path-like, optional
+        Public key (PEM); a signature beside the report, or the report's own name with ``.dsse.json``,
+        must be by it and about this record.
+    progress : callable (done, total), optional
+        As for :func:`tidegauge.run`.
+
+    Returns
+    -------
+    Verification
+        Its text has a line a level, and "same" or the first difference at the end.
+
+    Raises
+    ------
+    InputError
+        If the report cannot be opened.
+    UsageError
+        If an option is not accepted.
+
+    Examples
+    --------
+    >>> import tidegauge as tg
+    >>> verification = tg.verify("report.json", level="verdicts")  # doctest: +SKIP
+    >>> verification.same  # doctest: +SKIP
+    True
+    """
+    if level not in LEVELS:
+        raise UsageError(f"level {level!r}; accepted are {', '.join(LEVELS)}")
+    if sample is not None and sample < 1:
+        raise UsageError(f"sample: {sample}; accepted is a number of row groups of at least 1")
+    name = str(path)
+    found: list[Level] = []
+    record = _parse(name, found)
+    if record is None:
+        return Verification(name, found)
+    found[0:] = [_record(record)]
+    if key is not None:
+        from tidegauge._sign import check_signature
+
+        found.append(_guarded("signature", lambda: check_signature(name, record, key)))
+    places = Places(record, Path(name), None if root is None else Path(root))
+    wanted = LEVELS[: LEVELS.index(level) + 1]
+    steps: dict[str, Callable[[], Level]] = {
+        "inputs": lambda: _inputs(record, places, progress),
+        "verdicts": lambda: _verdicts(record),
+        "numbers": lambda: _numbers(record, places),
+        "rescan": lambda: _rescan(record, places, progress),
+    }
+    if sample is not None:
+        steps["inputs"] = lambda: _sample(record, places, sample, seed)
+        wanted = tuple(name for name in wanted if name != "rescan")
+    found += [_guarded(name if sample is None or name != "inputs" else "sample", steps[name]) for name in wanted[1:]]
+    return Verification(name, found)
+
+
+def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """A record whose digests hold; what ``gate`` and ``sign`` start from.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be opened.
+    FormatError
+        If it is no record.
+    VerificationError
+        If a digest does not hold.
+    """
+    found: list[Level] = []
+    record = _parse(str(path), found)
+    if record is None:
+        raise FormatError(f"{path}: {found[0].differences[0]}")
+    level = _record(record)
+    if level.outcome == "different":
+        from tidegauge._record_schema import check
+
+        try:
+            check(record)
+        except FormatError as error:
+            raise FormatError(f"{path}: {error}") from None
+        raise VerificationError(f"{path}: {level.differences[0]}")
+    return record
+
+
+def _parse(name: str, found: list[Level]) -> dict[str, Any] | None:
+    """The JSON of a report; what it is instead, as a difference."""
+    try:
+        content = Path(name).read_bytes()
+    except OSError as error:
+        raise InputError(f"{name}: {(error.strerror or str(error)).lower()}; accepted is a report.json") from None
+    try:
+        record = json.loads(content.decode("utf-8"))
+    except UnicodeDecodeError as error:
+        found.append(Level("record", "different", differences=[f"byte {error.start}: not UTF-8"]))
+        return None
+    except json.JSONDecodeError as error:
+        told = f"character {error.pos}: not JSON: {error.msg.lower()}"
+        found.append(Level("record", "different", differences=[told]))
+        return None
+    if not isinstance(record, dict):
+        found.append(Level("record", "different", differences=[f"{type(record).__name__} in place of a record"]))
+        return None
+    return record
+
+
+def _guarded(name: str, step: Callable[[], Level]) -> Level:
+    """A level; what stops it is a difference, since what was once read must be read again."""
+    try:
+        return step()
+    except TidegaugeError as error:
+        return Level(name, "different", differences=[str(error)])
+    except (KeyError, TypeError, ValueError, IndexError, AttributeError) as error:
+        # Another type than the schema says, which the record level has told already.
+        return Level(name, "different", differences=[f"the record cannot be followed: {type(error).__name__}: {error}"])
+
+
+def _record(record: dict[str, Any]) -> Level:
+    """Schema and digests."""
+    from tidegauge._record_schema import check
+
+    level = Level("record")
+    try:
+        check(record)
+    except FormatError as error:
+        level.differences.append(f"schema: {error}")
+    if not all(isinstance(record.get(part), dict) for part in ("result", "inputs", "envelope")):
+        level.outcome = "different"
+        return level
+    try:
+        again = seal(record)
+    except ValueError as error:
+        level.differences.append(f"digests: {error}")
+        level.outcome = "different"
+        return level
+    told = record.get("section_digests")
+    for part in ("result", "inputs"):
+        if record.get(f"{part}_digest") == again[f"{part}_digest"]:
+            continue
+        sections = told.get(part, {}) if isinstance(told, dict) else {}
+        changed = [key for key, value in again["section_digests"][part].items() if sections.get(key) != value]
+        changed += [key for key in sections if key not in again["section_digests"][part]]
+        where = f"{part}.{changed[0]}" if changed else f"{part}_digest"
+        level.differences.append(f"{where}: its digest does not hold")
+    follow = bool(level.differences)
+    for name in ("record_digest", "envelope_digest", "section_digests"):
+        if record.get(name) != again[name] and not (follow and name != "envelope_digest"):
+            where = "envelope" if name == "envelope_digest" else name
+            level.differences.append(f"{where}: its digest does not hold")
+    level.outcome = "different" if level.differences else "same"
+    level.told = f"{record.get('schema')}, result {str(record.get('result_digest'))[:15]}"
+    return level
+
+
+class Places:
+    """Where the files of a record are now."""
+
+    def __init__(self, record: Mapping[str, Any], report: Path, root: Path | None) -> None:
+        folder = (record.get("envelope") or {}).get("folder")
+        self.report = report
+        self.roots = [root] if root is not None else [Path(folder)] if folder and Path(folder).is_dir() else []
+        self.roots.append(report.parent)
+
+    def find(self, name: str) -> Path | None:
+        """The file of that name; none where there is none."""
+        path = Path(name)
+        for candidate in [path] if path.is_absolute() else [root / path for root in self.roots]:
+            if candidate.exists():
+                return candidate
+        return None
+
+    def beside(self, name: str) -> Path | None:
+        """As :meth:`find`, else a file of the same name beside the report."""
+        near = self.report.parent / Path(name).name
+        return self.find(name) or (near if near.exists() else None)
+
+    @property
+    def base(self) -> str:
+        """Folder of the configuration."""
+        return str(self.roots[0])
+
+
+def _files(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """Data files of both sides, the model and the profiles, as recorded."""
+    inputs = record["inputs"]
+    for side in ("reference", "current"):
+        for entry in inputs[side]["files"]:
+            if "path" in entry:
+                yield {**entry, "what": side}
+    model = inputs.get("model") or {}
+    if "digest" in model:
+        yield {**model, "what": "model"}
+    for side, entry in (inputs.get("profiles") or {}).items():
+        yield {**entry, "what": f"profile of the {side}"}
+
+
+def _inputs(record: Mapping[str, Any], places: Places, progress: Progress | None) -> Level:
+    """Whether every file holds the bytes that were read."""
+    level = Level("inputs")
+    files = parts = size = 0
+    undigested: list[str] = []
+    seen: set[tuple[str, str | None]] = set()
+    for entry in _files(record):
+        if entry.get("digest") is None:
+            undigested.append(entry["path"])
+            continue
+        if (entry["path"], entry["digest"]) in seen:
+            continue
+        seen.add((entry["path"], entry["digest"]))
+        near = places.beside if entry["what"].startswith("profile") else places.find
+        where = near(entry["path"])
+        if where is None:
+            level.differences.append(f"{entry['path']}: no such file ({entry['what']})")
+            continue
+        found = where.stat().st_size
+        if found != entry["bytes"]:
+            told = f"{entry['path']}: {found:,} bytes, {entry['bytes']:,} were read ({entry['what']})"
+            level.differences.append(told)
+        named = list(_parts(entry))
+        hashes = _core.digest_parts(str(where), [(offset, length) for _, (offset, length, _) in named], progress)
+        files, parts, size = files + 1, parts + len(named), size + found
+        changed = [place for (place, (_, _, hexed)), again in zip(named, hashes, strict=True) if hexed != again]
+        level.differences += [f"{entry['path']}: {place} changed" for place in changed]
+        if not changed and found == entry["bytes"] and "parts" in entry and _of_parts(named) != entry["digest"]:
+            level.differences.append(f"{entry['path']}: its digest is not that of its parts")
+    without = f"; no digest of {len(undigested)}: {undigested[0]}" if undigested else ""
+    level.told = f"{files} files, {size:,} bytes in {parts:,} parts{without}"
+    level.outcome = "different" if level.differences else "same" if files else "not checked"
+    return level
+
+
+def _parts(entry: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[Any]]]:
+    """Stretches of a file with their place in words."""
+    parts = entry.get("parts")
+    if parts is None:
+        yield "content", (0, entry["bytes"], entry["digest"].removeprefix("b3:"))
+        return
+    for number, row_group in enumerate(parts["row_groups"]):
+        for column, part in zip(parts["columns"], row_group, strict=True):
+            if part is not None:
+                yield f"row group {number}, column {column!r}", part
+    yield "footer", parts["footer"]
+    for part in parts["gaps"]:
+        yield f"bytes {part[0]} to {part[0] + part[1] - 1}, outside of columns and footer,", part
+
+
+def _of_parts(named: Sequence[tuple[str, Sequence[Any]]]) -> str:
+    """Digest of a file from those of its parts, as the scan makes it."""
+    ordered = sorted((part for _, part in named), key=lambda part: (part[0], part[1]))
+    content = b"".join(
+        offset.to_bytes(8, "little") + length.to_bytes(8, "little") + bytes.fromhex(hexed)
+        for offset, length, hexed in ordered
+    )
+    return _core.blake3(content)
+
+
+def _sample(record: Mapping[str, Any], places: Places, count: int, seed: int | None) -> Level:
+    """Bytes and rows of some row groups, chosen at random."""
+    level = Level("sample")
+    seed = secrets.randbits(32) if seed is None else seed
+    inputs = record["inputs"]
+    units = []
+    for side in ("reference", "current"):
+        told = inputs[side].get("row_digest") or {}
+        files = [entry for entry in inputs[side]["files"] if "parts" in entry]
+        for at, entry in enumerate(files):
+            rows = told["row_groups"][at] if len(told.get("row_groups", ())) == len(files) else None
+            units += [
+                (entry, number, rows[number] if rows else None, told.get("columns"))
+                for number in range(len(entry["parts"]["row_groups"]))
+            ]
+    if not units:
+        return Level("sample", "not checked", "no digests of row groups were recorded")
+    chosen = random.Random(seed).sample(range(len(units)), min(count, len(units)))
+    parts = rows = 0
+    for entry, number, expected, columns in (units[i] for i in sorted(chosen)):
+        where = places.find(entry["path"])
+        if where is None:
+            level.differences.append(f"{entry['path']}: no such file")
+            continue
+        prefix = f"row group {number},"
+        named = [(place, part) for place, part in _parts(entry) if place.startswith(prefix)]
+        hashes = _core.digest_parts(str(where), [(part[0], part[1]) for _, part in named])
+        changed = [place for (place, part), again in zip(named, hashes, strict=True) if part[2] != again]
+        level.differences += [f"{entry['path']}: {place} changed" for place in changed]
+        parts += len(named)
+        if expected is None:
+            continue
+        try:
+            again = _core.digest_rows(str(where), number, list(columns or []))
+        except TidegaugeError as error:
+            level.differences.append(f"{entry['path']}: row group {number}: {error}")
+            continue
+        rows += 1
+        if again != expected:
+            level.differences.append(f"{entry['path']}: row group {number}: other rows")
+    decoded = f", rows of {rows} decoded" if rows else ""
+    level.told = f"{len(chosen)} of {len(units)} row groups, {parts:,} column chunks{decoded}; --seed {seed}"
+    level.outcome = "different" if level.differences else "same"
+    return level
+
+
+def _verdicts(record: Mapping[str, Any]) -> Level:
+    """Whether verdicts follow from the recorded numbers."""
+    level = Level("verdicts")
+    result = record["result"]
+    rows = unpack_rows(result["rows"])
+    rules = {name: result["configuration"][name] for name in _RULES if name in result["configuration"]}
+    # JSON readers round; the core reads floats from their text.
+    plain = [{name: _text(row[name]) for name in ROW_FIELDS} for row in rows]
+    again = json.loads(_core.decide_again(json.dumps(plain), json.dumps(rules)))
+    # Rows before what is summed up from them.
+    summed = {i for i, row in enumerate(rows) if row["statistic"] in _SUMMED}
+    for found in sorted(again["disagreements"], key=lambda found: found["row"] in summed):
+        place = _row_name(rows[found["row"]]) if found["row"] < len(rows) else "result.rows"
+        told = f"{found['recorded']} recorded, {found['found']} follows"
+        level.differences.append(f"{place}: {found['field']}: {told}")
+    by = decided_by(result)
+    worst = overall_verdict(rows, by)
+    if worst != result["verdict"]:
+        level.differences.append(f"result.verdict: {result['verdict']} recorded, {worst} follows")
+    from tidegauge.record import windows
+
+    again_windows = windows(rows, by)
+    if len(again_windows) != len(result["windows"]):
+        level.differences.append(f"result.windows: {len(result['windows'])} recorded, {len(again_windows)} follow")
+    for recorded, found in zip(result["windows"], again_windows, strict=False):
+        for name in ("start", "end", "rows", "verdict"):
+            if recorded[name] != found[name]:
+                told = f"{recorded[name]} recorded, {found[name]} follows"
+                level.differences.append(f"result.windows[{recorded['start']}].{name}: {told}")
+    given = f", {again['given']:,} rest on more than their numbers" if again["given"] else ""
+    level.told = f"{again['decided']:,} verdicts follow from {len(rows):,} rows{given}"
+    level.outcome = "different" if level.differences else "same"
+    return level
+
+
+def _text(value: Any) -> Any:
+    return repr(value) if isinstance(value, float) else value
+
+
+def decided_by(result: Mapping[str, Any]) -> tuple[str, ...]:
+    """The baselines whose verdicts count in a recorded result."""
+    from tidegauge._baselines import deciding_baselines
+
+    configuration = result["configuration"]
+    return tuple(deciding_baselines(configuration["baselines"], configuration.get("decided_by", ())))
+
+
+def _settings(record: Mapping[str, Any], places: Places) -> Config | None:
+    from tidegauge.config import restore
+
+    inputs = record["inputs"]
+    if not inputs.get("configuration_as_written") or "configuration_overrides" not in inputs:
+        return None
+    settings = restore(
+        inputs["configuration_as_written"], inputs.get("configuration_name"), inputs["configuration_overrides"],
+        places.base,
+    )  # fmt: skip
+    settings.scan.digests = False
+    return settings
+
+
+_NO_RUN = "the report was made by drift or compare; a run of a configuration can be made again"
+
+
+def _numbers(record: Mapping[str, Any], places: Places) -> Level:
+    """Whether the numbers follow from the profiles."""
+    from tidegauge._profile import Profile
+
+    settings = _settings(record, places)
+    if settings is None:
+        return Level("numbers", "not checked", _NO_RUN)
+    told = record["inputs"].get("profiles") or {}
+    profiles: dict[str, Profile] = {}
+    for side, paths in (("reference", settings.reference.path), ("current", settings.current.path)):
+        if side in told:
+            where = places.beside(told[side]["path"])
+            if where is None:
+                return Level("numbers", "different", differences=[f"{told[side]['path']}: no such file (profile)"])
+        elif isinstance(paths, str) and paths.lower().endswith(".tgp"):
+            continue  # the data itself
+        else:
+            return Level("numbers", "not checked", f"no profile of the {side} was left; [output] profiles leaves both")
+        profiles[side] = Profile.load(where)
+    level = Level("numbers")
+    for side, profile in profiles.items():
+        recorded = record["result"][side]["profile_digest"]
+        if profile.digest != recorded:
+            other = f"{profile.digest[:15]}, recorded is {recorded[:15]}"
+            level.differences.append(f"profile of the {side}: its content is {other}")
+    result = _made_again(settings, profiles, None)
+    skip = tuple(name for name in _FROM_DATA if name in record["result"])
+    level.differences += differences(record["result"], result, skip=skip)
+    level.outcome = "different" if level.differences else "same"
+    level.told = "every number of the result, from reference.tgp and current.tgp"
+    if skip:
+        level.told = f"every number of the result but {', '.join(skip)}, from the profiles"
+    return level
+
+
+def _rescan(record: Mapping[str, Any], places: Places, progress: Progress | None) -> Level:
+    """Whether everything follows from the data."""
+    settings = _settings(record, places)
+    if settings is None:
+        return Level("rescan", "not checked", _NO_RUN)
+    result = _made_again(settings, {}, progress)
+    level = Level("rescan", differences=differences(record["result"], result))
+    level.outcome = "different" if level.differences else "same"
+    level.told = f"every number of the result, from {result['reference']['rows'] + result['current']['rows']:,} rows"
+    return level
+
+
+def _made_again(settings: Config, profiles: Mapping[str, Profile], progress: Progress | None) -> dict[str, Any]:
+    """The result that a configuration gives now; nothing is written."""
+    from tidegauge import _run
+
+    context = _run.context_of(settings, dt.datetime.now(dt.UTC), None)
+    report = _run.compute(settings, context, **profiles, progress=progress)
+    result: dict[str, Any] = json.loads(json.dumps(report.record["result"]))
+    return result
+
+
+def differences(recorded: Mapping[str, Any], found: Mapping[str, Any], skip: Sequence[str] = ()) -> list[str]:
+    """Paths at which two results differ, with both values, in the order of the recorded one.
+
+    Configuration and engine come first: where these differ, everything else may.
+    """
+    told: list[str] = []
+    order = ["configuration", "engine", *(key for key in recorded if key not in ("configuration", "engine"))]
+    order += [key for key in found if key not in recorded]
+    for key in order:
+        if key in skip or recorded.get(key) == found.get(key):
+            continue
+        if key == "rows":
+            told += _row_differences(unpack_rows(recorded["rows"]), unpack_rows(found.get("rows") or []), skip)
+        else:
+            told += _walk(f"result.{key}", recorded.get(key, _NOTHING), found.get(key, _NOTHING))
+    return told
+
+
+_NOTHING = object()
+
+
+def _walk(place: str, recorded: Any, found: Any) -> list[str]:
+    if isinstance(recorded, dict) and isinstance(found, dict):
+        names = [*recorded, *(name for name in found if name not in recorded)]
+        return [
+            told
+            for name in names
+            for told in _walk(f"{place}.{name}", recorded.get(name, _NOTHING), found.get(name, _NOTHING))
+        ]
+    if isinstance(recorded, list) and isinstance(found, list) and len(recorded) == len(found):
+        told = []
+        for i, (a, b) in enumerate(zip(recorded, found, strict=True)):
+            name = next((a[n] for n in _NAMES if n in a), i) if isinstance(a, dict) else i
+            told += _walk(f"{place}[{name}]", a, b)
+        return told
+    if type(recorded) is type(found) and recorded == found:
+        return []
+    return [f"{place}: {_short(recorded)} recorded, {_short(found)} made again"]
+
+
+def _row_key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(
+        row[name]
+        for name in (
+            "model_version", "window_start", "window_end", "baseline", "segment_by", "segment_value", "feature",
+            "statistic", "definition",
+        )
+    )  # fmt: skip
+
+
+def _row_differences(
+    recorded: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]], skip: Sequence[str]
+) -> list[str]:
+    again: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    for row in found:
+        again.setdefault(_row_key(row), []).append(row)
+    # Values before what follows from them: one other value changes the level of every interval of its family.
+    values: list[str] = []
+    rest: list[str] = []
+    run: list[str] = []
+    for row in recorded:
+        if skip and row["kind"] in _FROM_DATA:
+            continue
+        others = again.get(_row_key(row))
+        if not others:
+            values.append(f"{_row_name(row)}: recorded, not made again")
+            continue
+        other = others.pop(0)
+        summed = row["statistic"] in _SUMMED
+        for name in ROW_FIELDS:
+            if row[name] == other[name] and type(row[name]) is type(other[name]):
+                continue
+            told = f"{_row_name(row)}: {name}: {_short(row[name])} recorded, {_short(other[name])} made again"
+            (run if name == "run_id" else values if name in _VALUES and not summed else rest).append(told)
+    values += [f"{_row_name(row)}: made again, not recorded" for rows in again.values() for row in rows]
+    return [*values, *rest, *run]
+
+
+def _row_name(row: Mapping[str, Any]) -> str:
+    """Path of a row in words: what it is about."""
+    where = [f"feature {row['feature']!r}", f"statistic {row['statistic']}"]
+    if row["window_start"] is not None:
+        where.append(f"window {row['window_start']}")
+    if row["segment_by"] is not None:
+        where.append(f"{row['segment_by']} {row['segment_value']!r}")
+    if row["model_version"] is not None:
+        where.append(f"version {row['model_version']}")
+    if row["baseline"] not in (None, "reference"):
+        where.append(f"against {row['baseline']}")
+    return f"result.rows: {', '.join(where)}"
+
+
+def _short(value: Any) -> str:
+    if value is _NOTHING:
+        return "nothing"
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 120 else f"{text[:117]}..."
