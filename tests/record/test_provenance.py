@@ -151,3 +151,18 @@ def test_blake3_by_another_program() -> None:
     }
     for length, expected in vectors.items():
         assert blake3(bytes(i % 251 for i in range(length))) == expected
+
+
+def test_the_page_tells_model_data_and_commands(record: dict[str, Any]) -> None:
+    from tidegauge.report import render_html
+
+    page = render_html(record)
+    assert "<dt>Owner</dt><dd>model owner</dd>" in page
+    assert record["inputs"]["model"]["sha256"] in page
+    assert record["inputs"]["current"]["row_digest"]["digest"] in page
+    assert "tidegauge run tidegauge.toml\ntidegauge verify out/report.json" in page
+    lost = {"path": "logs/<b>.parquet", "row_group": 1, "rows": 500, "reason": "checksum of a page"}
+    counts = {"expected": 2400, "scanned": 1900, "rejected": [lost]}
+    inputs = {**record["inputs"], "current": {**record["inputs"]["current"], "rows": counts}}
+    page = render_html({**record, "inputs": inputs})
+    assert "<li>logs/&lt;b&gt;.parquet, row group 1: checksum of a page</li>" in page

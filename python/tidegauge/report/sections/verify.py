@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tidegauge.report._text import mapping
+
 if TYPE_CHECKING:
     from tidegauge.report._page import Page
 
 
 def build(page: Page) -> dict[str, Any]:
-    """Nothing beside the page: the words are the same for every record."""
-    return {}
+    """The commands that the record tells, where a configuration was run."""
+    commands = mapping(mapping(page.record.get("inputs")).get("reproduce"))
+    return {"commands": [str(commands[name]) for name in ("run", "verify") if name in commands]}
