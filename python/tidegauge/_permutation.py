@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["keyed", "row_loss", "run", "sample", "seed_of", "standard_error"]
 
 #: The part of `memory` that the rows of one call to the model may take.
-BATCH_SHARE = 16
+BATCH_SHARE = 64
 #: Rows whose predictions are made alone and among others, to see whether they differ.
 ALONE = 32
 
@@ -213,19 +213,20 @@ class Exchange:
             shared = batch.named or repeated is not batch
             self._repeated = repeated if batch.named else repeated.data if shared else repeated.data.copy()
             self._key = key
+        orders = [self.orders.at(v.name, v.repeat, start, start + n) for v in variants]
+        if not batch.named:
+            for v, (variant, order) in enumerate(zip(variants, orders, strict=True)):
+                for j in variant.columns:
+                    self._repeated[v * n : (v + 1) * n, j] = donors.data[order, place[j]]
+            return self._repeated
         taken: dict[int, Order] = {}
-        for v, variant in enumerate(variants):
-            order = self.orders.at(variant.name, variant.repeat, start, start + n)
+        for v, (variant, order) in enumerate(zip(variants, orders, strict=True)):
             for j in variant.columns:
                 rows = taken.get(j)
                 if rows is None:
                     rows = taken[j] = np.tile(np.arange(start, start + n), len(variants))
                 rows[v * n : (v + 1) * n] = order
-        if batch.named:
-            return self._repeated.replace({j: donors.gather(place[j], rows) for j, rows in taken.items()}).data
-        for j, rows in taken.items():
-            self._repeated[:, j] = donors.data[rows, place[j]]
-        return self._repeated
+        return self._repeated.replace({j: donors.gather(place[j], rows) for j, rows in taken.items()}).data
 
     def restore(self, batch: Table, variants: Sequence[Variant]) -> None:
         """Puts an array's own values back."""

@@ -204,8 +204,11 @@ def _session(session: Any) -> Predictor:
         return found[:, 0] if found.ndim == 2 and found.shape[1] == 1 else found
 
     if len(inputs) == 1:
+        shape = inputs[0].shape
 
         def predict(data: Any) -> Any:
+            if len(shape) == 2 and isinstance(shape[1], int) and shape[1] != data.shape[1]:
+                raise UsageError(f"X has {data.shape[1]} columns, input {inputs[0].name!r} of the model {shape[1]}")
             return unpack(session.run([wanted], {inputs[0].name: data})[0])
 
         return Predictor(

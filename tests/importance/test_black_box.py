@@ -38,7 +38,8 @@ def fitted(name: str) -> Any:
         case "xgboost":
             return pytest.importorskip("xgboost").XGBClassifier(n_estimators=8, max_depth=3, n_jobs=1)
         case "catboost":
-            return pytest.importorskip("catboost").CatBoostClassifier(iterations=8, verbose=0, thread_count=1)
+            given = {"iterations": 8, "verbose": 0, "thread_count": 1, "allow_writing_files": False}
+            return pytest.importorskip("catboost").CatBoostClassifier(**given)
         case "forest":
             return RandomForestClassifier(8, max_depth=4, random_state=0)
         case "neighbours":
@@ -247,6 +248,8 @@ def test_onnx_runtime(name: str) -> None:
     session = ort.InferenceSession(str(folder / "model.onnx"), providers=["CPUExecutionProvider"])
     found = [tg.permutation_importance(model, x, y, **ask) for model in (session, folder / "model.onnx")]
     np.testing.assert_array_equal(found[0].importances, found[1].importances)
+    with pytest.raises(UsageError, match=rf"2 columns, input 'X' of the model {len(x.columns)}"):
+        tg.permutation_importance(session, x[:, :2], y, **ask)
     estimator = joblib.load(folder / "model.joblib")
     single = x.fill_null(float("nan")).cast(pl.Float32).cast(pl.Float64)
 
