@@ -511,6 +511,8 @@ def read(model: Any) -> ReadModel:
                 booster = booster if best is None else booster[: best + 1]
                 classes = getattr(model, "classes_", None)
                 return _xgboost(bytes(booster.save_raw("ubj")), booster, classes, missing=model.missing)
+            case "catboost.CatBoost":
+                return _catboost(model)
             case "sklearn.BaseHistGradientBoosting":
                 return _hist_gradient_boosting(model)
             case "sklearn.BaseGradientBoosting":
@@ -526,7 +528,7 @@ def read(model: Any) -> ReadModel:
 
                 return unwrap(model)
     raise UsageError(
-        f"{type(model).__name__} is no model with an exact form here; those are LightGBM, XGBoost and "
+        f"{type(model).__name__} is no model with an exact form here; those are LightGBM, XGBoost, CatBoost and "
         "scikit-learn's trees, forests, gradient boosting, linear and logistic regression"
     )
 
@@ -586,6 +588,37 @@ def _xgboost(data: bytes, booster: Any, classes: Any, missing: float = float("na
         tolerance=2e-5,
         classes=classes,
         named=names is not None,
+    )
+
+
+def _catboost(model: Any) -> ReadModel:
+    import tempfile
+
+    import numpy as np
+
+    if not model.is_fitted():
+        raise UsageError(f"{type(model).__name__} is not fitted")
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "model.json"
+        try:
+            model.save_model(str(path), format="json")
+        except Exception as error:  # the library's own, which no type of ours names
+            raise UsageError(f"{type(model).__name__} cannot be written as JSON: {error}") from None
+        trees = _core.TreeModel.from_catboost(path.read_bytes())
+
+    def predict(_: Table, columns: list[Floats]) -> Any:
+        data = np.column_stack(columns)
+        found = model.predict(data, prediction_type="Probability") if trees.classifies else model.predict(data)
+        return found[:, 1] if found.ndim == 2 and found.shape[1] == 2 else found
+
+    names = [str(n) for n in model.feature_names_]
+    classes = getattr(model, "classes_", None)
+    return _of_trees(
+        trees,
+        predict=predict,
+        source="CatBoost model",
+        classes=None if classes is None or not len(classes) else classes,
+        named=names != [str(j) for j in range(len(names))],
     )
 
 

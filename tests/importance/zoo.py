@@ -98,6 +98,24 @@ def xgboost(kind: str, **parameters: Any) -> Case:
     return Case(booster, x, y, lambda rows: booster.predict(matrix(rows)), kind, 1e-6)
 
 
+def catboost(kind: str, **parameters: Any) -> Case:
+    cb = pytest.importorskip("catboost")
+    x, signal = table()
+    y = labels(kind, signal)
+    given = {"iterations": 12, "depth": 4, "learning_rate": 0.3, "verbose": 0, "thread_count": 1, "random_seed": 0}
+    given["allow_writing_files"] = False
+    model = (cb.CatBoostClassifier if kind in ("binary", "classes") else cb.CatBoostRegressor)(**given | parameters)
+    model.fit(x, y)
+
+    def predict(rows: np.ndarray) -> np.ndarray:
+        if kind in ("binary", "classes"):
+            p = model.predict_proba(rows)
+            return p[:, 1] if p.shape[1] == 2 else p
+        return model.predict(rows)
+
+    return Case(model, x, y, predict, kind)
+
+
 ZOO: dict[str, Callable[[], Case]] = {
     "lightgbm-binary": lambda: lightgbm("binary", objective="binary", sigmoid=1.7),
     "lightgbm-categorical": lambda: lightgbm(
@@ -127,6 +145,11 @@ ZOO: dict[str, Callable[[], Case]] = {
     "xgboost-gamma": lambda: xgboost("positive", objective="reg:gamma"),
     "xgboost-dart": lambda: xgboost("number", objective="reg:squarederror", booster="dart", rate_drop=0.3),
     "xgboost-forest": lambda: xgboost("number", objective="reg:squarederror", num_parallel_tree=3, subsample=0.7),
+    "catboost-binary": lambda: catboost("binary"),
+    "catboost-number": lambda: catboost("number", nan_mode="Max"),
+    "catboost-classes": lambda: catboost("classes"),
+    "catboost-one-versus-all": lambda: catboost("classes", loss_function="MultiClassOneVsAll"),
+    "catboost-poisson": lambda: catboost("positive", loss_function="Poisson"),
     "tree": lambda: estimator(tree.DecisionTreeRegressor(max_depth=6), "number"),
     "tree-classifier": lambda: estimator(tree.DecisionTreeClassifier(max_depth=5), "classes"),
     "forest": lambda: estimator(ensemble.RandomForestRegressor(8, max_depth=7, random_state=0), "number"),

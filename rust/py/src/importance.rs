@@ -15,7 +15,7 @@ use tidegauge_core::importance::joint::{Joined, Joint};
 use tidegauge_core::importance::losses::{Link, Loss, Objective};
 use tidegauge_core::importance::permutation::keyed;
 use tidegauge_core::importance::readers::arrays::Arrays;
-use tidegauge_core::importance::readers::{lightgbm, xgboost};
+use tidegauge_core::importance::readers::{catboost, lightgbm, xgboost};
 use tidegauge_core::importance::trees::Ensemble;
 
 use crate::errors::{from_core, usage_error};
@@ -137,6 +137,13 @@ impl TreeModel {
     fn from_xgboost(py: Python<'_>, data: &[u8]) -> PyResult<Self> {
         let data = data.to_vec();
         Self::compile(py, move || xgboost::read(&data))
+    }
+
+    /// Reads a CatBoost model in JSON.
+    #[staticmethod]
+    fn from_catboost(py: Python<'_>, data: &[u8]) -> PyResult<Self> {
+        let data = data.to_vec();
+        Self::compile(py, move || catboost::read(&data))
     }
 
     /// Builds a model from the arrays of its trees.
