@@ -48,9 +48,12 @@ def side(profile: Profile, info: Mapping[str, Any], folder: str | None, more: Se
             entry.pop(name, None)
         if "path" in entry:
             entry["path"] = relative(entry["path"], folder)
+    # Of a profile that was read, the profile is the input; what it was made from is told apart.
+    stored = bool(more) and all(path.lower().endswith(".tgp") for path in profile.inputs)
     return {
         "paths": mask_all([relative(path, folder) for path in profile.inputs]),
-        "files": mask_all([*files, *more]),
+        "files": mask_all([*more] if stored else [*files, *more]),
+        **({"profiled_from": mask_all(files)} if stored else {}),
         "rows": _rows(profile, info, folder),
         "row_digest": _row_digest(info["sources"]),
         "time_range": _time_range(info["columns"]),
@@ -123,9 +126,9 @@ def local_files(names: Sequence[str], profile: Profile, folder: str | None) -> l
 
     Object stores are named with the reason why they have no digest.
     """
-    known = {entry.get("path") for entry in profile.info["sources"] if "digest" in entry}
     found: list[dict[str, Any]] = []
-    if known:
+    stored = all(name.lower().endswith(".tgp") for name in names)
+    if not stored and any("digest" in entry for entry in profile.info["sources"]):
         return found
     import json
 

@@ -146,6 +146,8 @@ class Side(Struct):
     time_range: dict[str, str] | None
     coverage: Any
     problems: list[Any]
+    #: Files that a profile was made from, where a profile was read.
+    profiled_from: list[File] | UnsetType = UNSET
 
 
 class ProfileFile(Struct):

@@ -205,7 +205,7 @@ def verify(
     places = Places(record, Path(name), None if root is None else Path(root))
     wanted = LEVELS[: LEVELS.index(level) + 1]
     steps: dict[str, Callable[[], Level]] = {
-        "inputs": lambda: _inputs(record, places, progress),
+        "inputs": lambda: _inputs(record, places),
         "verdicts": lambda: _verdicts(record),
         "numbers": lambda: _numbers(record, places),
         "rescan": lambda: _rescan(record, places, progress),
@@ -356,7 +356,7 @@ def _files(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield {**entry, "what": f"profile of the {side}"}
 
 
-def _inputs(record: Mapping[str, Any], places: Places, progress: Progress | None) -> Level:
+def _inputs(record: Mapping[str, Any], places: Places) -> Level:
     """Whether every file holds the bytes that were read."""
     level = Level("inputs")
     files = parts = size = 0
@@ -379,7 +379,7 @@ def _inputs(record: Mapping[str, Any], places: Places, progress: Progress | None
             told = f"{entry['path']}: {found:,} bytes, {entry['bytes']:,} were read ({entry['what']})"
             level.differences.append(told)
         named = list(_parts(entry))
-        hashes = _core.digest_parts(str(where), [(offset, length) for _, (offset, length, _) in named], progress)
+        hashes = _core.digest_parts(str(where), [(offset, length) for _, (offset, length, _) in named])
         files, parts, size = files + 1, parts + len(named), size + found
         changed = [place for (place, (_, _, hexed)), again in zip(named, hashes, strict=True) if hexed != again]
         level.differences += [f"{entry['path']}: {place} changed" for place in changed]

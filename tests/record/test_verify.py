@@ -299,6 +299,21 @@ def test_text_has_the_digest_of_rows_of_parquet(made: Path, folder: Path) -> Non
     assert check(folder).first == "current.csv: content changed"
 
 
+def test_a_reference_that_is_a_profile_is_the_input(folder: Path, flip: Flip) -> None:
+    """Its own data need not be there any more."""
+    shutil.copyfile(folder / "out/profiles/reference.tgp", folder / "reference.tgp")
+    (folder / "reference.parquet").unlink()
+    record = tg.run(folder / "tidegauge.toml", overrides=["reference.path=reference.tgp"]).record
+    reference = record["inputs"]["reference"]
+    assert [file["path"] for file in reference["files"]] == ["reference.tgp"]
+    assert reference["profiled_from"][0]["rows"] == 1464
+    assert reference["profiled_from"][0]["digest"].startswith("b3:")
+    found = check(folder)
+    assert outcomes(found) == dict.fromkeys(LEVELS, "same"), repr(found)
+    flip(folder / "reference.tgp", 2000)
+    assert check(folder, level="inputs").first == "reference.tgp: content changed"
+
+
 def test_what_a_report_of_drift_lacks_is_said(tmp_path: Path) -> None:
     report = tg.drift({"x": [1.0, 2.0, 3.0]}, {"x": [1.0, 2.0, 3.5]})
     report.to_json(tmp_path / "report.json")
