@@ -267,16 +267,9 @@ class Report:
         return "\n".join(lines)
 
     def _repr_html_(self) -> str:
-        from html import escape
+        from tidegauge.report import render_card
 
-        body = "".join(
-            f"<tr><td>{i}</td><td>{escape(str(row['verdict']))}</td><td>{escape(finding(row))}</td></tr>"
-            for i, row in enumerate(self._features()[:25], start=1)
-        )
-        return (
-            f"<p><b>{escape(self._heading())}</b></p>"
-            f"<table><thead><tr><th></th><th>verdict</th><th>finding</th></tr></thead><tbody>{body}</tbody></table>"
-        )
+        return render_card(self.record)
 
 
 def rows_to_polars(rows: Sequence[Row]) -> pl.DataFrame:

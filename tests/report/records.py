@@ -214,7 +214,14 @@ class Builder:
             shape = [int(4000 * math.exp(-(((k - 8 - shift) / 4) ** 2))) for k in range(len(cells))]
             return shape + [extra if k < 3 else 0 for k in range(len(special))]
 
-        return {
+        def curve(shift: float) -> list[int]:
+            return [int(2000 * math.exp(-(((k - 20 - 2.5 * shift) / 10) ** 2))) for k in range(51)]
+
+        ordered = {
+            "curve": {"edges": [10.0 + 1.6 * k for k in range(50)], "points": [7, 30], "reference": curve(0)},
+            "quantiles": {"percent": [5, 25, 50, 75, 95], "reference": [20.0, 32.0, 41.0, 51.0, 66.0]},
+        }
+        return (ordered if kind == "numeric" else {}) | {
             "feature": name,
             "kind": kind,
             "role": role,
@@ -225,6 +232,8 @@ class Builder:
                     "window_start": a,
                     "window_end": b,
                     "counts": counts(12 * self.values(i, w, size)[0], 900 if i % 2 else 40),
+                    "curve": curve(12 * self.values(i, w, size)[0]),
+                    "quantiles": [x + 50 * self.values(i, w, size)[0] for x in (20.0, 32.0, 41.0, 51.0, 66.0)],
                 }
                 for w, (a, b) in enumerate(self.windows)
             ],

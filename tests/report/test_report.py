@@ -26,11 +26,11 @@ CASES = ["small", "large", "calm", "alarming", "unwindowed", "every_verdict", "h
 CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 # Names of the template's own elements; a name from a record must add none.
 ELEMENTS = re.compile(
-    "html|head|meta|title|style|body|header|main|section|footer|p|span|h[123]|[uod]l|li|d[td]|b|br|bdi|div|small|table|"
+    "html|head|meta|title|style|body|header|nav|a|main|section|footer|p|span|h[123]|[uod]l|li|d[td]|b|br|bdi|div|small|table|"
     "caption|thead|tbody|t[rhd]|figure|figcaption|svg|path|text|desc|details|summary|code|pre"
 )
 ATTRIBUTES = re.compile(
-    "lang|charset|http-equiv|content|name|class|id|scope|tabindex|role|aria-(label|labelledby|hidden)|viewbox|[dxy]|"
+    "lang|charset|http-equiv|content|href|name|class|id|scope|tabindex|role|aria-(label|labelledby|hidden)|viewbox|[dxy]|"
     "text-anchor"
 )
 
@@ -47,6 +47,7 @@ class Page(HTMLParser):
         self.elements: set[str] = set()
         self.attributes: set[str] = set()
         self.ids: list[str] = []
+        self.links: list[str] = []
         self.text: list[str] = []
         self.style = ""
         self.meta: dict[str, str] = {}
@@ -61,6 +62,8 @@ class Page(HTMLParser):
         held = dict(attrs)
         if held.get("id"):
             self.ids.append(str(held["id"]))
+        if "href" in held:
+            self.links.append(str(held["href"]))
         if tag == "meta" and "http-equiv" in held:
             self.meta[str(held["http-equiv"])] = str(held["content"])
 
@@ -90,7 +93,9 @@ def test_page_has_our_elements_and_no_others(case: str) -> None:
 def test_page_loads_nothing(case: str) -> None:
     html = render_html(record(case))
     page = Page(html)
-    assert not page.attributes & {"src", "href", "srcset", "style", "action", "xlink:href"}
+    # The list of contents leads within the page, and to every section.
+    assert page.links == [f"#{ident}" for ident in re.findall(r'<h2 id="([a-z-]+)">', html)]
+    assert not page.attributes & {"src", "srcset", "style", "action", "xlink:href"}
     assert "url(" not in page.style
     assert "@import" not in page.style
     digest = base64.b64encode(hashlib.sha256(page.style.encode()).digest()).decode()
@@ -207,9 +212,20 @@ def test_columns_without_a_verdict_do_not_count_as_judged() -> None:
 
 
 def test_an_inconclusive_row_claims_nothing() -> None:
-    line = next(s for s in render_text(records.every_verdict(), 300).splitlines() if ". is_inconclusive" in s)
+    line = next(s for s in render_text(records.every_verdict(), 300).splitlines() if "Inconclusive is_incon" in s)
     assert "too few effective rows to tell" in line
     assert "moved" not in line
+
+
+def test_many_inconclusive_columns_are_told_together() -> None:
+    names = [(f"c{i}", "numeric", "feature", 0.02 + i / 1000) for i in range(6)]
+    forced = {(i, 0): "inconclusive" for i in range(5)}
+    held = records.Builder(names, [(None, None)], baselines=("reference",), forced=forced).build()
+    for rendered in (Page(render_html(held)).words, render_markdown(held), " ".join(render_text(held, 100).split())):
+        said = rendered.replace("`", "")
+        assert "5 columns stay inconclusive: too few effective rows to rule a failing shift out" in said
+        assert said.count("; 0.031 could be seen") == 5
+        assert "No column failed, warned or stayed open" not in said
 
 
 def test_every_value_of_the_heatmap_is_text() -> None:

@@ -134,3 +134,4 @@ def test_repr_is_short_and_escaped() -> None:
     assert repr(report).startswith("fail: 2,000 rows against 2,000")
     assert name not in report._repr_html_()
     assert "&lt;script&gt;" in report._repr_html_()
+    assert len(report._repr_html_().encode()) < 30_000

@@ -4,6 +4,7 @@ Nothing is computed here that a verdict depends on, nothing is read but the reco
 records give equal bytes.
 """
 
+from ._card import render_card
 from ._html import render_html
 from ._index import Entry, entry_of, render_index
 from ._junit import render_junit
@@ -14,6 +15,7 @@ from ._terminal import render_text
 __all__ = [
     "Entry",
     "entry_of",
+    "render_card",
     "render_html",
     "render_index",
     "render_junit",

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
+# Heading of a section, as every template of one starts.
+_HEADING = re.compile(r'<h2 id="([a-z-]+)">([^<]+)</h2>')
+
+
 def render_html(record: Mapping[str, Any]) -> str:
     """Render a record as one HTML page that needs nothing else.
 
@@ -43,7 +47,7 @@ def render_html(record: Mapping[str, Any]) -> str:
     True
     """
     page = _page.build(record)
-    style = stylesheet(record.get("result_digest"))
+    style = stylesheet(record.get("result_digest"), page.view.run_id)
     shared = {"page": page, "view": page.view, "windows": page.windows}
     sections = []
     for module in SECTIONS:
@@ -61,6 +65,7 @@ def render_html(record: Mapping[str, Any]) -> str:
             style_hash=base64.b64encode(hashlib.sha256(style.encode()).digest()).decode(),
             sentences=summary(page.view),
             sections=sections,
+            contents=_HEADING.findall("".join(sections)),
         )
     )
 
@@ -79,6 +84,7 @@ def environment() -> Environment:
         "name": _name,
         "number": number,
         "percent": percent,
+        "plain": _plain,
         "sentence": _sentence,
         "wrapped": lambda text: visible(text, newlines=True),
     }
@@ -106,16 +112,26 @@ def _finalize(value: Any) -> Any:
     return visible(value, newlines=True) if type(value) is str else value
 
 
-def stylesheet(digest: object) -> str:
-    """Style sheet; the page footer of a print carries the digest where the browser can print one."""
-    # Anything but a digest could break out of the CSS string.
-    shown = digest if isinstance(digest, str) and re.fullmatch(r"[0-9a-z]{1,8}:[0-9a-f]{8,128}", digest) else ""
-    return _source("report.css").replace("@DIGEST@", shown[:35]).strip()
+def stylesheet(digest: object = None, run_id: object = None) -> str:
+    """Style sheet; the foot of every printed page carries the run and the digest of its result."""
+    # Anything but an identifier could break out of the CSS string.
+    told = [
+        f"{word} {text}"
+        for word, text in (("run", run_id), ("result", digest))
+        if isinstance(text, str) and re.fullmatch(r"(?:[0-9a-z]{1,8}:)?[0-9a-f]{4,128}", text)
+    ]
+    return _source("report.css").replace("@FOOT@", ", ".join(["tidegauge", *told])).strip()
 
 
 def _name(text: object, limit: int = 48) -> Markup:
     """Name of a column: shortened, and isolated so that right-to-left text moves nothing else."""
     return Markup("<bdi>{}</bdi>").format(shorten(str(text), limit))
+
+
+def _plain(text: object, limit: int = 48) -> Markup:
+    """Shortened text, isolated only where it holds more than ASCII, in tables of many cells."""
+    shown = str(text)
+    return escape(visible(shown)) if shown.isascii() and len(shown) <= limit else _name(shown, limit)
 
 
 def _sentence(sentence: Sentence) -> Markup:

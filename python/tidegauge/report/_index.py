@@ -65,7 +65,7 @@ def render_index(entries: Sequence[Entry], title: str = "Reports", passed_over: 
     for entry in ordered:
         if entry.problem is None:
             latest.setdefault(entry.model or entry.title, entry)
-    style = stylesheet(None)
+    style = stylesheet()
     return (
         environment()
         .get_template("index.html.j2")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._text import ABSENT, interval, mapping, number, shorten
 from ._view import Feature, View, build
-from ._words import LETTER, MEANING, WORD, Name, Quote, Sentence, finding, summary
+from ._words import LETTER, MEANING, WORD, Name, Quote, Sentence, findings, summary
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -76,11 +76,13 @@ def _inline(sentence: Sentence) -> str:
 
 
 def _findings(view: View) -> Iterator[str]:
-    found = view.findings()
-    for i, feature in enumerate(found[:20], 1):
-        yield f"{i}. {_inline(finding(feature, view))}\n"
-    if len(found) > 20:
-        yield f"\n{len(found) - 20:,} more in `report.json`.\n"
+    entries, unsure = findings(view)
+    for i, (_, sentence) in enumerate(entries[:20], 1):
+        yield f"{i}. {_inline(sentence)}\n"
+    if len(entries) > 20:
+        yield f"\n{len(entries) - 20:,} more in `report.json`.\n"
+    if unsure is not None:
+        yield f"\n{_inline(unsure)}\n"
 
 
 def _tables(view: View) -> Iterator[str]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from ._text import columns_wide, interval, mapping, number, shorten, visible
 from ._view import build, over_limit
-from ._words import WORD, Name, Quote, Sentence, finding, summary
+from ._words import WORD, Name, Quote, Sentence, findings, summary
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -61,13 +61,17 @@ def render_text(record: Mapping[str, Any], width: int | None = None, color: bool
     lines.append("")
     for sentence in summary(view):
         lines += wrap(_plain(sentence))
-    found = view.findings()
-    if found:
+    entries, unsure = findings(view)
+    if entries or unsure:
         lines += ["", "Findings"]
-        for i, feature in enumerate(found[:_MOST], 1):
-            lines += wrap(f"{i:>2}. {_plain(finding(feature, view))}", "    ")
-        if len(found) > _MOST:
-            lines.append(f"    and {len(found) - _MOST} more in report.json")
+        for i, (verdict, sentence) in enumerate(entries[:_MOST], 1):
+            told = wrap(f"{i:>2}. {WORD.get(verdict, verdict)} {_plain(sentence)}", "    ")
+            word = WORD.get(verdict, verdict)
+            lines += [told[0].replace(f". {word} ", f". {mark(verdict, word)} ", 1), *told[1:]]
+        if len(entries) > _MOST:
+            lines.append(f"    and {len(entries) - _MOST} more in report.json")
+        if unsure is not None:
+            lines += wrap(f"    {_plain(unsure)}", "    ")
     table = []
     for feature in view.features:
         j = feature.worst(view.main)

@@ -248,6 +248,35 @@ def finding(feature: Feature, view: View) -> Sentence:
     return sentence
 
 
+MOST_UNSURE = 3
+"""Inconclusive columns told one by one; more of them are told together."""
+
+
+def findings(view: View) -> tuple[list[tuple[str, Sentence]], Sentence | None]:
+    """Verdict and sentence of each finding, worst first, and what is said of all inconclusive columns together."""
+    entries: list[tuple[str, Sentence]] = []
+    unsure: list[Judgement] = []
+    for feature in view.findings():
+        worst = _leading(feature, view)
+        if worst is None:
+            continue
+        if worst.verdict == "inconclusive":
+            unsure.append(worst)
+        entries.append((worst.verdict, finding(feature, view)))
+    if len(unsure) <= MOST_UNSURE:
+        return entries, None
+    text = f"{count(len(unsure), 'column')} stay inconclusive: too few effective rows to rule a failing shift out. "
+    sentence: Sentence = [text + "Largest values: "]
+    for i, j in enumerate(unsure[:5]):
+        row = j.lead or {}
+        sentence += ["; " if i else "", Name(j.feature), f" ({row.get('statistic')} {number(row.get('value'), 3)}"]
+        if row.get("minimum_detectable") is not None:
+            sentence.append(f"; {number(row['minimum_detectable'], 3)} could be seen")
+        sentence.append(f", {j.window.label})" if len(view.windows) > 1 else ")")
+    sentence.append(f"; and {count(len(unsure) - 5, 'more column')}." if len(unsure) > 5 else ".")
+    return [entry for entry in entries if entry[0] != "inconclusive"], sentence
+
+
 def side_by_side(feature: Feature, view: View) -> str:
     """Tell in how many windows a column differs from each baseline."""
     parts = [

@@ -156,25 +156,20 @@ def _columns(drawn: Histogram) -> tuple[Markup, int]:
     boxes = [(2 + i * step, step, cell) for i, cell in enumerate(values)]
     boxes += [(right + i * slot + 4, slot - 8, cell) for i, cell in enumerate(special)]
     base = 14 + _PLOT
-    filled: list[str] = []
-    outline: list[str] = []
-    for x, width, cell in boxes:
-        filled.append(_rect(x, width, base, _height(cell.reference_share, top)))
-        outline.append(_rect(x, width, base, _height(cell.current_share, top)))
-    text: list[Markup] = [_label(2, 9, f"{percent(top)} of rows", "start")] if top else []
+    filled = _steps([(x, width, _height(cell.reference_share, top)) for x, width, cell in boxes], base)
+    outline = _steps([(x, width, _height(cell.current_share, top)) for x, width, cell in boxes], base)
+    text: list[Markup] = [label(2, 9, f"{percent(top)} of rows")] if top else []
     if values:
         low, middle, high = values[0].low, values[len(values) // 2].low, values[-1].high
         first = f"below {_edge(values[0].high, 'high')}" if low is None or not math.isfinite(low) else number(low)
         last = f"from {_edge(values[-1].low, 'low')}" if high is None or not math.isfinite(high) else number(high)
-        text.append(_label(2, base + 12, first, "start"))
+        text.append(label(2, base + 12, first))
         if len(values) > 3:
-            text.append(_label(2 + (len(values) // 2) * step, base + 12, _edge(middle, ""), "middle"))
-        text.append(_label(2 + span, base + 12, last, "end"))
-    text += [
-        _label(right + i * slot + slot / 2, base + 12, SPECIAL[cell.kind], "middle") for i, cell in enumerate(special)
-    ]
+            text.append(label(2 + (len(values) // 2) * step, base + 12, _edge(middle, ""), "m"))
+        text.append(label(2 + span, base + 12, last, "e"))
+    text += [label(right + i * slot + slot / 2, base + 12, SPECIAL[cell.kind], "m") for i, cell in enumerate(special)]
     body = Markup('<path class="hr" d="{}"/><path class="hc" d="{}"/><path class="ax" d="M0 {}H{}"/>{}').format(
-        "".join(filled), "".join(outline), base, WIDTH, Markup("").join(text)
+        filled, outline, base, WIDTH, Markup("").join(text)
     )
     return body, base + 18
 
@@ -211,11 +206,11 @@ def _bars(drawn: Histogram) -> tuple[Markup, int]:
         y = 3 + i * pitch + (4 if cell.special else 0)
         for path, share in ((filled, cell.reference_share), (outline, cell.current_share)):
             if share > 0:
-                path.append(f"M{left} {y}h{_short(share * scale)}v11h-{_short(share * scale)}z")
+                path.append(f"M{left} {y}h{short(share * scale)}v11h-{short(share * scale)}z")
         word = SPECIAL.get(cell.kind, cell.label)
         longest = scale * max(cell.reference_share, cell.current_share)
-        text.append(_label(left - 5, y + 9, shorten(word, 15), "end"))
-        text.append(_label(left + longest + 4, y + 9, percent(cell.current_share), "start"))
+        text.append(label(left - 5, y + 9, shorten(word, 15), "e"))
+        text.append(label(left + longest + 4, y + 9, percent(cell.current_share)))
     height = 3 + len(lines) * pitch + (4 if special else 0)
     body = Markup('<path class="hr" d="{}"/><path class="hc" d="{}"/><path class="ax" d="M{} 0V{}"/>{}').format(
         "".join(filled), "".join(outline), left, height, Markup("").join(text)
@@ -249,17 +244,32 @@ def _height(share: float, top: float) -> float:
     return max(1.0, _PLOT * share / top) if share > 0 and top > 0 else 0.0
 
 
-def _rect(x: float, width: float, base: int, height: float) -> str:
-    return f"M{_short(x)} {base}v-{_short(height)}h{_short(width)}v{_short(height)}z" if height else ""
+def _steps(boxes: list[tuple[float, float, float]], base: int) -> str:
+    """Outline of bars (left, width, height) that stand side by side; a gap between two starts anew."""
+    path, right, at = "", math.nan, 0.0
+    for x, width, height in boxes:
+        if not math.isclose(x, right, abs_tol=0.01):
+            path += f"{'' if at == 0 else f'V{base}'}M{short(x)} {base}"
+            at = 0.0
+        if height != at:
+            path += f"V{short(base - height)}"
+        path += f"H{short(x + width)}"
+        right, at = x + width, height
+    return path + (f"V{base}" if at else "")
 
 
-def _short(value: float) -> str:
+def short(value: float) -> str:
+    """Coordinate with one decimal at most."""
     return f"{value:.1f}".removesuffix(".0")
 
 
-def _label(x: float, y: float, text: str, anchor: str) -> Markup:
-    return Markup('<text x="{}" y="{}" text-anchor="{}">{}</text>').format(
-        _short(x), _short(y), anchor, escape(shorten(text, 24)) if text else ""
+def label(x: float, y: float, text: str, anchor: str = "") -> Markup:
+    """Text of a chart; `anchor` is ``"m"`` for the middle, ``"e"`` for the end."""
+    return Markup('<text x="{}" y="{}"{}>{}</text>').format(
+        short(x),
+        short(y),
+        Markup(' class="{}"').format(anchor) if anchor else "",
+        escape(shorten(text, 40)) if text else "",
     )
 
 

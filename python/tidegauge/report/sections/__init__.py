@@ -5,7 +5,8 @@ None where the record has nothing for it, and ``templates/sections/NAME.html.j2`
 names beside ``page``, ``view`` and ``windows``. To add one: both files, and its line in
 :data:`SECTIONS`. What a section shows comes from the record alone, its key being that of the
 record's own section; its HTML is one ``<section aria-labelledby="ID">`` that starts with
-``<h2 id="ID">``.
+``<h2 id="ID">``, which the list of contents takes up, and a table that scrolls is a region with a
+name that no other has.
 """
 
 from __future__ import annotations

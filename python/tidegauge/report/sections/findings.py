@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tidegauge.report._words import finding
+from tidegauge.report._words import findings
 
 if TYPE_CHECKING:
     from tidegauge.report._page import Page
@@ -14,12 +14,6 @@ MOST = 10
 
 
 def build(page: Page) -> dict[str, Any]:
-    """Verdict and sentence of each finding."""
-    view = page.view
-    found = view.findings()
-    entries = []
-    for feature in found[:MOST]:
-        judged = (j for baseline in view.baselines if (j := feature.worst(baseline)) is not None)
-        # Of equals the first, which is that of the main baseline.
-        entries.append((max(judged, key=lambda j: j.severity).verdict, finding(feature, view)))
-    return {"findings": entries, "more": len(found) - len(entries)}
+    """Verdict and sentence of each finding, and of what many columns share."""
+    entries, unsure = findings(page.view)
+    return {"findings": entries[:MOST], "more": max(len(entries) - MOST, 0), "unsure": unsure}

@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::columns::kind_of;
+use super::curves;
 use crate::Result;
 use crate::column::{ColumnState, Kind, scaled, value_of};
 use crate::decide::is_judged;
@@ -12,7 +13,8 @@ use crate::statistics::MIN_COUNT;
 
 const DRAWN: usize = 20;
 /// Histograms for reports: at most 20 drawn cells a feature, special cells apart, categories held
-/// by fewer than ten rows merged into the others.
+/// by fewer than ten rows merged into the others. Ordered columns with more values than are drawn have
+/// a `curve` too, counts in about 50 cells, and all ordered ones `quantiles` of every window.
 ///
 /// # Errors
 /// When the profiles share no grid.
@@ -60,27 +62,52 @@ pub fn histograms(reference: &Profile, current: &Profile) -> Result<serde_json::
                 }
             }
         }
+        let numeric = column.kind == Kind::Numeric;
+        let ranges = cells.iter().any(|c| c["kind"] == "range");
+        let mut curve = ranges.then(|| curves::curve(column, &samples)).flatten();
         let mut counts = counts.into_iter();
         let first = counts.next();
+        let mut of_reference = None;
         let windows: Vec<_> = windows
             .iter()
             .zip(counts)
-            .map(|((k, _), c)| {
-                json!({
+            .enumerate()
+            .map(|(w, ((k, s), c))| {
+                let mut held = json!({
                     "window_start": k.window.map(|w| current.time(w.0)),
                     "window_end": k.window.map(|w| current.time(w.1)),
                     "counts": c,
-                })
+                });
+                if let Some(curve) = &mut curve {
+                    held["curve"] = json!(std::mem::take(&mut curve.counts[w + 1]));
+                }
+                if numeric {
+                    let [r, c] = curves::quantiles(column, &total[i], &s[at]);
+                    of_reference = Some(r);
+                    held["quantiles"] = json!(c);
+                }
+                held
             })
             .collect();
-        features.push(json!({
+        let mut feature = json!({
             "feature": column.name,
             "kind": kind_of(column, &total[i]),
             "role": role,
             "cells": cells,
             "reference": first,
             "windows": windows,
-        }));
+        });
+        if let Some(curve) = curve {
+            feature["curve"] = json!({
+                "edges": curve.edges,
+                "points": curve.points,
+                "reference": curve.counts[0],
+            });
+        }
+        if let Some(values) = of_reference {
+            feature["quantiles"] = json!({"percent": curves::QUANTILES, "reference": values});
+        }
+        features.push(feature);
     }
     Ok(json!({ "features": features }))
 }

@@ -13,6 +13,7 @@ mod baselines;
 mod calibration;
 mod columns;
 mod contributions;
+mod curves;
 mod histograms;
 mod options;
 mod pairs;
