@@ -2,6 +2,7 @@
 
 import json
 import random
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,6 +56,45 @@ def test_xgboost_bytes(name: str, form: str) -> None:
         for _ in range(rng.randint(1, 4)):
             mutated[rng.randrange(len(data))] = rng.choice(b"[]{}$#iUlLdDSHN0\xff\x7f9-\x00")
         attempt(_core.TreeModel.from_xgboost, bytes(mutated))
+
+
+@pytest.mark.parametrize("name", ["catboost-binary", "catboost-classes"])
+def test_catboost_json(name: str, tmp_path: Path) -> None:
+    case(name).model.save_model(str(tmp_path / "m.json"), format="json")
+    document = json.loads((tmp_path / "m.json").read_text())
+    del document["model_info"]["catboost_version_info"]
+    data = json.dumps(document).encode()
+    assert attempt(_core.TreeModel.from_catboost, data)
+    for end in range(0, len(data), max(1, len(data) // 300)):
+        assert not attempt(_core.TreeModel.from_catboost, data[:end])
+    rng = random.Random(0)
+    for _ in range(MUTATIONS):
+        mutated = bytearray(data)
+        for _ in range(rng.randint(1, 4)):
+            mutated[rng.randrange(len(data))] = rng.choice(b'[]{}0123456789.eE-,:"\xff')
+        attempt(_core.TreeModel.from_catboost, bytes(mutated))
+
+    def refused(change) -> str:  # type: ignore[no-untyped-def]
+        altered = json.loads(data)
+        change(altered)
+        with pytest.raises((FormatError, UsageError)) as caught:
+            _core.TreeModel.from_catboost(json.dumps(altered).encode())
+        return str(caught.value)
+
+    def split(key: str, value: object):  # type: ignore[no-untyped-def]
+        return lambda d: d["oblivious_trees"][0]["splits"][0].__setitem__(key, value)
+
+    assert "float_feature_index 99" in refused(split("float_feature_index", 99))
+    assert "OnlineCtr" in refused(split("split_type", "OnlineCtr"))
+    assert "border is" in refused(split("border", "x"))
+    assert "leaf_values for 16 leaves" in refused(lambda d: d["oblivious_trees"][0]["leaf_values"].pop())
+    assert "scale_and_bias" in refused(lambda d: d["scale_and_bias"].pop())
+    assert "categorical_features" in refused(lambda d: d["features_info"].update(categorical_features=[{}]))
+    assert "not symmetric" in refused(lambda d: d.update(trees=[]))
+    assert "QueryRMSE" in refused(lambda d: d["model_info"]["params"]["loss_function"].update(type="QueryRMSE"))
+    assert "flat_feature_index" in refused(
+        lambda d: d["features_info"]["float_features"][0].update(flat_feature_index=2**40)
+    )
 
 
 def test_xgboost_structure() -> None:
