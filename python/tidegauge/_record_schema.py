@@ -15,7 +15,7 @@ from tidegauge.errors import FormatError
 Digest = Annotated[str, Meta(pattern="^b3:[0-9a-f]{64}$", description="b3: and the BLAKE3 in hexadecimal digits")]
 Hex = Annotated[str, Meta(pattern="^[0-9a-f]{64}$", description="BLAKE3 in hexadecimal digits")]
 Sum = Annotated[str, Meta(pattern="^[0-9a-f]{32}$", description="sum of row hashes modulo 2^128")]
-Verdict = Literal["ok", "inconclusive", "warn", "error", "fail"]
+Verdict = Literal["ok", "waived", "inconclusive", "warn", "error", "fail"]
 #: Offset, length and BLAKE3 of a stretch of a file.
 Part = tuple[Annotated[int, Meta(ge=0)], Annotated[int, Meta(ge=0)], Hex]
 Count = Annotated[int, Meta(ge=0)]
@@ -141,11 +141,11 @@ class Side(Struct):
 
     paths: list[str]
     files: list[File]
-    rows: RowCounts
-    row_digest: RowDigest | None
-    time_range: dict[str, str] | None
     coverage: Any
     problems: list[Any]
+    rows: RowCounts | UnsetType = UNSET
+    row_digest: RowDigest | UnsetType | None = UNSET
+    time_range: dict[str, str] | UnsetType | None = UNSET
     #: Files that a profile was made from, where a profile was read.
     profiled_from: list[File] | UnsetType = UNSET
 

@@ -469,7 +469,7 @@ def _verdicts(record: Mapping[str, Any]) -> Level:
     rows = unpack_rows(result["rows"])
     rules = {name: result["configuration"][name] for name in _RULES if name in result["configuration"]}
     # JSON readers round; the core reads floats from their text.
-    plain = [{name: _text(row[name]) for name in ROW_FIELDS} for row in rows]
+    plain = [{name: _text(row[name]) for name in ROW_FIELDS} for row in _unwaived(rows, result.get("waivers") or [])]
     again = json.loads(_core.decide_again(json.dumps(plain), json.dumps(rules)))
     # Rows before what is summed up from them.
     summed = {i for i, row in enumerate(rows) if row["statistic"] in _SUMMED}
@@ -495,6 +495,34 @@ def _verdicts(record: Mapping[str, Any]) -> Level:
     level.told = f"{again['decided']:,} verdicts follow from {len(rows):,} rows{given}"
     level.outcome = "different" if level.differences else "same"
     return level
+
+
+def _unwaived(rows: Sequence[Mapping[str, Any]], waivers: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Rows as they were decided, before people accepted some of them; what a waiver says of a row is taken off.
+
+    A row that is waived and that no waiver names keeps its verdict, and is told.
+    """
+    places = ("feature", "window_start", "window_end", "model_version", "segment_by", "segment_value", "baseline")
+    accepted, ended = {}, {}
+    for waiver in waivers:
+        told = f"waived until {waiver['until']} by {waiver['who']}: {waiver['why']}"
+        for place in waiver.get("waived", ()):
+            accepted[tuple(place[name] for name in places)] = (place["verdict"], f"{place['verdict']}, {told}")
+        for place in waiver.get("ended", ()):
+            ended[tuple(place[name] for name in places)] = f"the waiver by {waiver['who']} ended {waiver['until']}"
+    found = []
+    for row in rows:
+        key = tuple(row[name] for name in places)
+        message = row["message"] or ""
+        if row["statistic"] == "verdict" and row["verdict"] == "waived":
+            verdict, told = accepted.get(key, ("ok", ""))
+            message = message.removeprefix(told).removeprefix("; ")
+            found.append({**row, "verdict": verdict, "message": message or None})
+        elif row["statistic"] == "verdict" and key in ended:
+            found.append({**row, "message": message.removesuffix(ended[key]).removesuffix("; ") or None})
+        else:
+            found.append(dict(row))
+    return found
 
 
 def _text(value: Any) -> Any:
@@ -523,6 +551,7 @@ def _settings(record: Mapping[str, Any], places: Places) -> Config | None:
     return settings
 
 
+_STORED = "verdicts of closed windows are frozen in the store, and follow from the days on which they were given"
 _NO_RUN = "the report was made by drift or compare; a run of a configuration can be made again"
 
 
@@ -533,6 +562,8 @@ def _numbers(record: Mapping[str, Any], places: Places) -> Level:
     settings = _settings(record, places)
     if settings is None:
         return Level("numbers", "not checked", _NO_RUN)
+    if getattr(settings, "store", None) is not None:
+        return Level("numbers", "not checked", _STORED)
     told = record["inputs"].get("profiles") or {}
     profiles: dict[str, Profile] = {}
     for side, paths in (("reference", settings.reference.path), ("current", settings.current.path)):
@@ -566,6 +597,8 @@ def _rescan(record: Mapping[str, Any], places: Places, progress: Progress | None
     settings = _settings(record, places)
     if settings is None:
         return Level("rescan", "not checked", _NO_RUN)
+    if getattr(settings, "store", None) is not None:
+        return Level("rescan", "not checked", _STORED)
     result = _made_again(settings, {}, progress)
     level = Level("rescan", differences=differences(record["result"], result))
     level.outcome = "different" if level.differences else "same"

@@ -218,6 +218,30 @@ def test_verdicts_follow_from_the_numbers(folder: Path, record: dict[str, Any], 
     assert "recorded, " in found.levels[2].differences[0]
 
 
+def test_what_people_accepted_is_taken_off_before_verdicts_are_decided_again(
+    folder: Path, record: dict[str, Any]
+) -> None:
+    rows = unpack_rows(record["result"]["rows"])
+    row = next(r for r in rows if r["statistic"] == "verdict" and r["feature"] == "temp" and r["verdict"] == "fail")
+    places = ("feature", "window_start", "window_end", "model_version", "segment_by", "segment_value", "baseline")
+    place = {**{name: row[name] for name in places}, "verdict": "fail"}
+    row["message"] = f"fail, waived until 2012-01-31 by owner: season; {row['message']}"
+    row["verdict"] = "waived"
+
+    def forged(waivers: list[dict[str, Any]]) -> Verification:
+        result = {**record["result"], "rows": pack_rows(rows), "waivers": waivers}
+        made = seal({**record, "result": result})
+        (folder / "out/report.json").write_text(json.dumps({**made, "sign_off": record["sign_off"]}))
+        return check(folder, level="verdicts")
+
+    waiver = {"match": "temp", "until": "2012-01-31", "who": "owner", "why": "season", "waived": [place], "ended": []}
+    assert not [text for text in forged([waiver]).levels[2].differences if "statistic verdict" in text]
+    told = forged([]).levels[2].differences
+    assert any(
+        "feature 'temp', statistic verdict" in text and "verdict: ok recorded, fail follows" in text for text in told
+    )
+
+
 def test_the_overall_verdict_and_windows_follow_too(folder: Path, record: dict[str, Any]) -> None:
     result = {**record["result"], "verdict": "ok"}
     result["windows"] = [{**window, "verdict": "ok"} for window in result["windows"]]
