@@ -409,7 +409,121 @@ def attributions() -> str:
     return f"{told(three, three * 0.1**0.5, 2000)}; {told(ten, fallen, 20_000)}"
 
 
+def leaning(rows: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """Labels that need the first two of three features."""
+    rng = np.random.default_rng(seed)
+    x = rng.normal(size=(rows, 3))
+    return x, 2 * x[:, 0] + x[:, 1] + rng.normal(size=rows)
+
+
+def some_rows() -> str:
+    import tidegauge as tg
+    from sklearn.linear_model import LinearRegression
+
+    x, y = leaning(20_000, 28)
+    model = LinearRegression(fit_intercept=False).fit(np.eye(3), [2.0, 1.0, 0.0])
+    found = [
+        tg.permutation_importance(model, x, y, scoring="neg_mean_squared_error", max_rows=500, random_state=k)
+        for k in range(20)
+    ]
+    return f"{sum(f.importances_mean[2] == 0.0 for f in found)} of 20 samples of 500 give 0"
+
+
+def grouped() -> str:
+    import tidegauge as tg
+
+    x, y = leaning(400, 29)
+    before = x.copy()
+    groups: dict[str, list[str | int]] = {"all": [0, 1, 2], "used": [0, 1], "unused": [2]}
+    model = lambda x: 2 * x[:, 0] + x[:, 1]  # noqa: E731
+    found = tg.permutation_importance(model, x, y, scoring="neg_mean_squared_error", groups=groups)
+    assert np.array_equal(before, x)
+    told = ", ".join(f"{name} {number(v)}" for name, v in zip(groups, found.importances_mean, strict=True))
+    return f"{told}; the caller's rows as they were"
+
+
+def intervals() -> str:
+    import tidegauge as tg
+    from sklearn.linear_model import LinearRegression
+
+    model = LinearRegression(fit_intercept=False).fit(np.eye(3), [2.0, 1.0, 0.4])
+    held = rejected = 0
+    for seed in range(500):
+        found = tg.permutation_importance(model, *leaning(300, 30_000 + seed), scoring="neg_mean_squared_error")
+        held += found.interval[0, 0] <= 8.0 <= found.interval[0, 1]
+        rejected += found.pvalue[2] < 0.05
+    return f"holds {held / 5:.1f} % of 500; a true null rejected in {rejected / 5:.1f} %"
+
+
+def slice_bound() -> str:
+    import tidegauge as tg
+
+    rng = np.random.default_rng(31)
+    codes = rng.integers(0, 6, size=(20_000, 12))
+    weak = (codes[:, 1] == 2) & (codes[:, 4] == 3)
+    errors = rng.exponential(size=20_000) * np.where(weak, 3.0, 1.0)
+    found = tg.top_slices(codes, errors, k=4, alpha=0.95, min_support=200)
+    counted, admitted = found.counted
+    return f"the same {len(found.slices)} slices after {counted:,} of {admitted:,} candidates of three conditions"
+
+
+def row_groups() -> str:
+    import tempfile
+
+    import polars as pl
+    import tidegauge as tg
+    from sklearn.tree import DecisionTreeRegressor
+
+    x, y = leaning(5000, 33)
+    order = np.argsort(x[:, 0])
+    x, y = x[order], y[order]
+    rows = pl.DataFrame(x, schema=[f"column_{j}" for j in range(3)])
+    model = DecisionTreeRegressor(max_leaf_nodes=60, random_state=0).fit(rows, y)
+    data = rows.with_columns(y=pl.Series(y))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sorted.parquet"
+        data.write_parquet(path, row_group_size=500)
+        files = tg.permutation_importance(model, path, "y", scoring="neg_mean_squared_error")
+    memory = tg.permutation_importance(model, rows, y, scoring="neg_mean_squared_error")
+    return f"{100 * files.importances_mean[0] / memory.importances_mean[0]:.0f} % of the importance in memory"
+
+
 MORE = [
+    (
+        28,
+        "importance of a feature that the model does not use, on a sample of the rows",
+        "-.0165 +- 0: the baseline is that of all rows (scikit-learn, max_samples)",
+        "0: the same rows on both sides",
+        some_rows,
+    ),
+    (
+        29,
+        "importance of groups of columns",
+        "other columns; 0 for the whole model; the caller's rows left shuffled (mlxtend)",
+        "the columns that are named",
+        grouped,
+    ),
+    (
+        30,
+        "95 % interval of the importance of a strong feature, 300 rows",
+        "t over repeats holds 21 %, 1.96 sd of them 82 %; a true null rejected in 38 % (hidimstat)",
+        "93 to 97 %; 3 to 7 %",
+        intervals,
+    ),
+    (
+        31,
+        "the bound of a search for slices, 20,000 rows, 12 features of 6 values",
+        "takes columns for rows: right slices after 21 times the candidates (sliceline)",
+        "the exact slices, and few candidates",
+        slice_bound,
+    ),
+    (
+        33,
+        "permuted importance of Parquet sorted by the feature, in ten row groups",
+        "within row groups: 4.2 % of it",
+        "donors are those of all rows",
+        row_groups,
+    ),
     (6, "MMD without drift", "30 of 30 fire (Evidently, embeddings)", "5 %", joint_level),
     (
         7,
@@ -619,7 +733,7 @@ def page() -> str:
         "`tests/scoreboard` or `tests/oracle`. The last column is computed when this page is made; numbers of others "
         "in it follow their documented formula (`tg.stats.parity`). Answers of the packages themselves come from "
         "`tests/oracle/peers`, which runs each in an environment of its own. Row 11 (thresholds from windows) is a "
-        "test alone, row 27 waits for sequential detectors, rows 28 to 31 and 33 are about explanations.\n\n"
+        "test alone, row 27 waits for sequential detectors.\n\n"
         + "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
         + "\n"
     )

@@ -1,15 +1,22 @@
-"""How often does importance drift alarm when nothing changed, and what does it find beside NDCG < 0.9?
+"""How often does importance drift alarm when nothing changed, and what does it find beside other alarms?
 
 A replay draws a reference and a window from one population (false alarms) or from two (power), takes
-the importances of one fitted model on both, and counts an alarm where any q-value is at most 5 %.
+the importances of one fitted model on both, and counts an alarm where any q-value is at most 5 %. Beside it: NDCG of
+the importances below 0.9, and a classifier that tells the attributions of reference and window apart (SHAP values
+of LightGBM, coefficient times deviation of a linear model): trained on one half of the rows, it alarms where the
+other half's ranks differ at 5 %.
 
-Usage: python benchmarks/calibration/importance_drift.py [--replays 2000] [--power 200] [--seed 1] [--output FILE.md]
+Usage: python benchmarks/calibration/importance_drift.py [--replays 2000] [--power 200] [--seed 1] [--state FILE.json]
+           [--output FILE.md]
+
+With --state, what was computed is kept there after every line, and a second call goes on where the first stopped.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime as dt
+import json
 import time
 from collections.abc import Callable
 from functools import cache
@@ -18,14 +25,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import tidegauge as tg
+from lightgbm import LGBMClassifier, LGBMRegressor
 from scipy import stats
-from sklearn.ensemble import GradientBoostingClassifier, GradientBoostingRegressor
 from sklearn.linear_model import LinearRegression
+from tidegauge import _core, _models
 
 Rows = tuple[np.ndarray, np.ndarray]
 LEVEL = 0.05
 NDCG = 0.9
 FEATURES = 10
+#: Rows of a day.
+DAY = 50
 WEIGHTS = np.linspace(1.2, 0.3, FEATURES)
 
 
@@ -34,6 +44,7 @@ class Alarm(NamedTuple):
 
     ours: bool
     ndcg: bool
+    classifier: bool
     changed: set[int]
 
 
@@ -83,11 +94,11 @@ def rare(rng: np.random.Generator, rows: int) -> Rows:
     return x, x @ (3 * WEIGHTS) + rng.normal(size=rows)
 
 
-def days(rng: np.random.Generator, rows: int) -> Rows:
-    """Features and errors in common to the 50 rows of a day, beside their own."""
-    of_day = np.repeat(rng.normal(size=(rows // 50, FEATURES + 1)), 50, axis=0)
+def days(rng: np.random.Generator, rows: int, *, weights: np.ndarray = WEIGHTS) -> Rows:
+    """Features and errors in common to the rows of a day, beside their own."""
+    of_day = np.repeat(rng.normal(size=(rows // DAY, FEATURES + 1)), DAY, axis=0)
     both = (of_day + rng.normal(size=of_day.shape)) / 2**0.5
-    return both[:, :FEATURES], both[:, :FEATURES] @ WEIGHTS + both[:, FEATURES]
+    return both[:, :FEATURES], both[:, :FEATURES] @ weights + both[:, FEATURES]
 
 
 def one_scale(rng: np.random.Generator, rows: int, *, weights: np.ndarray = WEIGHTS) -> Rows:
@@ -98,46 +109,100 @@ def one_scale(rng: np.random.Generator, rows: int, *, weights: np.ndarray = WEIG
 
 @cache
 def model(kind: str, draw: Callable[..., Rows]) -> Any:
+    """The model, and its trees where it has some."""
     x, y = draw(np.random.default_rng(0), 4000)
-    if kind == "classifier":
-        return GradientBoostingClassifier(n_estimators=40, random_state=0).fit(x, y)
-    if kind == "trees":
-        return GradientBoostingRegressor(n_estimators=40, random_state=0).fit(x, y)
-    fitted = LinearRegression().fit(x, y)
-    return fitted.predict if kind.startswith("black box") else fitted
+    shape: dict[str, Any] = {"n_estimators": 40, "num_leaves": 8, "random_state": 0, "n_jobs": 1, "verbose": -1}
+    if kind.startswith("trees"):
+        fitted = (LGBMClassifier if draw is classes else LGBMRegressor)(**shape).fit(x, y)
+        return fitted, _models.read(fitted).trees
+    return LinearRegression().fit(x, y), None
+
+
+def side(kind: str, draw: Callable[..., Rows], rows: Rows, seed: list[int]) -> tuple[Any, ...]:
+    """What :func:`tidegauge.importance_drift` takes from the result of one side."""
+    (x, y), (fitted, trees) = rows, model(kind, draw)
+    columns, labels = [np.ascontiguousarray(c) for c in x.T], y.astype(float)
+    blocks = np.repeat(np.arange(len(y) // DAY, dtype=np.uint32), DAY) if kind.endswith("days") else None
+    if trees is not None:
+        donors = _core.Donors(trees, "log_loss" if draw is classes else "squared", 0.5)
+        donors.update(columns, labels)
+        sums = _core.ImportanceSums(donors)
+        sums.update(columns, labels, 1, blocks)
+        if blocks is not None:
+            sums.update_donors(columns, blocks)
+        found, cells = json.loads(sums.finish(LEVEL)), sums.responses()
+    else:
+        margins, rng = fitted.predict(x), np.random.default_rng(seed)
+        parts = []
+        for weight, column in zip(fitted.coef_, columns, strict=True):
+            term = weight * column
+            if kind.startswith("linear"):
+                told = _core.additive_importance("squared", False, margins, term, labels, LEVEL, blocks)
+            else:
+                made = _core.Permuted(len(y), blocks)
+                for _ in range(int(kind.split()[0])):
+                    order = rng.permutation(len(y))
+                    made.add((y - margins + term - term[order]) ** 2 - (y - margins) ** 2, order.astype(np.uint64))
+                told = made.finish(LEVEL)
+            parts.append(json.loads(told))
+        found, cells = {key: [part[key] for part in parts] for key in parts[0]}, [None] * FEATURES
+    errors = [float("nan") if e is None else e for e in found["standard_error"]]
+    # Days are of equal size.
+    given = None if blocks is None else (len(y) // DAY, len(y) / DAY - 1.0)
+    return len(y), given, found["importance"], errors, cells
+
+
+def attributions(kind: str, draw: Callable[..., Rows], x: np.ndarray) -> np.ndarray:
+    fitted, trees = model(kind, draw)
+    if trees is not None:
+        return np.asarray(fitted.predict(x, pred_contrib=True))[:, :-1]
+    return np.asarray(fitted.coef_ * x)
+
+
+def told_apart(before: np.ndarray, after: np.ndarray, rng: np.random.Generator) -> bool:
+    """Whether a classifier of one half of the rows orders the other half by their side."""
+    both = np.vstack([before, after])
+    which = np.repeat([0, 1], [len(before), len(after)])
+    train = rng.random(len(both)) < 0.5
+    detector = LGBMClassifier(n_estimators=30, num_leaves=8, random_state=0, n_jobs=1, verbose=-1)
+    score = detector.fit(both[train], which[train]).predict_proba(both[~train])[:, 1]
+    held = which[~train]
+    return bool(stats.mannwhitneyu(score[held == 1], score[held == 0], alternative="greater").pvalue < LEVEL)
 
 
 def replay(
-    seed: tuple[int, ...], kind: str, draw: Callable[..., Rows], sizes: tuple[int, int], planted: dict[str, Any]
+    seed: tuple[int, ...],
+    kind: str,
+    draw: Callable[..., Rows],
+    sizes: tuple[int, int],
+    planted: dict[str, Any],
+    beside: bool,
 ) -> Alarm:
     rng = np.random.default_rng(seed)
-    fitted = model(kind, draw)
-    repeats = 5 if kind == "black box, 5" else 2
-    scoring = "neg_log_loss" if kind == "classifier" else "neg_mean_squared_error"
-    before, after = (
-        tg.permutation_importance(fitted, *rows, scoring=scoring, n_repeats=repeats, n_threads=1)
-        for rows in (draw(rng, sizes[0]), draw(rng, sizes[1], **planted))
-    )
-    found = tg.importance_drift(before, after, alpha=LEVEL)
-    ndcg = next(row["value"] for row in found.rows if row["statistic"] == "compatibility_ndcg")
-    return Alarm(
-        bool(found.changed),
-        ndcg is not None and ndcg < NDCG,
-        {before.features.index(r["feature"]) for r in found.changed},
-    )
+    before, after = draw(rng, sizes[0]), draw(rng, sizes[1], **planted)
+    sides = [side(kind, draw, rows, [*seed, k]) for k, rows in enumerate((before, after))]
+    found = json.loads(_core.importance_drift(*sides, LEVEL))
+    ndcg = found["ndcg"]
+    changed = {j for j, f in enumerate(found["features"]) if f["qvalue"] is not None and f["qvalue"] <= LEVEL}
+    classifier = beside and told_apart(*(attributions(kind, draw, x) for x, _ in (before, after)), rng)
+    return Alarm(bool(changed), ndcg is not None and ndcg < NDCG, classifier, changed)
 
 
 #: Name, model, population, rows of reference and window.
 QUIET: list[tuple[str, str, Callable[..., Rows], tuple[int, int]]] = [
     ("gradient boosting, squared error", "trees", numbers, (500, 500)),
     ("the same, a small window", "trees", numbers, (1000, 100)),
-    ("gradient boosting, log loss, 1 in 8 positive", "classifier", classes, (500, 300)),
+    ("gradient boosting, log loss, 1 in 8 positive", "trees", classes, (500, 300)),
     ("linear regression", "linear", numbers, (300, 300)),
-    ("a function, 2 permutations", "black box", numbers, (300, 300)),
+    ("a function, 2 permutations", "2 permutations", numbers, (300, 300)),
+    ("a function, 5 permutations", "5 permutations", numbers, (300, 300)),
     ("linear regression on rare flags", "linear", rare, (500, 300)),
     ("linear regression on lognormal amounts", "linear", amounts, (500, 300)),
-    ("linear regression, rows of a day alike", "linear", days, (1000, 1000)),
-    ("a function, 5 permutations", "black box, 5", numbers, (300, 300)),
+    ("rows of a day alike, without blocks", "linear", days, (1000, 1000)),
+    ("rows of a day alike, in 20 and 20 blocks", "linear, days", days, (1000, 1000)),
+    ("the same, gradient boosting, 40 and 20 blocks", "trees, days", days, (2000, 1000)),
+    ("the same, a window of one day against 40", "linear, days", days, (2000, 50)),
+    ("rows that are independent, in 20 and 20 blocks", "linear, days", numbers, (1000, 1000)),
 ]
 
 SWAPPED = WEIGHTS[[4, 1, 2, 3, 0, *range(5, FEATURES)]]
@@ -150,6 +215,14 @@ PLANTED: list[tuple[str, str, Callable[..., Rows], tuple[int, int], dict[str, An
     ("the first feature means nothing to the label", "trees", numbers, (500, 500), {"weights": FALLEN}, {0}),
     ("the first and the fifth feature swap their weights", "trees", numbers, (500, 500), {"weights": SWAPPED}, {0, 4}),
     ("the first feature turned round in a fifth of rows", "trees", numbers, (1000, 1000), {"subgroup": 0.2}, {0}),
+    (
+        "the first feature means nothing, rows of a day alike",
+        "trees, days",
+        days,
+        (3000, 2000),
+        {"weights": FALLEN},
+        {0},
+    ),
     ("all weights in reverse", "trees", numbers, (500, 500), {"weights": WEIGHTS[::-1]}, set(range(FEATURES))),
     (
         "the same, all importances of a side large together",
@@ -167,39 +240,55 @@ def main() -> None:
     parser.add_argument("--replays", type=int, default=2000)
     parser.add_argument("--power", type=int, default=200)
     parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--state", type=Path)
     parser.add_argument("--output", type=Path)
     arguments = parser.parse_args()
-    began = time.process_time()
-    quiet = []
-    for i, (name, kind, draw, sizes) in enumerate(QUIET):
+    held: dict[str, Any] = {}
+    if arguments.state and arguments.state.exists():
+        held = json.loads(arguments.state.read_text())
+
+    def line(name: str, work: Callable[[], str]) -> str:
+        if name not in held:
+            began = time.process_time()
+            held[name] = [work(), time.process_time() - began]
+            print(held[name][0], flush=True)
+            if arguments.state:
+                arguments.state.write_text(json.dumps(held))
+        return str(held[name][0])
+
+    def quiet(i: int) -> str:
+        name, kind, draw, sizes = QUIET[i]
         # What is known not to hold needs no large number.
-        replays = arguments.power if draw is days else arguments.replays
-        found = [replay((arguments.seed, 1, i, k), kind, draw, sizes, {}) for k in range(replays)]
+        replays = arguments.power if name.endswith("without blocks") else arguments.replays
+        found = [replay((arguments.seed, 1, i, k), kind, draw, sizes, {}, False) for k in range(replays)]
         alarms = sum(alarm.ours for alarm in found)
         lowest = stats.beta.ppf(0.01, alarms, len(found) - alarms + 1) if alarms else 0.0
         ndcg = sum(alarm.ndcg for alarm in found) / len(found)
-        quiet.append(
+        return (
             f"| {name} | {sizes[0]}, {sizes[1]} | {alarms / len(found):.1%} | {lowest:.1%} "
             f"| {'yes' if lowest <= LEVEL else '**no**'} | {ndcg:.1%} |"
         )
-        print(quiet[-1], flush=True)
-    power = []
-    for i, (name, kind, draw, sizes, planted, truth) in enumerate(PLANTED):
-        found = [replay((arguments.seed, 2, i, k), kind, draw, sizes, planted) for k in range(arguments.power)]
-        still = [replay((arguments.seed, 3, i, k), kind, draw, sizes, {}) for k in range(arguments.power)]
-        share = [sum(alarm[at] for alarm in runs) / len(runs) for at in (0, 1) for runs in (found, still)]
+
+    def power(i: int) -> str:
+        name, kind, draw, sizes, planted, truth = PLANTED[i]
+        found = [replay((arguments.seed, 2, i, k), kind, draw, sizes, planted, True) for k in range(arguments.power)]
+        still = [replay((arguments.seed, 3, i, k), kind, draw, sizes, {}, True) for k in range(arguments.power)]
+        share = [sum(alarm[at] for alarm in runs) / len(runs) for at in (0, 1, 2) for runs in (found, still)]
         hits = float(np.mean([len(alarm.changed & truth) / len(truth) for alarm in found]))
         false = float(np.mean([len(alarm.changed - truth) / max(1, len(alarm.changed)) for alarm in found]))
-        power.append(
+        return (
             f"| {name} | {kind} | {sizes[0]}, {sizes[1]} | {share[0]:.0%} ({share[1]:.0%}) "
-            f"| {share[2]:.0%} ({share[3]:.0%}) | {hits:.0%} | {false:.1%} |"
+            f"| {share[2]:.0%} ({share[3]:.0%}) | {share[4]:.0%} ({share[5]:.0%}) | {hits:.0%} | {false:.1%} |"
         )
-        print(power[-1], flush=True)
-    lines = [
+
+    lines = [line(f"quiet {i} {arguments.replays}", lambda i=i: quiet(i)) for i in range(len(QUIET))]
+    planted = [line(f"power {i} {arguments.power}", lambda i=i: power(i)) for i in range(len(PLANTED))]
+    seconds = sum(spent for _, spent in held.values())
+    told = [
         f"# Importance drift: alarms and power, {dt.date.today().isoformat()}",
         "",
         f"`python benchmarks/calibration/importance_drift.py --replays {arguments.replays} --power {arguments.power} "
-        f"--seed {arguments.seed}`, tidegauge {tg.__version__}, {time.process_time() - began:.0f} s of CPU. "
+        f"--seed {arguments.seed}`, tidegauge {tg.__version__}, {seconds:.0f} s of CPU. "
         f"Ten features; an alarm is any q-value of at most {LEVEL:.0%}.",
         "",
         "## Nothing changed",
@@ -209,27 +298,29 @@ def main() -> None:
         "",
         "| replay | rows | any alarm | lower bound | held | NDCG |",
         "|---|---|---|---|---|---|",
-        *quiet,
+        *lines,
         "",
-        f"Rows of a day that hang together ({arguments.power} replays) are what `importance_drift` takes for granted",
-        "not to be and does not find out. The standard error of few permutations is itself an estimate of their noise",
-        "from few numbers: 2 are too few, 5 are the default of `permutation_importance`.",
+        f"Rows of a day that hang together are {DAY} rows whose features and errors have half of their variance in",
+        f"common. Without `block` ({arguments.power} replays) that is taken for independent and not found out.",
         "",
         "## Something changed",
         "",
         f"Share of {arguments.power} replays with an alarm, in brackets without the change; of the features that",
-        "changed the share that is found, and of those found the share that did not change.",
+        "changed the share that is found, and of those found the share that did not change. The classifier tells the",
+        "attributions of both sides apart: no labels, no blocks, and no feature named.",
         "",
-        "| planted | model | rows | ours | NDCG < 0.9 | found | wrongly found |",
-        "|---|---|---|---|---|---|---|",
-        *power,
+        "| planted | model | rows | ours | NDCG < 0.9 | classifier on attributions | found | wrongly found |",
+        "|---|---|---|---|---|---|---|---|",
+        *planted,
         "",
         "NDCG wins where the noise is common to all features and their order is not: the test takes features one by",
-        "one. A drop of one feature that leaves the order of the others, and a common factor, it does not see.",
+        "one. A drop of one feature that leaves the order of the others, and a common factor, it does not see. The",
+        "classifier sees inputs that move, and is blind to labels: what a feature means to them may change.",
+        "Of rows that are alike within a day it alarms whether anything changed or not.",
         "",
     ]
     if arguments.output:
-        arguments.output.write_text("\n".join(lines), encoding="utf-8")
+        arguments.output.write_text("\n".join(told), encoding="utf-8")
 
 
 if __name__ == "__main__":

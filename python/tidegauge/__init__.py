@@ -24,6 +24,7 @@ _HOME = {
     "Report": "results",
     "RowSample": "_sample",
     "SegmentResult": "_segments",
+    "SliceResult": "_slices",
     "TestResult": "stats",
     "Verification": "_verify",
     "__version__": "_core",
@@ -40,6 +41,7 @@ _HOME = {
     "row_sample": "_sample",
     "run": "_run",
     "sign": "_sign",
+    "top_slices": "_slices",
     "verify": "_verify",
 }
 _MODULES = ("audit", "config", "errors", "metrics", "stats")
@@ -52,6 +54,7 @@ __all__ = [
     "Report",
     "RowSample",
     "SegmentResult",
+    "SliceResult",
     "TestResult",
     "Verification",
     "__version__",
@@ -73,6 +76,7 @@ __all__ = [
     "run",
     "sign",
     "stats",
+    "top_slices",
     "verify",
 ]
 
@@ -89,6 +93,7 @@ if TYPE_CHECKING:
     from tidegauge._sample import RowSample, row_sample
     from tidegauge._segments import SegmentResult, find_segments
     from tidegauge._sign import sign
+    from tidegauge._slices import SliceResult, top_slices
     from tidegauge._verify import Verification, verify
     from tidegauge.importance import ImportanceResult, permutation_importance
     from tidegauge.results import Report

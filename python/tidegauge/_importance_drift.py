@@ -28,7 +28,7 @@ REPEATS = (
     "importances are means over {} permutations in the reference and {} in the window; their standard errors "
     "hold that noise"
 )
-FEW = "standard errors of fewer than 5 permutations are uncertain: there are more false alarms than alpha"
+FEW = "the standard error of one permutation counts its noise twice: there are fewer alarms, of real changes too"
 R2 = "r2 divides by each side's own variance of the labels; changes are those of the squared error"
 
 
@@ -182,12 +182,14 @@ def importance_drift(
     -----
     The change is tested at zero by Student's t. Its standard error is the larger of Welch's and the
     pooled one, from those of both importances, which count each row as a row and as a donor: importances
-    are skewed, and a small window with a small one has a small error too. Rows are taken as independent;
-    of a log whose rows hang together within a day the errors are too small. Features that the model does
-    not use have an importance of exactly 0 and are not tested; nor are scorings that are no mean over rows.
+    are skewed, and a small window with a small one has a small error too. Of importances with `block` both
+    are those of whole blocks; a window of one block, a day, has the variance between the blocks of the
+    reference. Without blocks rows are taken as independent, and of a log whose rows hang together within
+    a day the errors are then too small. Features that the model does not use have an importance of exactly
+    0 and are not tested; nor are scorings that are no mean over rows.
 
-    Of trees the change is split: *donors* is what other values of the feature alone account for, tested
-    against one distribution over the cells that the model tells apart; *rows* is the rest, from the other
+    Of trees the change is split: *donors* is what other values of the feature alone account for, without
+    blocks tested against one distribution over the cells that the model tells apart; *rows* is the rest, from the other
     features, the labels, and the row's own value. A feature that moved shows in both; one whose relation
     to the label changed, in rows alone.
 
@@ -283,7 +285,7 @@ def _matched(reference: ImportanceResult, window: ImportanceResult, name: str) -
                 f"{side} is a {type(given).__name__}; accepted are results of permutation_importance, "
                 "several windows as a mapping from their start"
             )
-    for what in ("scoring", "definition"):
+    for what in ("scoring", "definition", "variance"):
         ours, theirs = getattr(reference, what), getattr(window, what)
         if ours != theirs:
             raise UsageError(f"{what} is {ours} in the reference, {theirs} in {name}")
@@ -306,16 +308,19 @@ def _notes(reference: ImportanceResult, window: ImportanceResult) -> list[str]:
     if reference.method == "permutation":
         repeats = [given.provenance["n_repeats"] for given in (reference, window)]
         notes.append(REPEATS.format(*repeats))
-        if min(repeats) < 5:
+        if min(repeats) < 2:
             notes.append(FEW)
     return notes
 
 
-def _side(given: ImportanceResult, order: list[int]) -> tuple[int, list[float], list[float], list[Any]]:
-    """Rows, importances, standard errors and cells in the order of the reference's features, in units of the loss."""
+def _side(
+    given: ImportanceResult, order: list[int]
+) -> tuple[int, tuple[int, float] | None, list[float], list[float], list[Any]]:
+    """Rows, blocks, importances, errors and cells in the order of the reference's features, in units of the loss."""
     responses = given.responses or [None] * len(order)
     return (
         given.n_rows,
+        None if given.n_blocks is None else (given.n_blocks, given.block_freedom),
         (given.importances_mean[order] * given.scale).tolist(),
         (given.standard_error[order] * given.scale).tolist(),
         [responses[i] for i in order],
@@ -349,6 +354,8 @@ def _rows(
         named = {"feature": feature, "role": role, "statistic": statistic, "definition": DEFINITION.format(statistic)}
         return base | named | {"value": value} | given
 
+    alone = window.n_blocks == 1
+    null = "t-of-the-blocks-of-the-reference" if alone else "t-larger-of-welch-and-pooled"
     in_loss = {"unit": unit.get(loss, loss.replace("_", " ")), "value_if_no_change": 0.0}
     changes = found["features"]
 
@@ -369,8 +376,10 @@ def _rows(
                 decides=True,
                 ci_low=low,
                 ci_high=high,
-                variance="iid" if change["pvalue"] is not None else None,
-                null="t-larger-of-welch-and-pooled" if change["pvalue"] is not None else None,
+                variance=reference.variance if change["pvalue"] is not None else None,
+                null=null if change["pvalue"] is not None else None,
+                n_eff_reference=_effective(reference, feature),
+                n_eff_current=_effective(window, feature),
                 pvalue=change["pvalue"],
                 qvalue=change["qvalue"],
                 minimum_detectable=None if low is None else (high - low) / 2.0,
@@ -419,6 +428,13 @@ def _rows(
     for name in ("ndcg", "rank_correlation"):
         rows.append(row("*", f"compatibility_{name}", found[name], value_if_no_change=1.0, message=told))
     return rows
+
+
+def _effective(given: ImportanceResult, feature: str) -> float:
+    """Independent rows that the importance of a feature is worth."""
+    if given.n_eff is None:
+        return float(given.n_rows)
+    return float(given.n_eff[given.features.index(feature)])
 
 
 def _verdict(change: dict[str, Any], alpha: float, fail_at: float | None) -> str:

@@ -7,6 +7,7 @@ as scratch. Rows that are predicted at a time, and what is held beside the data,
 from __future__ import annotations
 
 import copy
+import json
 import math
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -17,7 +18,7 @@ from tidegauge._models import Table
 from tidegauge._predictors import Predictor, choose, predictor_of
 from tidegauge._scorers import CHANGE, MissingError, Scorer, change_method, change_of, row_loss, scorer_of
 from tidegauge.errors import UsageError
-from tidegauge.importance import PERMUTATION, ImportanceResult, benjamini_hochberg, correlated
+from tidegauge.importance import KEYS, PERMUTATION, ImportanceResult, benjamini_hochberg, sampling
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,11 +27,13 @@ if TYPE_CHECKING:
     import numpy.typing as npt
     import polars as pl
 
+    from tidegauge._blocks import Blocks
+
     Floats = npt.NDArray[np.float64]
     Order = npt.NDArray[np.intp]
     Outputs = dict[str, Any]
 
-__all__ = ["keyed", "row_loss", "run", "sample", "seed_of", "standard_error"]
+__all__ = ["keyed", "row_loss", "run", "sample", "seed_of"]
 
 #: The part of `memory` that the rows of one call to the model may take.
 BATCH_SHARE = 64
@@ -238,9 +241,29 @@ class Exchange:
                 self._repeated[v * n : (v + 1) * n, j] = batch.data[:, j]
 
 
+class Permuted:
+    """The standard error of a mean change over rows and repeats, from one repeat after another."""
+
+    def __init__(self, rows: int, blocks: Blocks | None) -> None:
+        self.sums = _core.Permuted(rows, None if blocks is None else blocks.codes)
+        self.repeats = 0
+
+    def add(self, change: Floats, order: Order) -> None:
+        """One repeat: the change of each row's loss and its donor."""
+        import numpy as np
+
+        self.sums.add(np.ascontiguousarray(change, dtype=np.float64), order.astype(np.uint64))
+        self.repeats += 1
+
+    def finish(self, alpha: float) -> dict[str, Any]:
+        """Standard error, limits and p-value."""
+        found: dict[str, Any] = json.loads(self.sums.finish(alpha))
+        return found
+
+
 @dataclass
-class Projection:
-    """The standard error of a mean change over rows and repeats, from one repeat after another.
+class Stratified:
+    """The same with donors of the row's own subgroup.
 
     A row counts as a row and as a donor: the projection of the U-statistic is the sum of both parts.
     Products of different repeats estimate its variance without the noise of the permutations, which is
@@ -252,10 +275,15 @@ class Projection:
         Row part plus donor part of each row, about twice the mean, summed over repeats.
     """
 
-    strata: Order | None = None
+    strata: Order
     rows: Any = None
     squares: float = 0.0
     means: list[float] = field(default_factory=list)
+
+    @property
+    def repeats(self) -> int:
+        """How many were added."""
+        return len(self.means)
 
     def add(self, change: Floats, order: Order) -> None:
         """One repeat: the change of each row's loss and its donor."""
@@ -264,15 +292,29 @@ class Projection:
         parts = change.copy()
         parts[order] += change
         mean = float(change.mean())
-        if self.strata is None:
-            parts -= 2.0 * mean
-        else:
-            # Within a subgroup about its own mean; between them the subgroups differ.
-            own = np.bincount(self.strata, change) / np.bincount(self.strata)
-            parts -= own[self.strata] + mean
+        # Within a subgroup about its own mean; between them the subgroups differ.
+        own = np.bincount(self.strata, change) / np.bincount(self.strata)
+        parts -= own[self.strata] + mean
         self.squares += float(parts @ parts)
         self.means.append(mean)
         self.rows = parts if self.rows is None else self.rows + parts
+
+    def finish(self, alpha: float) -> dict[str, Any]:
+        """Standard error, limits and p-value for another sample of rows and other permutations."""
+        import numpy as np
+
+        means = np.array(self.means)
+        mean, error = float(means.mean()), self.standard_error()
+        interval, pvalue = limits(np.array([mean]), np.array([error]), alpha)
+        return {
+            "standard_error": error,
+            "standard_error_iid": error,
+            "low": float(interval[0, 0]),
+            "high": float(interval[0, 1]),
+            "pvalue": float(pvalue[0]),
+            "freedom": math.inf,
+            "most_freedom": math.inf,
+        }
 
     def standard_error(self) -> float:
         """For another sample of rows and other permutations."""
@@ -290,32 +332,16 @@ class Projection:
         return float(math.sqrt(projection + noise))
 
 
-def standard_error(changes: Floats, orders: npt.NDArray[np.intp]) -> float:
-    """Of the mean over rows and repeats, for another sample of rows and other permutations.
-
-    Parameters
-    ----------
-    changes : numpy.ndarray, shape (n_repeats, n)
-        Change of each row's loss.
-    orders : numpy.ndarray, shape (n_repeats, n)
-        The donor of each row.
-    """
-    projection = Projection()
-    for change, order in zip(changes, orders, strict=True):
-        projection.add(change, order)
-    return projection.standard_error()
-
-
 @dataclass
 class Tally:
     """What one scorer found."""
 
     scorer: Scorer
     importances: Floats
-    errors: Floats
+    told: dict[str, Floats]
     baseline: float = math.nan
     losses: Floats | None = None
-    open: dict[int, Projection] = field(default_factory=dict)
+    open: dict[int, Permuted | Stratified] = field(default_factory=dict)
 
 
 def batch_rows(memory: int, row_bytes: int) -> int:
@@ -443,6 +469,7 @@ def run(
     alpha: float,
     memory: int,
     notes: Mapping[str, list[str]],
+    blocks: Blocks | None,
 ) -> dict[str, ImportanceResult]:
     """Importances by permutation; see :func:`tidegauge.permutation_importance`.
 
@@ -471,6 +498,7 @@ def run(
         table, said = predictor.choose(table)
         rows = Resident(table)
     else:
+        table = table if blocks is None or blocks.name is None else table.drop(blocks.name)
         table, y, sample_weight, strata, labels, said = _streamed(table, y, sample_weight, conditional_on, predictor)
         rows = Streamed(table, len(y), shape_of(predictor))
     if strata is not None and len(strata) != rows.rows:
@@ -486,7 +514,9 @@ def run(
     scorers, outputs = _baseline(engine, scorers)
     tallies = {}
     for name, scorer in scorers.items():
-        tallies[name] = tally = Tally(scorer, np.empty((len(units), n_repeats)), np.full(len(units), np.nan))
+        tallies[name] = tally = Tally(
+            scorer, np.empty((len(units), n_repeats)), {k: np.full(len(units), np.nan) for k in KEYS}
+        )
         if scorer.direct is not None and isinstance(rows, Resident):
             tally.baseline = scorer.direct(rows.table.data)
         elif scorer.score is not None:
@@ -506,14 +536,13 @@ def run(
         found = engine.variants(group, methods) if methods else [{} for _ in group]
         for variant, predicted in zip(group, found, strict=True):
             for tally in tallies.values():
-                _count(tally, engine, variant, predicted, n_repeats, strata)
+                _count(tally, engine, variant, predicted, n_repeats, alpha, strata, blocks)
     shared = {
         "features": list(units),
         "definition": PERMUTATION,
         "method": "permutation",
         "n_rows": rows.rows,
         "alpha": alpha,
-        "correlated": _correlated(rows, units),
     }
     provenance = {
         "seed": seed,
@@ -523,7 +552,8 @@ def run(
         **({} if labels is None else {"conditional_on": labels}),
     }
     return {
-        name: _result(tally, shared, [*notes.get(name, []), *said], provenance, y) for name, tally in tallies.items()
+        name: _result(tally, shared, [*notes.get(name, []), *said], provenance, y, blocks)
+        for name, tally in tallies.items()
     }
 
 
@@ -556,7 +586,14 @@ def _baseline(engine: Engine, scorers: dict[str, Scorer]) -> tuple[dict[str, Sco
 
 
 def _count(
-    tally: Tally, engine: Engine, variant: Variant, outputs: Outputs, n_repeats: int, strata: Order | None
+    tally: Tally,
+    engine: Engine,
+    variant: Variant,
+    outputs: Outputs,
+    n_repeats: int,
+    alpha: float,
+    strata: Order | None,
+    blocks: Blocks | None,
 ) -> None:
     scorer, at = tally.scorer, (variant.unit, variant.repeat)
     if scorer.direct is not None:
@@ -565,46 +602,42 @@ def _count(
         tally.importances[at] = tally.baseline - scorer.score(outputs)
     if scorer.by_row is None or tally.losses is None:
         return
-    projection = tally.open.setdefault(variant.unit, Projection(strata))
-    order = engine.orders.at(variant.name, variant.repeat, 0, engine.rows.rows)
-    projection.add(scorer.by_row(outputs) - tally.losses, order)
-    if len(projection.means) == n_repeats:
-        tally.errors[variant.unit] = tally.open.pop(variant.unit).standard_error()
+    rows = engine.rows.rows
+    projection = tally.open.get(variant.unit)
+    if projection is None:
+        projection = tally.open[variant.unit] = Permuted(rows, blocks) if strata is None else Stratified(strata)
+    projection.add(scorer.by_row(outputs) - tally.losses, engine.orders.at(variant.name, variant.repeat, 0, rows))
+    if projection.repeats == n_repeats:
+        for key, value in tally.open.pop(variant.unit).finish(alpha).items():
+            if key in tally.told and value is not None:
+                tally.told[key][variant.unit] = value
 
 
 def _result(
-    tally: Tally, shared: dict[str, Any], notes: list[str], provenance: dict[str, Any], y: Any
+    tally: Tally, shared: dict[str, Any], notes: list[str], provenance: dict[str, Any], y: Any, blocks: Blocks | None
 ) -> ImportanceResult:
+    import numpy as np
 
-    name, errors = tally.scorer.name, tally.errors
+    name, told = tally.scorer.name, tally.told
     means = tally.importances.mean(axis=1)
     if tally.losses is None:
         notes = [*notes, f"{name} is no mean over rows here, so there is no standard error"]
-    interval, pvalue = limits(means, errors, shared["alpha"])
     return ImportanceResult(
         importances_mean=means,
         importances_std=tally.importances.std(axis=1),
         importances=tally.importances,
-        standard_error=errors,
-        interval=interval,
-        pvalue=pvalue,
-        qvalue=benjamini_hochberg(pvalue),
+        standard_error=told["standard_error"],
+        interval=np.column_stack([told["low"], told["high"]]),
+        pvalue=told["pvalue"],
+        qvalue=benjamini_hochberg(told["pvalue"]),
         baseline=float(tally.baseline),
         scoring=name,
         notes=notes,
         provenance=dict(provenance),
         scale=_variance(y) if name == "r2" and tally.losses is not None else 1.0,
+        **sampling(blocks, shared["n_rows"], told),
         **shared,
     )
-
-
-def _correlated(rows: Resident | Streamed, units: dict[str, list[int]]) -> list[list[tuple[str, float]]]:
-    """Of the rows in memory, or of the first batch."""
-    if isinstance(rows, Resident):
-        table = rows.table
-    else:
-        _, table = next(iter(rows.batches(1 << 16)))
-    return correlated(list(units), [_numbers(table, columns) for columns in units.values()])
 
 
 def shape_of(predictor: Predictor) -> Callable[[Any], Any]:
@@ -716,16 +749,6 @@ def _variance(y: Any) -> float:
     import numpy as np
 
     return float(np.var(np.asarray(y, dtype=np.float64)))
-
-
-def _numbers(table: Table, columns: Sequence[int]) -> Floats | None:
-    """The one column of a unit, where it holds numbers."""
-    if len(columns) != 1:
-        return None
-    try:
-        return table.floats(columns[0], None)
-    except UsageError:
-        return None
 
 
 def limits(means: Floats, errors: Floats, alpha: float) -> tuple[Floats, Floats]:

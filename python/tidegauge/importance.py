@@ -23,7 +23,9 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
+    from tidegauge._blocks import Blocks
     from tidegauge._models import Linear, ReadModel, Table, Trees
+    from tidegauge._support import AssociatedGroup
 
     Floats = npt.NDArray[np.float64]
 
@@ -49,8 +51,8 @@ LOSSES = {
 
 #: Losses of labels that are classes.
 CLASSES = ("brier", "log_loss", "zero_one")
-#: Rows on which correlations are taken.
-ASSOCIATED = 4096
+#: What the core tells of each feature.
+KEYS = ("importance", "standard_error", "standard_error_iid", "low", "high", "pvalue", "freedom", "most_freedom")
 #: Rows of a batch of files.
 BATCH = 1 << 16
 
@@ -71,13 +73,14 @@ class ImportanceResult:
     importances : numpy.ndarray, shape (n_features, n_repeats), or None
         The repeats; None of ``method="exact"``.
     standard_error : numpy.ndarray, shape (n_features,)
-        Of the U-statistic: what another sample of rows, as donors too, would change. NaN where the
-        scoring is no mean over rows.
+        Of the U-statistic: what another sample of rows (or of blocks of rows), as donors too, would
+        change. NaN where the scoring is no mean over rows.
     interval : numpy.ndarray, shape (n_features, 2)
-        Two-sided normal interval of level ``1 - alpha``.
+        Two-sided interval of level ``1 - alpha``: Student's, bent by the skewness of what each row
+        contributes, with the degrees of freedom that its kurtosis leaves.
     pvalue, qvalue : numpy.ndarray, shape (n_features,)
-        Against an importance of at most 0; Benjamini-Hochberg over the features. NaN for features
-        that the model does not use.
+        Against an importance of at most 0, one-sided; Benjamini-Hochberg over the features. NaN for
+        features that the model does not use.
     baseline : float
         The mean loss as it is of ``method="exact"``, else the score.
     scoring, definition, method : str
@@ -85,10 +88,29 @@ class ImportanceResult:
         ``permutation``.
     n_rows : int
         Rows that were used, as rows and as donors.
+    variance : str
+        What the standard errors take for independent: ``iid`` rows, or ``block`` with its column.
+    n_blocks : int or None
+        Blocks, where there are any.
+    n_eff : numpy.ndarray, shape (n_features,)
+        Independent rows that would give the same standard error: `n_rows` without blocks.
+    freedom : numpy.ndarray, shape (n_features,)
+        Degrees of freedom of the standard error.
+    block_freedom : float
+        One less than the blocks, where they differ counted by the squares of their rows; NaN without.
     correlated : list of list of (str, float)
-        For each feature the others whose rank correlation with it is at least .7, the closest first,
-        on at most 4,096 rows: permuting one of them makes rows that the data does not have, and the
-        others stand in for it. Categories count by their codes; empty for groups.
+        For each feature the others whose association with it is at least .7, the closest first: the size
+        of the rank correlation of two numbers, the root of the adjusted correlation ratio of a number's
+        ranks and a category, the corrected Cramer's V of two categories; of groups the largest of two
+        members. On at most 4,096 rows.
+    outside, outside_error : numpy.ndarray, shape (n_features,)
+        Share of permuted rows outside the data, 0 to 1, and its standard error (0 where all rows were
+        looked at): the donor's value and some other value of the row lie in cells (about tenths of each
+        feature) that share at most a twentieth of the rows that independence would put there. Over all
+        pairs of row and donor; of groups over permutations. NaN below 80 rows.
+    associated_groups : list of AssociatedGroup
+        Features of which any two have an association of at least .7, taken from another row together;
+        none where `groups` were given.
     notes : list of str
         Why a method was chosen, and what was left out.
     provenance : dict
@@ -116,6 +138,14 @@ class ImportanceResult:
     n_rows: int
     alpha: float
     correlated: list[list[tuple[str, float]]] = field(default_factory=list)
+    outside: Floats | None = None
+    outside_error: Floats | None = None
+    associated_groups: list[AssociatedGroup] = field(default_factory=list)
+    variance: str = "iid"
+    n_blocks: int | None = None
+    n_eff: Floats | None = None
+    freedom: Floats | None = None
+    block_freedom: float = float("nan")
     notes: list[str] = field(default_factory=list)
     provenance: dict[str, Any] = field(default_factory=dict)
     scale: float = 1.0
@@ -128,25 +158,67 @@ class ImportanceResult:
             return self.importances_mean
         return self.importances_mean * (1.0 - 1.0 / self.n_rows)
 
-    def to_polars(self) -> pl.DataFrame:
-        """One row a feature, the most important first."""
+    @property
+    def ratio(self) -> Floats:
+        """The loss with the feature from another row over the loss as it is, shape (n_features,).
+
+        NaN for scorings that are no minus or one minus a loss, and where there is no loss.
+        """
+        found: Floats = self._ratio(self.importances_mean)
+        return found
+
+    def _ratio(self, importance: Any) -> Any:
         import numpy as np
+
+        loss = self.baseline / self.scale
+        if self.scoring not in LOSSES:
+            loss = float("nan")
+        elif self.method == "permutation":
+            loss = (1.0 if self.scoring in ("accuracy", "r2") else 0.0) - self.baseline
+        return 1.0 + np.asarray(importance) / loss if loss > 0.0 else np.full(np.shape(importance), np.nan)
+
+    def to_polars(self) -> pl.DataFrame:
+        """One row a feature, the most important first, and above features that go together one of their group.
+
+        ``kind`` is ``feature`` or ``group``; ``group`` is the name of the group that a feature is in.
+        """
         import polars as pl
 
-        order = np.argsort(-self.importances_mean, kind="stable")
-        return pl.DataFrame(
-            {
-                "feature": [self.features[i] for i in order],
-                "importance": self.importances_mean[order],
-                "standard_error": self.standard_error[order],
-                "ci_low": self.interval[order, 0],
-                "ci_high": self.interval[order, 1],
-                "pvalue": self.pvalue[order],
-                "qvalue": self.qvalue[order],
-                "correlated": [", ".join(f"{n} {r:.2f}" for n, r in self.correlated[i]) for i in order],
-                "scoring": [self.scoring] * len(order),
-                "definition": [self.definition] * len(order),
-            }
+        from tidegauge._support import ordered
+
+        nothing = [float("nan")] * len(self.features)
+        outside = nothing if self.outside is None else self.outside
+        n_eff = nothing if self.n_eff is None else self.n_eff
+        rows = []
+        for k, i in ordered(self):
+            group = None if k is None else self.associated_groups[k]
+            if i is None and group is not None:
+                found = {
+                    "feature": group.name, "kind": "group", "group": None, "importance": group.importance,
+                    "standard_error": group.standard_error, "ci_low": group.interval[0],
+                    "ci_high": group.interval[1], "pvalue": group.pvalue, "qvalue": group.qvalue,
+                    "outside": group.outside, "n_eff": float("nan"),
+                    "correlated": f"any two {group.association:.2f} or more", "method": group.method,
+                }  # fmt: skip
+            elif i is not None:
+                found = {
+                    "feature": self.features[i], "kind": "feature", "group": None if group is None else group.name,
+                    "importance": float(self.importances_mean[i]),
+                    "standard_error": float(self.standard_error[i]), "ci_low": float(self.interval[i, 0]),
+                    "ci_high": float(self.interval[i, 1]), "pvalue": float(self.pvalue[i]),
+                    "qvalue": float(self.qvalue[i]), "outside": float(outside[i]), "n_eff": float(n_eff[i]),
+                    "correlated": ", ".join(f"{n} {r:.2f}" for n, r in self.correlated[i]) if self.correlated else "",
+                    "method": self.method,
+                }  # fmt: skip
+            rows.append(found | {"ratio": float(self._ratio(found["importance"]))})
+        text = {"feature", "kind", "group", "correlated", "method"}
+        order = (
+            "feature", "kind", "group", "importance", "ratio", "standard_error", "ci_low", "ci_high", "pvalue",
+            "qvalue", "n_eff", "outside", "correlated", "method",
+        )  # fmt: skip
+        frame = pl.DataFrame(rows, schema={name: pl.String if name in text else pl.Float64 for name in order})
+        return frame.with_columns(
+            scoring=pl.lit(self.scoring), definition=pl.lit(self.definition), variance=pl.lit(self.variance)
         )
 
     def to_pandas(self) -> pd.DataFrame:
@@ -162,11 +234,14 @@ class ImportanceResult:
         return self.to_polars().__arrow_c_stream__(requested_schema)
 
     def __repr__(self) -> str:
-        lines = [f"{self.method} permutation importance, {self.scoring}, {self.n_rows:,} rows"]
-        for row in self.to_polars().head(12).iter_rows(named=True):
-            lines.append(f"  {row['importance']: .6g}  [{row['ci_low']: .4g}, {row['ci_high']: .4g}]  {row['feature']}")
-        if len(self.features) > 12:
-            lines.append(f"  and {len(self.features) - 12} more features; .to_polars() has all")
+        lines = [f"{self.method} permutation importance, {self.scoring}, {self.n_rows:,} rows, {self.variance}"]
+        shown = self.to_polars()
+        for row in shown.head(12).iter_rows(named=True):
+            inset = "  " if row["group"] is not None else ""
+            told = f"  {row['importance']: .6g}  [{row['ci_low']: .4g}, {row['ci_high']: .4g}]  {inset}{row['feature']}"
+            lines.append(f"{told}  ({row['outside']:.0%} outside the data)" if row["outside"] >= 0.05 else told)
+        if shown.height > 12:
+            lines.append(f"  and {shown.height - 12} more; .to_polars() has all")
         return "\n".join(lines)
 
 
@@ -184,6 +259,7 @@ def permutation_importance(
     max_rows: int | None = None,
     groups: Mapping[str, Sequence[str | int]] | None = None,
     conditional_on: Any = None,
+    block: Any = None,
     alpha: float = 0.05,
     n_threads: int = 0,
     memory: int = 1 << 30,
@@ -235,6 +311,11 @@ def permutation_importance(
     conditional_on : str, list of str or array-like, optional
         Columns of X, or one value a row: donors are of the row's own subgroup, and the importance is the
         mean over subgroups by their rows. At most 1,024 subgroups; a row alone in one does not change.
+    block : str or array-like, shape (n,), optional
+        What rows that hang together have in common: one key for each row, or the name of a column of `X`
+        (of files the only form), which the model is then not given. Of times the day counts. Standard errors
+        are those of whole blocks, of which 20 are few; of more than 1,024
+        neighbours in the order of their keys are one.
     alpha : float
         One minus the level of the intervals.
     n_threads : int
@@ -269,7 +350,7 @@ def permutation_importance(
     >>> float(found.importances_mean[1])
     0.0
     """
-    from tidegauge import _models, _permutation
+    from tidegauge import _blocks, _models, _permutation, _support
     from tidegauge._scorers import scorings_of
 
     if method not in ("auto", "exact", "permutation"):
@@ -285,9 +366,49 @@ def permutation_importance(
     if max_rows is not None:
         if max_rows < 2:
             raise UsageError(f"max_rows {max_rows!r}; at least 2 is accepted")
-        data, y, sample_weight, conditional_on = _some_rows(
-            data, y, sample_weight, conditional_on, max_rows, _permutation.seed_of(random_state)
+        data, y, sample_weight, conditional_on, block = _some_rows(
+            data, y, sample_weight, conditional_on, block, max_rows, _permutation.seed_of(random_state)
         )
+    if block is not None and conditional_on is not None:
+        raise UsageError("block with conditional_on has no standard error; one of them is accepted")
+    data, blocks = _blocks.given(block, data, y)
+    options: dict[str, Any] = {
+        "n_repeats": n_repeats, "random_state": random_state, "generator": generator, "sample_weight": sample_weight,
+        "conditional_on": conditional_on, "alpha": alpha, "n_threads": n_threads, "memory": memory, "blocks": blocks,
+    }  # fmt: skip
+    found = _measured(model, data, y, method, scorings, groups, **options)
+    support = _support.of(data, y, sample_weight, groups, next(iter(found.values())))
+    if support is not None:
+
+        def again(some: dict[str, list[str]]) -> dict[str, ImportanceResult]:
+            """The same of features that go together."""
+            return _measured(model, data, y, "auto" if method == "exact" else method, scorings, some, **options)
+
+        whole = groups is None and isinstance(data, _models.Table)
+        found = _support.described(found, support, again if whole else None, groups is None)
+    return found[""] if several is None else {name: found[name] for name in scorings}
+
+
+def _measured(
+    model: Any,
+    data: Table | pl.LazyFrame,
+    y: Any,
+    method: Method,
+    scorings: Mapping[str, Any],
+    groups: Mapping[str, Sequence[str | int]] | None,
+    *,
+    n_repeats: int,
+    random_state: Any,
+    generator: Generator,
+    sample_weight: Any,
+    conditional_on: Any,
+    alpha: float,
+    n_threads: int,
+    memory: int,
+    blocks: Blocks | None,
+) -> dict[str, ImportanceResult]:
+    """Importances by name of scoring, exact where that is possible."""
+    from tidegauge import _models, _permutation
 
     found: dict[str, ImportanceResult] = {}
     reasons: dict[str, str] = {}
@@ -300,9 +421,9 @@ def permutation_importance(
                     raise UsageError("a function as scoring has no exact form")
                 read = _models.read(model)
                 if isinstance(data, _models.Table):
-                    found[name] = _exact(read, data, y, one, alpha, n_threads, groups, conditional_on)
+                    found[name] = _exact(read, data, y, one, alpha, n_threads, groups, conditional_on, blocks)
                 else:
-                    found[name] = _exact_stream(read, data, y, one, alpha, n_threads, groups, conditional_on)
+                    found[name] = _exact_stream(read, data, y, one, alpha, n_threads, groups, conditional_on, blocks)
             except UsageError as error:
                 if method == "exact" or isinstance(error, _models.MismatchError):
                     raise
@@ -322,13 +443,14 @@ def permutation_importance(
             alpha=alpha,
             memory=memory,
             notes={name: [f"by permutation: {reason}"] for name, reason in reasons.items()},
+            blocks=blocks,
         )
-    return found[""] if several is None else {name: found[name] for name in scorings}
+    return found
 
 
 def _some_rows(
-    data: Table | pl.LazyFrame, y: Any, sample_weight: Any, conditional_on: Any, wanted: int, seed: int
-) -> tuple[Table | pl.LazyFrame, Any, Any, Any]:
+    data: Table | pl.LazyFrame, y: Any, sample_weight: Any, conditional_on: Any, block: Any, wanted: int, seed: int
+) -> tuple[Table | pl.LazyFrame, Any, Any, Any, Any]:
     """Rows chosen by the seed; those of files are then held."""
     import polars as pl
 
@@ -345,9 +467,9 @@ def _some_rows(
             numbered = data.with_row_index(index)
             data = numbered.join(chosen, left_on=index, right_on="row", how="semi").sort(index).drop(index)
             data = data.collect(engine="streaming").lazy()
-        return data, y, sample_weight, conditional_on
+        return data, y, sample_weight, conditional_on, block
     if wanted >= data.rows:
-        return data, y, sample_weight, conditional_on
+        return data, y, sample_weight, conditional_on, block
     kept = _permutation.sample(data.rows, wanted, seed)
 
     def some(values: Any) -> Any:
@@ -355,7 +477,7 @@ def _some_rows(
         is_names |= isinstance(values, list) and all(isinstance(v, str) and v in data.names for v in values)
         return values if is_names else _models.take(values, kept)
 
-    return data.take(kept), some(y), some(sample_weight), some(conditional_on)
+    return data.take(kept), some(y), some(sample_weight), some(conditional_on), some(block)
 
 
 #: A unit that is exchanged as one: its name, and features of the model.
@@ -371,6 +493,7 @@ def _exact(
     n_threads: int,
     groups: Mapping[str, Sequence[str | int]] | None,
     conditional_on: Any,
+    blocks: Blocks | None,
 ) -> ImportanceResult:
 
     from tidegauge import _permutation
@@ -389,11 +512,12 @@ def _exact(
     if strata is not None and len(strata) != table.rows:
         raise UsageError(f"conditional_on has {len(strata)} rows, X {table.rows}")
     loss = "squared" if scoring == CHANGE else LOSSES[scoring]
+    codes = None if blocks is None else blocks.codes
     found: dict[str, Any] = {}
     notes: list[str] = []
     for layer, reported in _layers(units, groups, len(columns)):
         if strata is None:
-            part = _of_rows(read, layer, loss, columns, labels, alpha, n_threads)
+            part = _of_rows(read, layer, loss, columns, labels, alpha, n_threads, codes)
         else:
             part = _of_strata(read, layer, loss, columns, labels, alpha, n_threads, strata, notes)
             part["provenance"]["conditional_on"] = told
@@ -401,8 +525,7 @@ def _exact(
     # R² is one minus the squared error over the variance of the labels, which no permutation changes.
     spread = _variance(labels) if scoring == "r2" else 1.0
     names = [name for name, _ in units] if groups is None else [str(name) for name in groups]
-    found["correlated"] = correlated(names, _single(read, table, columns, units if groups is None else None, names))
-    return _result(read, names, found, scoring, alpha, len(labels), spread, checked, notes)
+    return _result(read, names, found, scoring, alpha, len(labels), spread, checked, blocks, notes)
 
 
 def _exact_stream(
@@ -414,8 +537,9 @@ def _exact_stream(
     n_threads: int,
     groups: Mapping[str, Sequence[str | int]] | None,
     conditional_on: Any,
+    blocks: Blocks | None,
 ) -> ImportanceResult:
-    """Two passes over batches of rows; the sums do not depend on how the rows come."""
+    """Two passes over batches of rows, three with blocks; the sums do not depend on how the rows come."""
     from tidegauge._models import Table, Trees
     from tidegauge._scorers import CHANGE
 
@@ -429,17 +553,20 @@ def _exact_stream(
     loss = "squared" if scoring == CHANGE else LOSSES[scoring]
     present = None if y is None else labelled(lazy, y)
 
-    def batches() -> Iterator[tuple[Table, list[Floats], Floats]]:
+    def batches() -> Iterator[tuple[Table, list[Floats], Floats, Any]]:
         some = lazy if present is None else lazy.filter(present)
         for frame in some.collect_batches(chunk_size=BATCH, maintain_order=False):
             if not frame.height:
                 continue
+            codes = None
+            if blocks is not None and blocks.name is not None:
+                codes, frame = blocks.known.codes(frame[blocks.name]), frame.drop(blocks.name)
             table = Table(read.shape(frame if y is None else frame.drop(y)))
             columns = read.columns(table)
-            yield table, columns, _labels(read, None if y is None else frame[y], scoring, columns)
+            yield table, columns, _labels(read, None if y is None else frame[y], scoring, columns), codes
 
     first, checked = None, None
-    for table, columns, _ in batches():
+    for table, columns, _, _ in batches():
         first, checked = (table, columns), read.check(table, columns)
         break
     if first is None or checked is None:
@@ -451,22 +578,23 @@ def _exact_stream(
     found: dict[str, Any] = {}
     rows = 0
     for layer, reported in _layers(units, groups, len(first[1])):
-        trees, encode = _joined(read, layer, (columns for _, columns, _ in batches()))
+        trees, encode = _joined(read, layer, (columns for _, columns, _, _ in batches()))
         donors = _core.Donors(trees, loss, 0.5)
-        for _, columns, labels in batches():
+        for _, columns, labels, _ in batches():
             donors.update(encode(columns), labels)
         sums = _core.ImportanceSums(donors)
-        for _, columns, labels in batches():
-            sums.update(encode(columns), labels, n_threads)
+        for _, columns, labels, codes in batches():
+            sums.update(encode(columns), labels, n_threads, codes)
+        if blocks is not None:
+            for _, columns, _, codes in batches():
+                sums.update_donors(encode(columns), codes)
         rows = sums.rows
         _add(found, _chosen(_finished(read, trees, sums, alpha), layer, encode), reported)
     notes = []
     if present is not None and (missing := int(lazy.select((~present).sum()).collect().item())):
         notes.append(f"{missing:,} rows without a label in {y!r} are left out")
-    notes.append("correlations are those of the first batch of rows")
     names = [name for name, _ in units] if groups is None else [str(name) for name in groups]
-    found["correlated"] = correlated(names, _single(read, *first, units if groups is None else None, names))
-    return _result(read, names, found, scoring, alpha, rows, spread, checked, notes)
+    return _result(read, names, found, scoring, alpha, rows, spread, checked, blocks, notes)
 
 
 def _variance(labels: Floats) -> float:
@@ -553,36 +681,24 @@ def _add(found: dict[str, Any], part: dict[str, Any], reported: list[int] | None
             found[key] = values
 
 
-def _single(
-    read: ReadModel, table: Table, columns: list[Floats], units: list[Unit] | None, names: list[str]
-) -> list[Floats | None]:
-    """Numbers of each unit that is one column; None of the others."""
-    if units is None:
-        return [None] * len(names)
-    if read.raw is None:
-        return [columns[members[0]] for _, members in units]
-    shown = [str(name) for name in table.names]
-
-    def numbers(name: str) -> Floats | None:
-        try:
-            return table.floats(shown.index(name), None)
-        except UsageError:
-            return None
-
-    return [numbers(name) for name, _ in units]
-
-
 def _of_rows(
-    read: ReadModel, layer: list[Unit], loss: str, columns: list[Floats], labels: Floats, alpha: float, n_threads: int
+    read: ReadModel,
+    layer: list[Unit],
+    loss: str,
+    columns: list[Floats],
+    labels: Floats,
+    alpha: float,
+    n_threads: int,
+    codes: Any = None,
 ) -> dict[str, Any]:
     """Importances of the units of a pass."""
     from tidegauge._models import Linear, Trees
 
     if isinstance(read, Trees):
         trees, encode = _joined(read, layer, [columns])
-        return _of_trees(read, trees, loss, encode(columns), labels, alpha, n_threads, layer, encode)
+        return _of_trees(read, trees, loss, encode(columns), labels, alpha, n_threads, layer, encode, codes)
     assert isinstance(read, Linear)
-    return _of_terms(read, loss, columns, labels, alpha, layer)
+    return _of_terms(read, loss, columns, labels, alpha, layer, codes)
 
 
 def _of_strata(
@@ -636,6 +752,9 @@ def _of_strata(
         "low": list(interval[:, 0]),
         "high": list(interval[:, 1]),
         "pvalue": list(pvalue),
+        "standard_error_iid": list(error),
+        "freedom": [float("inf")] * len(error),
+        "most_freedom": [float("inf")] * len(error),
         "baseline": float(share @ np.array([part["baseline"] for _, part in parts])) / float(share.sum()),
         "provenance": one["provenance"] | {"sums": sums, "subgroups": len(parts)},
     }
@@ -671,7 +790,7 @@ def _chosen(found: dict[str, Any], layer: list[Unit], encode: Callable[..., Any]
     order = [members[0] if members else 0 for _, members in layer]
     if any(len(members) != 1 for _, members in layer) or order == list(range(len(order))):
         return found
-    lists = {"importance", "standard_error", "low", "high", "pvalue", "used", "responses"}
+    lists = {*KEYS, "used", "responses"}
     return {key: [values[k] for k in order] if key in lists else values for key, values in found.items()}
 
 
@@ -711,15 +830,13 @@ def _result(
     rows: int,
     spread: float,
     checked: dict[str, Any],
+    blocks: Blocks | None,
     notes: list[str] | None = None,
 ) -> ImportanceResult:
     import numpy as np
 
     # Null is NaN.
-    floats = {
-        key: np.array(found[key][: len(names)], dtype=np.float64)
-        for key in ("importance", "standard_error", "low", "high", "pvalue")
-    }
+    floats = {key: np.array(found[key][: len(names)], dtype=np.float64) for key in KEYS}
     means = floats["importance"] / spread
     pvalue = floats["pvalue"]
     cells = found.get("responses")
@@ -738,7 +855,7 @@ def _result(
         method="exact",
         n_rows=rows,
         alpha=alpha,
-        correlated=found["correlated"],
+        **sampling(blocks, rows, floats),
         notes=notes or [],
         provenance={"source": read.source, "check": checked} | found["provenance"],
         scale=spread,
@@ -756,12 +873,15 @@ def _of_trees(
     n_threads: int,
     layer: list[Unit],
     encode: Callable[..., Any],
+    codes: Any,
 ) -> dict[str, Any]:
-    """Two passes over the rows: donors, then sums."""
+    """Two passes over the rows: donors, then sums; with blocks the rows once more as donors."""
     donors = _core.Donors(trees, loss, 0.5)
     donors.update(columns, labels)
     sums = _core.ImportanceSums(donors)
-    sums.update(columns, labels, n_threads)
+    sums.update(columns, labels, n_threads, codes)
+    if codes is not None:
+        sums.update_donors(columns, codes)
     return _chosen(_finished(read, trees, sums, alpha), layer, encode)
 
 
@@ -772,7 +892,7 @@ def _finished(read: Trees, trees: _core.TreeModel, sums: _core.ImportanceSums, a
 
 
 def _of_terms(
-    read: Linear, loss: str, columns: list[Floats], labels: Floats, alpha: float, layer: list[Unit]
+    read: Linear, loss: str, columns: list[Floats], labels: Floats, alpha: float, layer: list[Unit], codes: Any
 ) -> dict[str, Any]:
     """A closed form for each unit's part of the linear predictor."""
     import numpy as np
@@ -786,7 +906,7 @@ def _of_terms(
         return total
 
     rows = [
-        json.loads(_core.additive_importance(loss, read.classifies, margins, term(members), labels, alpha))
+        json.loads(_core.additive_importance(loss, read.classifies, margins, term(members), labels, alpha, codes))
         for _, members in layer
     ]
     found: dict[str, Any] = {key: [row[key] for row in rows] for key in rows[0]}
@@ -802,35 +922,24 @@ def _of_terms(
     return found | {"baseline": baseline, "provenance": {"numerical_error": max(found["error"]), "model": model}}
 
 
-def correlated(names: list[str], columns: list[Floats | None]) -> list[list[tuple[str, float]]]:
-    """Names and rank correlations of at least .7, the closest first; None for a column without numbers.
-
-    Missing values of a column lie in the middle of its ranks.
-    """
+def sampling(blocks: Blocks | None, rows: int, told: Mapping[str, Floats]) -> dict[str, Any]:
+    """What results say of how rows vary."""
     import numpy as np
 
-    standard: list[Floats | None] = []
-    for column in columns:
-        if column is None or len(column) < 3:
-            standard.append(None)
-            continue
-        kept = column[np.unique(np.linspace(0, len(column) - 1, min(ASSOCIATED, len(column))).astype(np.intp))]
-        missing = np.isnan(kept)
-        values, index, counts = np.unique(kept[~missing], return_inverse=True, return_counts=True)
-        ranks = np.zeros(len(kept))
-        # The middle rank of ties, about the mean of all.
-        ranks[~missing] = (np.cumsum(counts) - (counts - 1) / 2.0)[index] - (len(index) + 1) / 2.0
-        size = float(np.sqrt(ranks @ ranks))
-        standard.append(ranks / size if len(values) > 1 else None)
-    present = [j for j, column in enumerate(standard) if column is not None]
-    found: list[list[tuple[str, float]]] = [[] for _ in names]
-    if present:
-        matrix = np.array([standard[j] for j in present])
-        table = np.abs(matrix @ matrix.T)
-        for row, j in zip(table, present, strict=True):
-            close = [i for i in np.argsort(-row, kind="stable") if row[i] >= 0.7 and present[i] != j]
-            found[j] = [(names[present[i]], float(min(row[i], 1.0))) for i in close]
-    return found
+    iid, errors = told["standard_error_iid"], told["standard_error"]
+    effective = np.full(len(errors), float(rows))
+    known = errors > 0.0
+    effective[known] = np.minimum(rows * (iid[known] / errors[known]) ** 2, rows)
+    effective[np.isnan(errors)] = np.nan
+    # The same for every feature that the model uses.
+    most = max((float(m) for m in told["most_freedom"] if m > 0.0), default=0.0)
+    return {
+        "variance": "iid" if blocks is None else blocks.known.variance,
+        "n_blocks": None if blocks is None else blocks.known.count,
+        "n_eff": effective,
+        "freedom": told["freedom"],
+        "block_freedom": float("nan") if blocks is None else most,
+    }
 
 
 def benjamini_hochberg(pvalue: Floats) -> Floats:

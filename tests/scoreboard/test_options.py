@@ -327,6 +327,7 @@ def test_options_of_permutation_importance() -> None:
         "max_rows": Case(200, None, base),
         "groups": Case({"ab": ["a", "b"]}, None, base),
         "conditional_on": Case(np.arange(N) % 3, None, base),
+        "block": Case(np.arange(N) % 20, None, base),
         "alpha": Case(0.3, None, base),
     }
     documented = set(inspect.signature(tg.permutation_importance).parameters) - {"model", "X", "y"}
@@ -336,3 +337,17 @@ def test_options_of_permutation_importance() -> None:
         data = case.data or (predict, x, y)
         plain = text(tg.permutation_importance(*data, **case.beside))
         assert text(tg.permutation_importance(*data, **{**case.beside, option: case.value})) != plain, option
+
+
+def test_options_of_slices() -> None:
+    rng = np.random.default_rng(5)
+    data = rng.integers(0, 3, size=(300, 4))
+    losses = rng.exponential(size=300) * (1 + (data[:, 0] == 1) * (data[:, 1] == 2) * (data[:, 2] == 0))
+    cases = {"k": 3, "alpha": 0.99, "min_support": 60, "max_level": 1}
+    documented = set(inspect.signature(tg.top_slices).parameters) - {"data", "losses"}
+    assert documented == {*cases, "n_threads"}, "options without a case, or cases without one"
+    beside = {"k": 2, "alpha": 0.95, "min_support": 5}
+    plain = tg.top_slices(data, losses, **beside)
+    assert tg.top_slices(data, losses, **beside, n_threads=3) == plain
+    for option, value in cases.items():
+        assert tg.top_slices(data, losses, **{**beside, option: value}) != plain, option

@@ -7,6 +7,9 @@
 //!
 //! One and two features are counted completely. Three are searched by branch and bound in the manner
 //! of SliceLine (Sagadeeva and Boehm 2021), with a bound of this score over rows: [`Rating::bound`].
+//! Pairs are taken by falling bound and what is found raises the threshold of those after them; a table of
+//! three features that no cell keeps open is not counted, and one that is takes an addition a row.
+//! [`slices`] is the same search with SliceLine's own score, of all rows.
 
 use std::cmp::Ordering;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
@@ -164,7 +167,8 @@ pub fn find(
         design_effect(&half.losses, &own)
     });
     let rating = Rating::new(&half.losses, options, effect);
-    let (candidates, counted) = search(&half, &rating, options, true, stop)?;
+    let sizes = (options.depth, KEPT * options.top, options.threads);
+    let (candidates, counted) = search(&half, &rating, sizes, true, stop)?;
     let measure = Measure::new(losses, &held, blocks);
     let segments = choose(&half, &rating, candidates, options.top)
         .into_iter()
@@ -308,6 +312,15 @@ fn bin(column: &Column, options: &Options) -> Binned {
     match column {
         Column::Numbers(v) => bin_numbers(v, options.bins),
         Column::Codes(v) => bin_codes(v, 2 * options.min_rows),
+    }
+}
+
+/// The bin of each value: about `wanted` of equal mass of a number, a category of at least `support` rows its
+/// own; rare and missing values have one each.
+pub fn cells(column: &Column, wanted: usize, support: usize) -> Vec<u8> {
+    match column {
+        Column::Numbers(v) => bin_numbers(v, wanted).codes,
+        Column::Codes(v) => bin_codes(v, support).codes,
     }
 }
 
@@ -506,6 +519,24 @@ struct Rating {
 /// Beyond the rounding of score and bound, in steps of 2^-31 of the range of losses.
 const SLACK: f64 = 1e-3;
 
+/// What makes a segment better than another.
+trait Judge: Sync {
+    /// Fewest rows.
+    fn least(&self) -> u64;
+
+    /// The score of a segment that is admitted, by rows and sum of losses.
+    fn score(&self, count: u64, sum: u64) -> Option<f64>;
+
+    /// No segment whose rows lie in a set with at most these `count`, `sum` and `max` scores more.
+    fn bound(&self, of: &Cell) -> f64;
+
+    /// Whether `own` says more than `around`, a shorter segment around it.
+    fn extends(&self, own: &Cell, around: &Cell) -> bool;
+
+    /// Whether a segment must score more than the shorter ones around it.
+    fn earns(&self) -> bool;
+}
+
 impl Rating {
     fn new(losses: &[u32], options: &Options, design_effect: f64) -> Self {
         let n = losses.len() as u128;
@@ -527,6 +558,16 @@ impl Rating {
         let product = |a: u64, b: u64| i128::from(a) * i128::from(b);
         let above = product(sum, self.rows) - product(count, self.total);
         above as f64 / (count as f64 * (self.rows - count) as f64)
+    }
+}
+
+impl Judge for Rating {
+    fn least(&self) -> u64 {
+        self.least
+    }
+
+    fn earns(&self) -> bool {
+        true
     }
 
     /// The score of a segment that is admitted: `least` rows, and no more than half of all.
@@ -594,6 +635,55 @@ impl Rating {
             }
         }
         bound + SLACK
+    }
+}
+
+/// SliceLine's score: `weight (mean / mean of all - 1) - (1 - weight) (rows of all / rows - 1)`.
+#[derive(Debug, Clone)]
+struct SliceLine {
+    rows: f64,
+    mean: f64,
+    least: u64,
+    weight: f64,
+}
+
+impl SliceLine {
+    fn at(&self, count: f64, sum: f64) -> f64 {
+        self.weight * (sum / count / self.mean - 1.0)
+            - (1.0 - self.weight) * (self.rows / count - 1.0)
+    }
+}
+
+impl Judge for SliceLine {
+    fn least(&self) -> u64 {
+        self.least
+    }
+
+    fn earns(&self) -> bool {
+        false
+    }
+
+    fn score(&self, count: u64, sum: u64) -> Option<f64> {
+        (count >= self.least && sum > 0).then(|| self.at(count as f64, sum as f64))
+    }
+
+    /// Of k rows the sum is at most min(`sum`, k `max`). Up to k = `sum` / `max` the score then rises with
+    /// k; from there on it is (weight `sum` / mean - (1 - weight) n) / k and a constant, whose largest
+    /// value is at an end. Here n is *rows*.
+    fn bound(&self, of: &Cell) -> f64 {
+        let (low, high) = (self.least as f64, f64::from(of.count));
+        if high < low || of.max == 0 {
+            return 0.0;
+        }
+        let (sum, max) = (of.sum as f64, f64::from(of.max));
+        let at = |k: f64| self.at(k, sum.min(k * max));
+        let turn = (sum / max).clamp(low, high);
+        let bound = at(low).max(at(turn)).max(at(high));
+        bound + 1e-9 * bound.abs().max(1.0)
+    }
+
+    fn extends(&self, _: &Cell, _: &Cell) -> bool {
+        true
     }
 }
 
@@ -670,18 +760,69 @@ impl Best {
     }
 }
 
+/// Tables of all pairs of features.
+struct Pairs {
+    /// Features, in the order of the first, then the second.
+    pairs: Vec<(usize, usize)>,
+    tables: Vec<Vec<Cell>>,
+    /// Where the pairs of a feature begin.
+    first: Vec<usize>,
+    bins: Vec<usize>,
+}
+
+impl Pairs {
+    fn new(half: &Half, threads: usize, stop: &(dyn Fn() -> bool + Sync)) -> Result<Self> {
+        let features = half.columns.len();
+        let pairs: Vec<(usize, usize)> = (0..features)
+            .flat_map(|f| (f + 1..features).map(move |g| (f, g)))
+            .collect();
+        let cells: usize = pairs
+            .iter()
+            .map(|(f, g)| half.bins[*f] * half.bins[*g])
+            .fold(0, usize::saturating_add);
+        if cells > MAX_CELLS {
+            return Err(Error::invalid(format!(
+                "{cells} cells of {} pairs of features; at most {MAX_CELLS} would be accepted: fewer features or bins, or a larger min_rows",
+                pairs.len()
+            )));
+        }
+        let tables = parallel(pairs.len(), threads, stop, &|p| {
+            let (f, g) = pairs[p];
+            let width = half.bins[g];
+            let mut cells = vec![Cell::default(); half.bins[f] * width];
+            let codes = half.columns[f].iter().zip(&half.columns[g]);
+            for ((a, b), l) in codes.zip(&half.losses) {
+                cells[usize::from(*a) * width + usize::from(*b)].add(*l);
+            }
+            cells
+        })?;
+        Ok(Self {
+            pairs,
+            tables,
+            first: (0..features)
+                .map(|f| f * features - f * (f + 1) / 2)
+                .collect(),
+            bins: half.bins.clone(),
+        })
+    }
+
+    fn cell(&self, f: usize, a: usize, g: usize, b: usize) -> &Cell {
+        &self.tables[self.first[f] + g - f - 1][a * self.bins[g] + b]
+    }
+}
+
 /// Candidates, and segments of three conditions counted and admitted by their pairs.
 ///
 /// Without `bounded`, every one of them is counted: the slow twin.
-fn search(
+fn search<J: Judge>(
     half: &Half,
-    rating: &Rating,
-    options: &Options,
+    judge: &J,
+    (depth, limit, threads): (usize, usize, usize),
     bounded: bool,
     stop: &(dyn Fn() -> bool + Sync),
 ) -> Result<(BTreeSet<Candidate>, (u64, u64))> {
     let features = half.columns.len();
-    let mut best = Best::new(KEPT * options.top);
+    let mut best = Best::new(limit);
     let single: Vec<Vec<Cell>> = (0..features)
         .map(|f| {
             let mut cells = vec![Cell::default(); half.bins[f]];
@@ -691,146 +832,301 @@ fn search(
             cells
         })
         .collect();
-    let scored = |cell: &Cell| rating.score(u64::from(cell.count), cell.sum);
-    let of_single = |f: usize, b: usize| scored(&single[f][b]).unwrap_or(0.0);
+    let scored = |cell: &Cell| judge.score(u64::from(cell.count), cell.sum);
+    // What a longer segment must beat.
+    let worth = |cell: &Cell| scored(cell).filter(|_| judge.earns()).unwrap_or(0.0);
     for (f, cells) in single.iter().enumerate() {
         for (b, cell) in cells.iter().enumerate() {
             best.offer(scored(cell), 0.0, &[(f, b)]);
         }
     }
-    if options.depth == 1 || features == 1 {
+    if depth == 1 || features == 1 {
         return Ok((best.held, (0, 0)));
     }
-    let pairs: Vec<(usize, usize)> = (0..features)
-        .flat_map(|f| (f + 1..features).map(move |g| (f, g)))
-        .collect();
-    let cells: usize = pairs
-        .iter()
-        .map(|(f, g)| half.bins[*f] * half.bins[*g])
-        .fold(0, usize::saturating_add);
-    if cells > MAX_CELLS {
-        return Err(Error::invalid(format!(
-            "{cells} cells of {} pairs of features; at most {MAX_CELLS} would be accepted: fewer features or bins, or a larger min_rows",
-            pairs.len()
-        )));
-    }
-    let tables = parallel(pairs.len(), options.threads, stop, &|p| {
-        let (f, g) = pairs[p];
-        let width = half.bins[g];
-        let mut cells = vec![Cell::default(); half.bins[f] * width];
-        let codes = half.columns[f].iter().zip(&half.columns[g]);
-        for ((a, b), l) in codes.zip(&half.losses) {
-            cells[usize::from(*a) * width + usize::from(*b)].add(*l);
-        }
-        cells
-    })?;
-    // Pairs are in the order of f, then g.
-    let first: Vec<usize> = (0..features)
-        .map(|f| f * features - f * (f + 1) / 2)
-        .collect();
-    let cell = |f: usize, a: usize, g: usize, b: usize| {
-        &tables[first[f] + g - f - 1][a * half.bins[g] + b]
-    };
-    for (f, g) in &pairs {
+    let tables = Pairs::new(half, threads, stop)?;
+    for (f, g) in &tables.pairs {
         for a in 0..half.bins[*f] {
             for b in 0..half.bins[*g] {
-                let above = of_single(*f, a).max(of_single(*g, b));
-                let own = cell(*f, a, *g, b);
                 let around = [&single[*f][a], &single[*g][b]];
-                let score = scored(own).filter(|_| around.iter().all(|c| rating.extends(own, c)));
+                let above = worth(around[0]).max(worth(around[1]));
+                let own = tables.cell(*f, a, *g, b);
+                let score = scored(own).filter(|_| around.iter().all(|c| judge.extends(own, c)));
                 best.offer(score, above, &[(*f, a), (*g, b)]);
             }
         }
     }
-    if options.depth == 2 || features == 2 {
+    if depth == 2 || features == 2 {
         return Ok((best.held, (0, 0)));
     }
-    // A fixed threshold: what is counted does not depend on the threads either.
-    let threshold = best.threshold();
-    let done = parallel(features - 2, options.threads, stop, &|f| {
-        let mut found = Best::new(best.limit);
-        let (mut counted, mut admitted) = (0_u64, 0_u64);
-        for a in 0..half.bins[f] {
-            let mut rows: Option<Vec<u32>> = None;
-            for g in f + 1..features - 1 {
-                for b in 0..half.bins[g] {
-                    let node = cell(f, a, g, b);
-                    if u64::from(node.count) < rating.least || stop() {
-                        continue;
-                    }
-                    let above = of_single(f, a).max(of_single(g, b));
-                    let above = above.max(scored(node).unwrap_or(0.0));
-                    let open = !bounded || rating.bound(node) > above.max(threshold);
-                    let mut inside: Option<Vec<u32>> = None;
-                    for h in g + 1..features {
-                        let mut left: Vec<(usize, f64)> = Vec::new();
-                        for c in 0..half.bins[h] {
-                            let (fh, gh) = (cell(f, a, h, c), cell(g, b, h, c));
-                            let meet = node.meet(fh).meet(gh);
-                            if u64::from(meet.count) < rating.least {
-                                continue;
-                            }
-                            admitted += 1;
-                            if !open {
-                                continue;
-                            }
-                            let above = [scored(fh), scored(gh)]
-                                .into_iter()
-                                .flatten()
-                                .fold(above.max(of_single(h, c)), f64::max);
-                            if !bounded || rating.bound(&meet) > above.max(threshold) {
-                                left.push((c, above));
-                            }
-                        }
-                        if left.is_empty() {
-                            continue;
-                        }
-                        let rows = rows.get_or_insert_with(|| {
-                            let all = 0..half.losses.len() as u32;
-                            all.filter(|r| usize::from(half.columns[f][*r as usize]) == a)
-                                .collect()
-                        });
-                        let inside = inside.get_or_insert_with(|| {
-                            let held = rows.iter().copied();
-                            held.filter(|r| usize::from(half.columns[g][*r as usize]) == b)
-                                .collect()
-                        });
-                        let mut cells = vec![Cell::default(); half.bins[h]];
-                        for r in inside.iter() {
-                            let r = *r as usize;
-                            cells[usize::from(half.columns[h][r])].add(half.losses[r]);
-                        }
-                        counted += left.len() as u64;
-                        for (c, above) in left {
-                            let own = &cells[c];
-                            let around = [
-                                node,
-                                cell(f, a, h, c),
-                                cell(g, b, h, c),
-                                &single[f][a],
-                                &single[g][b],
-                                &single[h][c],
-                            ];
-                            let score = scored(own)
-                                .filter(|_| around.iter().all(|c| rating.extends(own, c)));
-                            found.offer(score, above, &[(f, a), (g, b), (h, c)]);
-                        }
-                    }
+    // The pairs that promise most come first: what they lead to raises the threshold of the others. It is
+    // fixed within a round, so that what is counted does not depend on the threads.
+    let mut order: Vec<(f64, usize)> = tables
+        .tables
+        .iter()
+        .map(|t| t.iter().map(|c| judge.bound(c)).fold(0.0, f64::max))
+        .enumerate()
+        .map(|(p, bound)| (bound, p))
+        .filter(|(_, p)| tables.pairs[*p].1 < features - 1)
+        .collect();
+    order.sort_by(|x, y| y.0.total_cmp(&x.0).then(x.1.cmp(&y.1)));
+    let packed: Vec<u64> = half.losses.iter().map(|l| ONE | u64::from(*l)).collect();
+    let (mut counted, mut admitted) = (0, 0);
+    let (mut next, mut size) = (0, 4);
+    while next < order.len() {
+        let round = &order[next..(next + size).min(order.len())];
+        let threshold = best.threshold();
+        let done = parallel(round.len(), threads, stop, &|i| {
+            let pair = tables.pairs[round[i].1];
+            let mut found = Best::new(limit);
+            let cut = if bounded {
+                threshold
+            } else {
+                f64::NEG_INFINITY
+            };
+            let visited = triples(
+                (half, &packed),
+                judge,
+                (&single, &tables, pair),
+                cut,
+                &mut found,
+                stop,
+            );
+            (found.held, visited)
+        })?;
+        for (found, (some, all)) in done {
+            counted += some;
+            admitted += all;
+            best.held.extend(found);
+        }
+        while best.held.len() > limit {
+            best.held.pop_last();
+        }
+        next += size;
+        size *= 2;
+    }
+    Ok((best.held, (counted, admitted)))
+}
+
+/// A row in the upper bits, its loss in the lower: 65,535 of them do not mix.
+const ONE: u64 = 1 << 48;
+
+/// Offers the segments of a pair of features and one after them that may score more than `cut`; how many
+/// were counted, and how many the pairs admit.
+fn triples<J: Judge>(
+    (half, packed): (&Half, &[u64]),
+    judge: &J,
+    (single, tables, (f, g)): (&[Vec<Cell>], &Pairs, (usize, usize)),
+    cut: f64,
+    found: &mut Best,
+    stop: &(dyn Fn() -> bool + Sync),
+) -> (u64, u64) {
+    let scored = |cell: &Cell| judge.score(u64::from(cell.count), cell.sum);
+    let worth = |cell: &Cell| scored(cell).filter(|_| judge.earns()).unwrap_or(0.0);
+    let least = judge.least();
+    // Cells of the pair that are worth a look, with what their refinements must beat.
+    let mut nodes: Vec<(usize, usize, f64)> = Vec::new();
+    let mut place = vec![u32::MAX; half.bins[f] * half.bins[g]];
+    let mut closed: Vec<(usize, usize)> = Vec::new();
+    for a in 0..half.bins[f] {
+        for b in 0..half.bins[g] {
+            let node = tables.cell(f, a, g, b);
+            if u64::from(node.count) < least {
+                continue;
+            }
+            let above = worth(node)
+                .max(worth(&single[f][a]))
+                .max(worth(&single[g][b]));
+            if cut == f64::NEG_INFINITY || judge.bound(node) > above.max(cut) {
+                place[a * half.bins[g] + b] = nodes.len() as u32;
+                nodes.push((a, b, above));
+            } else {
+                closed.push((a, b));
+            }
+        }
+    }
+    let mut rows: Option<Vec<(u32, u32)>> = None;
+    let (mut counted, mut admitted) = (0, 0);
+    for h in g + 1..half.columns.len() {
+        if stop() {
+            break;
+        }
+        let width = half.bins[h];
+        let meet = |a: usize, b: usize, c: usize| {
+            let (fh, gh) = (tables.cell(f, a, h, c), tables.cell(g, b, h, c));
+            tables.cell(f, a, g, b).meet(fh).meet(gh)
+        };
+        let enough = |cell: &Cell| u64::from(cell.count) >= least;
+        for (a, b) in &closed {
+            admitted += (0..width).filter(|c| enough(&meet(*a, *b, *c))).count() as u64;
+        }
+        let beaten = |(a, b, above): &(usize, usize, f64), c: usize| {
+            [
+                tables.cell(f, *a, h, c),
+                tables.cell(g, *b, h, c),
+                &single[h][c],
+            ]
+            .into_iter()
+            .map(worth)
+            .fold(*above, f64::max)
+        };
+        let (mut here, mut open) = (0, cut == f64::NEG_INFINITY);
+        for node in &nodes {
+            for c in 0..width {
+                let cell = meet(node.0, node.1, c);
+                if enough(&cell) {
+                    here += 1;
+                    open = open || judge.bound(&cell) > beaten(node, c).max(cut);
                 }
             }
         }
-        (found.held, counted, admitted)
-    })?;
-    let (mut counted, mut admitted) = (0, 0);
-    for (found, some, all) in done {
-        counted += some;
-        admitted += all;
-        best.held.extend(found);
+        admitted += here;
+        if !open || here == 0 {
+            continue;
+        }
+        counted += here;
+        let rows = rows.get_or_insert_with(|| {
+            let codes = half.columns[f].iter().zip(&half.columns[g]).enumerate();
+            codes
+                .map(|(r, (a, b))| {
+                    let pair = usize::from(*a) * half.bins[g] + usize::from(*b);
+                    (r as u32, place[pair])
+                })
+                .filter(|(_, node)| *node != u32::MAX)
+                .collect()
+        });
+        let mut sums = vec![(0u32, 0u64); nodes.len() * width];
+        let mut part = vec![0u64; nodes.len() * width];
+        for some in rows.chunks(usize::from(u16::MAX)) {
+            for (r, node) in some {
+                let c = usize::from(half.columns[h][*r as usize]);
+                part[*node as usize * width + c] += packed[*r as usize];
+            }
+            for ((count, sum), held) in sums.iter_mut().zip(&mut part) {
+                *count += (*held / ONE) as u32;
+                *sum += *held % ONE;
+                *held = 0;
+            }
+        }
+        for (node, cells) in nodes.iter().zip(sums.chunks_exact(width)) {
+            for (c, (count, sum)) in cells.iter().enumerate() {
+                let Some(score) = judge.score(u64::from(*count), *sum) else {
+                    continue;
+                };
+                if score < cut || score < found.threshold() {
+                    continue;
+                }
+                let (a, b, _) = *node;
+                let own = Cell {
+                    count: *count,
+                    max: 0,
+                    sum: *sum,
+                };
+                let around = [
+                    tables.cell(f, a, g, b),
+                    tables.cell(f, a, h, c),
+                    tables.cell(g, b, h, c),
+                    &single[f][a],
+                    &single[g][b],
+                    &single[h][c],
+                ];
+                if around.iter().all(|c| judge.extends(&own, c)) {
+                    found.offer(Some(score), beaten(node, c), &[(f, a), (g, b), (h, c)]);
+                }
+            }
+        }
     }
-    while best.held.len() > best.limit {
-        best.held.pop_last();
+    (counted, admitted)
+}
+
+/// A slice of SliceLine: features and bins, score, rows and sum of losses.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Slice {
+    /// Features by position, ascending, and the bin of each.
+    pub conditions: Vec<(usize, u8)>,
+    /// SliceLine's score.
+    pub score: f64,
+    /// Rows.
+    pub rows: u64,
+    /// Mean loss.
+    pub mean: f64,
+}
+
+/// The best slices of all rows by SliceLine's score, whichever features they share, and how many of three
+/// conditions were counted, of those that two admit.
+///
+/// `columns` hold bins from 0; `weight` is SliceLine's alpha.
+///
+/// # Errors
+/// Columns of other lengths, a loss that is negative or not finite, no row, or a weight that is not
+/// between 0 and 1; [`Error::Interrupted`] when `stop` says so.
+pub fn slices(
+    columns: Vec<Vec<u8>>,
+    losses: &[f64],
+    (top, weight, min_rows): (usize, f64, u64),
+    (depth, threads): (usize, usize),
+    stop: &(dyn Fn() -> bool + Sync),
+) -> Result<(Vec<Slice>, (u64, u64))> {
+    if columns.is_empty() || columns.iter().any(|c| c.len() != losses.len()) {
+        return Err(Error::invalid(format!(
+            "columns of {:?} rows for {} losses",
+            columns.iter().map(Vec::len).collect::<Vec<_>>(),
+            losses.len()
+        )));
     }
-    Ok((best.held, (counted, admitted)))
+    if !(weight > 0.0 && weight <= 1.0) || !(1..=3).contains(&depth) || top == 0 || min_rows == 0 {
+        return Err(Error::invalid(format!(
+            "alpha {weight}, {depth} levels, {top} slices of at least {min_rows} rows; accepted are alpha above 0 to 1, 1 to 3 levels, 1 or more"
+        )));
+    }
+    if let Some(row) = losses.iter().position(|l| !(*l >= 0.0 && l.is_finite())) {
+        return Err(Error::invalid(format!(
+            "the loss of row {row} is {}; finite numbers from 0 are accepted",
+            losses[row]
+        )));
+    }
+    let largest = losses.iter().copied().fold(0.0, f64::max);
+    if largest == 0.0 || u32::try_from(losses.len()).is_err() {
+        return Err(Error::invalid(format!(
+            "{} losses of at most {largest}; one above 0, and at most {} are accepted",
+            losses.len(),
+            u32::MAX
+        )));
+    }
+    let whole: Vec<u32> = losses
+        .iter()
+        .map(|l| libm::round(l / largest * STEPS) as u32)
+        .collect();
+    let bins = columns
+        .iter()
+        .map(|c| c.iter().max().map_or(0, |b| usize::from(*b) + 1));
+    let half = Half {
+        bins: bins.collect(),
+        columns,
+        losses: whole,
+    };
+    let total: u64 = half.losses.iter().map(|l| u64::from(*l)).sum();
+    let judge = SliceLine {
+        rows: losses.len() as f64,
+        mean: total as f64 / losses.len() as f64,
+        least: min_rows,
+        weight,
+    };
+    let (found, counted) = search(&half, &judge, (depth, top, threads), true, stop)?;
+    let slice = |c: Candidate| {
+        let mut own = Cell::default();
+        for (r, l) in half.losses.iter().enumerate() {
+            if c.conditions().all(|(f, b)| half.columns[f][r] == b) {
+                own.add(*l);
+            }
+        }
+        Slice {
+            conditions: c.conditions().collect(),
+            score: c.score,
+            rows: u64::from(own.count),
+            mean: own.sum as f64 / f64::from(own.count) / STEPS * largest,
+        }
+    };
+    Ok((found.into_iter().map(slice).collect(), counted))
 }
 
 /// Answers of `work` by index, whichever thread found them.
@@ -1193,14 +1489,15 @@ mod tests {
                     ..options()
                 };
                 let rating = Rating::new(&half.losses, &own, 1.0);
-                let (found, visited) = search(&half, &rating, &own, true, NEVER).unwrap();
+                let sizes = (3, KEPT * top, 1);
+                let (found, visited) = search(&half, &rating, sizes, true, NEVER).unwrap();
                 let expected = exhaustive(&half, &rating, KEPT * top);
                 assert_eq!(
                     found.into_iter().collect::<Vec<_>>(),
                     expected,
                     "{seed} {penalty}"
                 );
-                let (_, all) = search(&half, &rating, &own, false, NEVER).unwrap();
+                let (_, all) = search(&half, &rating, sizes, false, NEVER).unwrap();
                 assert_eq!((all.0, all.1), (visited.1, visited.1));
                 counted += visited.0;
                 admitted += visited.1;
@@ -1208,6 +1505,59 @@ mod tests {
         }
         // These halves are small and their bounds weak; it prunes all the same.
         assert!(counted < admitted, "{counted} of {admitted}");
+    }
+
+    #[test]
+    fn slices_are_the_best_of_the_whole_lattice() {
+        let (mut counted, mut admitted) = (0, 0);
+        for seed in 0..20 {
+            let half = random_half(100 + seed, 400, 6);
+            let losses: Vec<f64> = half.losses.iter().map(|l| f64::from(*l)).collect();
+            let mean = losses.iter().sum::<f64>() / 400.0;
+            for (top, weight) in [(4, 0.95), (1, 0.8), (10, 0.99)] {
+                let (found, visited) = slices(
+                    half.columns.clone(),
+                    &losses,
+                    (top, weight, 8),
+                    (3, 2),
+                    NEVER,
+                )
+                .unwrap();
+                let mut all: Vec<f64> = Vec::new();
+                let mut parts: Vec<Vec<(usize, u8)>> = vec![vec![]];
+                for f in 0..6 {
+                    for known in parts.clone().into_iter().filter(|p| p.len() < 3) {
+                        let bins = 0..half.bins[f] as u8;
+                        parts.extend(bins.map(|b| [&known[..], &[(f, b)]].concat()));
+                    }
+                }
+                for part in parts.iter().filter(|p| !p.is_empty()) {
+                    let rows: Vec<usize> = (0..400)
+                        .filter(|r| part.iter().all(|(f, b)| half.columns[*f][*r] == *b))
+                        .collect();
+                    let sum: f64 = rows.iter().map(|r| losses[*r]).sum();
+                    let k = rows.len() as f64;
+                    let score =
+                        weight * (sum / k / mean - 1.0) - (1.0 - weight) * (400.0 / k - 1.0);
+                    if rows.len() >= 8 && score > 0.0 {
+                        all.push(score);
+                    }
+                }
+                all.sort_by(|a, b| b.total_cmp(a));
+                assert_eq!(found.len(), all.len().min(top));
+                for (s, expected) in found.iter().zip(&all) {
+                    // Losses are integers of 31 bits.
+                    assert!((s.score - expected).abs() < 1e-7, "{seed} {top} {weight}");
+                }
+                counted += visited.0;
+                admitted += visited.1;
+            }
+        }
+        assert!(counted < admitted, "{counted} of {admitted}");
+        let one = |losses: &[f64]| slices(vec![vec![0, 1]], losses, (1, 0.5, 1), (1, 1), NEVER);
+        assert!(one(&[1.0, -1.0]).is_err());
+        assert!(one(&[0.0, 0.0]).is_err());
+        assert!(one(&[1.0]).is_err());
     }
 
     /// Over all sets of rows of one cell, not those that are segments alone: the worst that could be.

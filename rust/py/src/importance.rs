@@ -5,20 +5,25 @@ use std::sync::Arc;
 use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
+use pyo3_arrow::input::AnyRecordBatch;
 use serde_json::json;
 use tidegauge_core::importance::additive;
-use tidegauge_core::importance::drift::{Importance, Response, Side, drift};
+use tidegauge_core::importance::drift::{Blocks, Importance, Response, Side, drift};
 use tidegauge_core::importance::exact::{
-    Donors as CoreDonors, Model, Plan, Rows, Sums as CoreSums,
+    BlockDonors, Donors as CoreDonors, Model, Plan, Rows, Sums as CoreSums,
 };
 use tidegauge_core::importance::joint::{Joined, Joint};
 use tidegauge_core::importance::losses::{Link, Loss, Objective};
 use tidegauge_core::importance::permutation::keyed;
+use tidegauge_core::importance::permuted::Permuted as CorePermuted;
 use tidegauge_core::importance::readers::arrays::Arrays;
 use tidegauge_core::importance::readers::{catboost, lightgbm, xgboost};
+use tidegauge_core::importance::support::{Outside, support as look};
 use tidegauge_core::importance::trees::Ensemble;
+use tidegauge_core::importance::u_statistic::Estimate;
 
 use crate::errors::{from_core, usage_error};
+use crate::segments::columns as columns_of;
 
 /// Rows handed over at a time; signals are looked at in between.
 const CHUNK: usize = 1 << 17;
@@ -50,12 +55,20 @@ fn chunks(
     model: &Ensemble,
     columns: &Columns<'_>,
     labels: Option<&PyBuffer<f64>>,
+    blocks: Option<&PyBuffer<u32>>,
     mut work: impl FnMut(&Rows<'_>) -> tidegauge_core::Result<()> + Send,
 ) -> PyResult<()> {
     let n = columns.first().map_or(0, |b| b.item_count());
     let lengths = columns.iter().chain(labels).map(|b| b.item_count());
     if let Some(other) = lengths.into_iter().find(|l| *l != n) {
         return Err(usage_error(py, format!("columns of {n} and {other} rows")));
+    }
+    let blocks = blocks.map(|b| b.to_vec(py)).transpose()?;
+    if let Some(blocks) = blocks.as_ref().filter(|b| b.len() != n) {
+        return Err(usage_error(
+            py,
+            format!("{} blocks for {n} rows", blocks.len()),
+        ));
     }
     for start in (0..n).step_by(CHUNK) {
         py.check_signals()?;
@@ -72,7 +85,11 @@ fn chunks(
         };
         py.detach(|| {
             let slices: Vec<&[f64]> = chunk.columns.iter().map(Vec::as_slice).collect();
-            work(&Rows::new(model, &slices, &chunk.labels)?)
+            let rows = Rows::new(model, &slices, &chunk.labels)?;
+            work(&match &blocks {
+                Some(blocks) => rows.in_blocks(&blocks[start..end])?,
+                None => rows,
+            })
         })
         .map_err(|e| from_core(py, e))?;
     }
@@ -238,7 +255,7 @@ impl TreeModel {
     ) -> PyResult<Bound<'py, PyBytes>> {
         let mut out = Vec::new();
         let outputs = self.inner.outputs();
-        chunks(py, self.inner.ensemble(), &columns, None, |rows| {
+        chunks(py, self.inner.ensemble(), &columns, None, None, |rows| {
             let mut margins = self.inner.margins(rows);
             if link {
                 for row in margins.chunks_exact_mut(outputs) {
@@ -285,7 +302,7 @@ impl JointFeatures {
         let joint = joint
             .as_mut()
             .ok_or_else(|| usage_error(py, "the model on codes is made already".into()))?;
-        chunks(py, model.ensemble(), &columns, None, |rows| {
+        chunks(py, model.ensemble(), &columns, None, None, |rows| {
             joint.update(rows)
         })
     }
@@ -309,7 +326,7 @@ impl JointFeatures {
     ) -> PyResult<Vec<Option<Bound<'py, PyBytes>>>> {
         let joined = self.made(py)?;
         let mut out: Vec<Option<Vec<u8>>> = vec![None; joined.model.features.len()];
-        chunks(py, self.model.ensemble(), &columns, None, |rows| {
+        chunks(py, self.model.ensemble(), &columns, None, None, |rows| {
             for (all, part) in out.iter_mut().zip(joined.encode(rows)?) {
                 if let Some(part) = part {
                     let bytes = part.iter().flat_map(|c| c.to_le_bytes());
@@ -367,9 +384,14 @@ impl Donors {
             objective,
             inner,
         } = self;
-        chunks(py, model.ensemble(), &columns, Some(&labels), |rows| {
-            inner.update(model, objective, rows)
-        })
+        chunks(
+            py,
+            model.ensemble(),
+            &columns,
+            Some(&labels),
+            None,
+            |rows| inner.update(model, objective, rows),
+        )
     }
 
     /// Adds the rows of another part.
@@ -389,6 +411,7 @@ impl Donors {
 pub struct ImportanceSums {
     plan: Arc<Plan>,
     inner: CoreSums,
+    donors: Option<BlockDonors>,
 }
 
 #[pymethods]
@@ -404,6 +427,7 @@ impl ImportanceSums {
         Ok(Self {
             inner: CoreSums::new(&plan),
             plan: Arc::new(plan),
+            donors: None,
         })
     }
 
@@ -412,28 +436,59 @@ impl ImportanceSums {
         Self {
             plan: Arc::clone(&self.plan),
             inner: CoreSums::new(&self.plan),
+            donors: None,
         }
     }
 
-    /// Scores rows on this number of threads, 0 for one a processor.
+    /// Scores rows on this number of threads, 0 for one a processor; blocks are codes from 0.
+    #[pyo3(signature = (columns, labels, threads, blocks=None))]
     fn update(
         &mut self,
         py: Python<'_>,
         columns: Columns<'_>,
         labels: PyBuffer<f64>,
         threads: usize,
+        blocks: Option<PyBuffer<u32>>,
     ) -> PyResult<()> {
         let threads = match threads {
             0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
             n => n,
         };
-        let Self { plan, inner } = self;
+        let Self { plan, inner, .. } = self;
+        let (labels, blocks) = (Some(&labels), blocks.as_ref());
         chunks(
             py,
             plan.model().ensemble(),
             &columns,
-            Some(&labels),
+            labels,
+            blocks,
             |rows| plan.update(inner, rows, threads),
+        )
+    }
+
+    /// After all rows were scored with their blocks, the same rows as donors.
+    fn update_donors(
+        &mut self,
+        py: Python<'_>,
+        columns: Columns<'_>,
+        blocks: PyBuffer<u32>,
+    ) -> PyResult<()> {
+        let Self {
+            plan,
+            inner,
+            donors,
+        } = self;
+        let held = match donors {
+            Some(held) => held,
+            None => donors.insert(BlockDonors::new(plan, inner).map_err(|e| from_core(py, e))?),
+        };
+        chunks(
+            py,
+            plan.model().ensemble(),
+            &columns,
+            None,
+            Some(&blocks),
+            |rows| held.update(plan, rows),
         )
     }
 
@@ -466,22 +521,36 @@ impl ImportanceSums {
             .collect())
     }
 
-    /// Importances, standard errors, intervals and p-values as JSON.
+    /// Importances, standard errors, intervals and p-values as JSON; by blocks where donors were counted.
     fn finish(&self, py: Python<'_>, alpha: f64) -> PyResult<String> {
-        let found = self
+        let rows = self
             .plan
             .finish(&self.inner)
             .map_err(|e| from_core(py, e))?;
-        let column = |f: &dyn Fn(
-            &tidegauge_core::importance::u_statistic::Estimate,
-        ) -> serde_json::Value| { found.iter().map(f).collect::<Vec<_>>() };
+        let found = match &self.donors {
+            Some(donors) => self
+                .plan
+                .finish_by_block(&self.inner, donors)
+                .map_err(|e| from_core(py, e))?,
+            None => rows.clone(),
+        };
+        let by_block = self.donors.is_some();
+        let features: Vec<_> = rows
+            .iter()
+            .zip(&found)
+            .map(|(row, e)| told(row, by_block.then_some(e), alpha))
+            .collect();
+        let column = |key: &str| features.iter().map(|f| &f[key]).collect::<Vec<_>>();
         Ok(json!({
-            "importance": column(&|e| json!(e.value)),
-            "standard_error": column(&|e| json!(e.standard_error)),
-            "low": column(&|e| json!(e.interval(alpha).0)),
-            "high": column(&|e| json!(e.interval(alpha).1)),
-            "pvalue": column(&|e| json!(e.pvalue())),
-            "used": column(&|e| json!(e.used)),
+            "importance": column("importance"),
+            "standard_error": column("standard_error"),
+            "standard_error_iid": column("standard_error_iid"),
+            "low": column("low"),
+            "high": column("high"),
+            "pvalue": column("pvalue"),
+            "freedom": column("freedom"),
+            "most_freedom": column("most_freedom"),
+            "used": column("used"),
             "baseline": self.plan.baseline(&self.inner),
             "rows": self.inner.rows(),
             "digest": self.inner.digest(),
@@ -493,28 +562,37 @@ impl ImportanceSums {
 /// Donors and changes of loss by cell.
 type Cells = (Vec<u64>, Vec<f64>);
 
-/// Compares importances of two sets of rows: values, standard errors and cells by feature.
+/// Rows; blocks and their degrees of freedom; values, standard errors and cells by feature.
+type Given = (
+    u64,
+    Option<(u64, f64)>,
+    Vec<f64>,
+    Vec<f64>,
+    Vec<Option<Cells>>,
+);
+
+/// Compares importances of two sets of rows.
 #[pyfunction]
 fn importance_drift(
     py: Python<'_>,
-    reference: (u64, Vec<f64>, Vec<f64>, Vec<Option<Cells>>),
-    window: (u64, Vec<f64>, Vec<f64>, Vec<Option<Cells>>),
+    reference: Given,
+    window: Given,
     alpha: f64,
 ) -> PyResult<String> {
-    let side =
-        |(rows, values, errors, cells): (u64, Vec<f64>, Vec<f64>, Vec<Option<Cells>>)| Side {
-            rows,
-            features: values
-                .into_iter()
-                .zip(errors)
-                .zip(cells)
-                .map(|((value, standard_error), cells)| Importance {
-                    value,
-                    standard_error,
-                    response: cells.map(|(counts, change)| Response { counts, change }),
-                })
-                .collect(),
-        };
+    let side = |(rows, blocks, values, errors, cells): Given| Side {
+        rows,
+        blocks: blocks.map(|(count, freedom)| Blocks { count, freedom }),
+        features: values
+            .into_iter()
+            .zip(errors)
+            .zip(cells)
+            .map(|((value, standard_error), cells)| Importance {
+                value,
+                standard_error,
+                response: cells.map(|(counts, change)| Response { counts, change }),
+            })
+            .collect(),
+    };
     let (reference, window) = (side(reference), side(window));
     let found = py
         .detach(|| drift(&reference, &window, alpha))
@@ -547,6 +625,8 @@ fn importance_drift(
 
 /// Importance of one term of an additive model as JSON, with a bound of the error of its series.
 #[pyfunction]
+#[pyo3(signature = (loss, classifies, margins, term, labels, alpha, blocks=None))]
+#[allow(clippy::too_many_arguments)] // those of the Python function
 fn additive_importance(
     py: Python<'_>,
     loss: &str,
@@ -555,6 +635,7 @@ fn additive_importance(
     term: PyBuffer<f64>,
     labels: PyBuffer<f64>,
     alpha: f64,
+    blocks: Option<PyBuffer<u32>>,
 ) -> PyResult<String> {
     let link = if classifies {
         Link::Logistic(1.0)
@@ -565,17 +646,98 @@ fn additive_importance(
         .and_then(|l| Objective::new(l, link, 1))
         .map_err(|e| from_core(py, e))?;
     let (margins, term, labels) = (margins.to_vec(py)?, term.to_vec(py)?, labels.to_vec(py)?);
-    let (e, error) = py
-        .detach(|| additive::importance(&objective, &margins, &term, &labels))
+    let blocks = blocks.map(|b| b.to_vec(py)).transpose()?;
+    let found = py
+        .detach(|| additive::importance(&objective, &margins, &term, &labels, blocks.as_deref()))
         .map_err(|e| from_core(py, e))?;
+    let mut told = told(&found.by_row, found.by_block.as_ref(), alpha);
+    told["error"] = json!(found.error);
+    Ok(told.to_string())
+}
+
+/// An estimate as JSON: with the standard error of blocks where there are any, and that of rows beside it.
+fn told(by_row: &Estimate, by_block: Option<&Estimate>, alpha: f64) -> serde_json::Value {
+    let e = by_block.unwrap_or(by_row);
     let (low, high) = e.interval(alpha);
-    Ok(json!({
+    json!({
         "importance": e.value,
         "standard_error": e.standard_error,
+        "standard_error_iid": by_row.standard_error,
         "low": low,
         "high": high,
         "pvalue": e.pvalue(),
-        "error": error,
+        "freedom": e.shape.freedom,
+        "most_freedom": e.shape.most,
+        "used": e.used,
+    })
+}
+
+/// Importance of a feature from permutations, one repeat after another.
+#[pyclass(module = "tidegauge._core")]
+pub struct Permuted {
+    inner: CorePermuted,
+}
+
+#[pymethods]
+impl Permuted {
+    #[new]
+    #[pyo3(signature = (rows, blocks=None))]
+    fn new(py: Python<'_>, rows: usize, blocks: Option<PyBuffer<u32>>) -> PyResult<Self> {
+        let blocks = blocks.map(|b| b.to_vec(py)).transpose()?;
+        CorePermuted::new(rows, blocks.as_deref())
+            .map(|inner| Self { inner })
+            .map_err(|e| from_core(py, e))
+    }
+
+    /// Adds a repeat: changes of loss and donors (uint64) of all rows.
+    fn add(
+        &mut self,
+        py: Python<'_>,
+        changes: PyBuffer<f64>,
+        donors: PyBuffer<u64>,
+    ) -> PyResult<()> {
+        let (changes, donors) = (changes.to_vec(py)?, donors.to_vec(py)?);
+        py.detach(|| self.inner.add(&changes, &donors))
+            .map_err(|e| from_core(py, e))
+    }
+
+    /// Importance, standard error, interval and p-value as JSON.
+    fn finish(&self, py: Python<'_>, alpha: f64) -> PyResult<String> {
+        let (by_row, by_block) = self.inner.finish().map_err(|e| from_core(py, e))?;
+        Ok(told(&by_row, by_block.as_ref(), alpha).to_string())
+    }
+}
+
+/// Associations of units of columns of at least `threshold`, shares of permuted rows outside the data, and
+/// groups that go together, as JSON; the table is a sample of `population` rows.
+#[pyfunction]
+fn support(
+    py: Python<'_>,
+    data: AnyRecordBatch,
+    units: Vec<Vec<usize>>,
+    population: u64,
+    threshold: f64,
+) -> PyResult<String> {
+    let columns = columns_of(py, data)?;
+    let found = py
+        .detach(|| look(&columns, &units, population, threshold))
+        .map_err(|e| from_core(py, e))?;
+    let outside = |o: &Outside| json!([o.share, o.standard_error]);
+    let groups: Vec<_> = found
+        .groups
+        .iter()
+        .map(|g| {
+            json!({
+                "members": g.members,
+                "association": g.association,
+                "outside": outside(&g.outside),
+            })
+        })
+        .collect();
+    Ok(json!({
+        "close": found.close,
+        "outside": found.outside.iter().map(outside).collect::<Vec<_>>(),
+        "groups": groups,
     })
     .to_string())
 }
@@ -607,7 +769,9 @@ fn permutation<'py>(
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(additive_importance, m)?)?;
     m.add_function(wrap_pyfunction!(importance_drift, m)?)?;
+    m.add_class::<Permuted>()?;
     m.add_function(wrap_pyfunction!(permutation, m)?)?;
+    m.add_function(wrap_pyfunction!(support, m)?)?;
     m.add_class::<JointFeatures>()?;
     m.add_class::<TreeModel>()?;
     m.add_class::<Donors>()?;

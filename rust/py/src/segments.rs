@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 use tidegauge_core::Error;
 use tidegauge_core::joint::{Column, MISSING};
 use tidegauge_core::metrics::Loss;
-use tidegauge_core::segments::{Bin, DEFINITION, Found, Options, Segment, find};
+use tidegauge_core::segments::{
+    Bin, DEFINITION, Found, Options, Segment, find, slices as best_slices,
+};
 
 use crate::errors::{InputError, usage_error};
 use crate::metrics::collect;
@@ -34,14 +36,8 @@ struct Given {
     threads: usize,
 }
 
-/// Segments of a table: features, then the loss or label and prediction, then the block where there is one.
-#[pyfunction]
-pub fn segments<'py>(
-    py: Python<'py>,
-    data: AnyRecordBatch,
-    options: &str,
-) -> PyResult<(String, Bound<'py, PyBytes>)> {
-    let given: Given = crate::parse(py, options)?;
+/// Columns of a table of codes (u32) and floats.
+pub fn columns(py: Python<'_>, data: AnyRecordBatch) -> PyResult<Vec<Column>> {
     let reader = data.into_reader()?;
     let width = reader.schema().fields().len();
     let batches = py
@@ -59,6 +55,18 @@ pub fn segments<'py>(
             )
         })?);
     }
+    Ok(columns)
+}
+
+/// Segments of a table: features, then the loss or label and prediction, then the block where there is one.
+#[pyfunction]
+pub fn segments<'py>(
+    py: Python<'py>,
+    data: AnyRecordBatch,
+    options: &str,
+) -> PyResult<(String, Bound<'py, PyBytes>)> {
+    let given: Given = crate::parse(py, options)?;
+    let columns = columns(py, data)?;
     let caller = Caller::new(None);
     let answered = py.detach(|| answer(columns, &given, &|| !caller.tick(0, 0)));
     let found = caller.settle(py, answered.map_err(Into::into))?;
@@ -134,6 +142,32 @@ fn answer(
     find(&features, &losses, blocks.as_deref(), &options, stop)
 }
 
+/// SliceLine's top slices of columns of bins (bytes from 0) as JSON.
+#[pyfunction]
+pub fn slices(
+    py: Python<'_>,
+    columns: Vec<Vec<u8>>,
+    losses: Vec<f64>,
+    score: (usize, f64, u64),
+    size: (usize, usize),
+) -> PyResult<String> {
+    let caller = Caller::new(None);
+    let found = py.detach(|| best_slices(columns, &losses, score, size, &|| !caller.tick(0, 0)));
+    let (found, counted) = caller.settle(py, found.map_err(Into::into))?;
+    let slices: Vec<Value> = found
+        .iter()
+        .map(|s| {
+            json!({
+                "conditions": s.conditions,
+                "score": s.score,
+                "rows": s.rows,
+                "mean": s.mean,
+            })
+        })
+        .collect();
+    Ok(json!({"slices": slices, "counted": counted}).to_string())
+}
+
 fn told(s: &Segment) -> Value {
     let bin = |b: &Bin| match b {
         // An end may be infinite: text, as in rows.
@@ -172,5 +206,6 @@ fn number(x: f64) -> Value {
 
 /// Registers this part of the module.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
+    m.add_function(wrap_pyfunction!(slices, m)?)?;
     m.add_function(wrap_pyfunction!(segments, m)?)
 }

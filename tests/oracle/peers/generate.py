@@ -6,8 +6,8 @@
 writes evidently.json here: numbers for tests/oracle/test_parity.py, and the package's own answers to cases of the
 scoreboard, which docs/scoreboard.md shows. Environments used: evidently==0.7.23 "pandas<3"; scouter-ml==0.25.0 numpy
 polars; popmon==1.4.11 "setuptools<80"; whylogs==1.6.4 "pandas<3" scipy ipython; alibi-detect==0.13.0;
-deepchecks==0.19.1 scikit-learn==1.4.2 "numpy<2" "category-encoders<2.7" "setuptools<80". No code
-is copied: each is called.
+deepchecks==0.19.1 scikit-learn==1.4.2 "numpy<2" "category-encoders<2.7" "setuptools<80";
+sliceline==0.3.0. No code is copied: each is called.
 """
 
 import json
@@ -193,6 +193,36 @@ def deepchecks_cases() -> Iterator[tuple[int, str]]:
     yield 14, f"PSI {drift.psi(np.array(a), np.array(b), 0.01, None):.3g}"
 
 
+def sliceline() -> Iterator[Answer]:
+    """No parity definition: slices are kept whole, for tests/scoreboard."""
+    yield from ()
+
+
+def sliceline_slices() -> dict[str, Any]:
+    """Scores of the top 4 of the scoreboard's case, the candidates that were evaluated, and seconds of CPU."""
+    import time
+
+    import numpy as np
+    from sliceline.slicefinder import Slicefinder
+
+    rng = np.random.default_rng(31)
+    codes = rng.integers(0, 6, size=(20_000, 12))
+    weak = (codes[:, 1] == 2) & (codes[:, 4] == 3)
+    errors = rng.exponential(size=20_000) * np.where(weak, 3.0, 1.0)
+    counts: list[int] = []
+
+    class Counted(Slicefinder):  # type: ignore[misc]
+        def _eval_slice(self, x_encoded: Any, errors: Any, slices: Any, level: int) -> Any:
+            counts.append(int(slices.shape[0]))
+            return super()._eval_slice(x_encoded, errors, slices, level)
+
+    began = time.process_time()
+    found = Counted(alpha=0.95, k=4, max_l=3, min_sup=200, verbose=False).fit(codes, errors)
+    seconds = time.process_time() - began
+    scores = [float(s["slice_score"]) for s in found.top_slices_statistics_]
+    return {"top": scores, "candidates": sum(counts), "seconds": round(seconds, 1)}
+
+
 def no_cases() -> Iterator[tuple[int, str]]:
     yield from ()
 
@@ -204,6 +234,7 @@ PEERS: dict[str, tuple[Callable[[], Iterator[Answer]], Callable[[], Iterator[tup
     "whylogs": (whylogs, no_cases, "whylogs"),
     "alibi_detect": (alibi_detect, alibi_detect_cases, "alibi-detect"),
     "deepchecks": (deepchecks, deepchecks_cases, "deepchecks"),
+    "sliceline": (sliceline, no_cases, "sliceline"),
 }
 
 
@@ -217,6 +248,10 @@ def main() -> None:
     versions = {p: version(p) for p in (distribution, "numpy")} | {"python": platform.python_version()}
     made: dict[str, Any] = {"package": distribution, "versions": versions, "values": values}
     made["scoreboard"] = {str(number): told for number, told in cases()}
+    if name == "sliceline":
+        found = sliceline_slices()
+        made |= found
+        made["scoreboard"] = {"31": f"{found['candidates']:,} candidates, {found['seconds']} s of CPU"}
     path = Path(__file__).with_name(f"{name}.json")
     path.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
 

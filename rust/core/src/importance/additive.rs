@@ -14,7 +14,18 @@ use crate::{Error, Result};
 /// Largest number of Chebyshev nodes; a margin range of 100 needs about 700.
 const MAX_NODES: usize = 4096;
 
-/// Importance of the term, and a bound of its numerical error where a series was cut off.
+/// Importance of a term.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Found {
+    /// With a standard error by rows.
+    pub by_row: Estimate,
+    /// With a standard error by blocks, where rows have one.
+    pub by_block: Option<Estimate>,
+    /// Bound of the numerical error where a series was cut off.
+    pub error: f64,
+}
+
+/// Importance of the term; `blocks` says which block each row belongs to.
 ///
 /// # Errors
 /// When lengths differ, a number is not finite, labels are not accepted, or the loss has no such form.
@@ -23,7 +34,8 @@ pub fn importance(
     margins: &[f64],
     term: &[f64],
     labels: &[f64],
-) -> Result<(Estimate, f64)> {
+    blocks: Option<&[u32]>,
+) -> Result<Found> {
     let n = labels.len();
     if margins.len() != n || term.len() != n || n < 2 {
         return Err(Error::invalid(format!(
@@ -39,15 +51,19 @@ pub fn importance(
             margins[i], term[i]
         )));
     }
+    if let Some(blocks) = blocks.filter(|b| b.len() != n) {
+        return Err(Error::invalid(format!(
+            "{} blocks for {n} rows",
+            blocks.len()
+        )));
+    }
     if term.iter().all(|v| *v == term[0]) {
         // Every donor gives what the row has.
-        return Ok((
-            Estimate {
-                used: false,
-                ..Estimate::UNUSED
-            },
-            0.0,
-        ));
+        return Ok(Found {
+            by_row: Estimate::UNUSED,
+            by_block: blocks.map(|_| Estimate::UNUSED),
+            error: 0.0,
+        });
     }
     let rest: Vec<f64> = margins.iter().zip(term).map(|(m, v)| m - v).collect();
     let (totals, error) = match (objective.loss, objective.link) {
@@ -70,7 +86,28 @@ pub fn importance(
     // Totals hold the own pair; what is left over other rows is the change from the loss as it is.
     let rows: Vec<f64> = (0..n).map(|i| totals.rows[i] - count * own[i]).collect();
     let donors: Vec<f64> = (0..n).map(|k| totals.donors[k] - all).collect();
-    Ok((Estimate::from_parts(&rows, &donors), error))
+    let by_row = Estimate::from_parts(&rows, &donors);
+    let parts = || {
+        rows.iter()
+            .zip(&donors)
+            .map(|(r, d)| (r + d) / (count - 1.0))
+    };
+    Ok(Found {
+        by_row,
+        by_block: blocks.map(|b| by_row.by_block(&block_sums(parts(), b))),
+        error,
+    })
+}
+
+/// Sum of the influences and number of the rows of each block.
+fn block_sums(parts: impl Iterator<Item = f64>, blocks: &[u32]) -> Vec<(f64, u64)> {
+    let mut held = std::collections::BTreeMap::<u32, (f64, u64)>::new();
+    for (part, block) in parts.zip(blocks) {
+        let own = held.entry(*block).or_default();
+        own.0 += part;
+        own.1 += 1;
+    }
+    held.into_values().collect()
 }
 
 /// Loss of each row summed over all donors, and of each donor over all rows.
@@ -309,11 +346,25 @@ mod tests {
                 .collect();
             let mean = left_out.iter().sum::<f64>() / n as f64;
             let error = ((n - 1) as f64 / n as f64 * left_out.iter().map(|u| (u - mean) * (u - mean)).sum::<f64>()).sqrt();
-            let (found, _) = importance(&objective, &margins, &term, &labels).unwrap();
+            let blocks: Vec<u32> = (0..n as u32).map(|i| i % 3).collect();
+            let made = importance(&objective, &margins, &term, &labels, Some(&blocks)).unwrap();
+            let found = made.by_row;
             let value = total / (n * (n - 1)) as f64;
             let scale = 1.0f64.max(value.abs());
             prop_assert!((found.value - value).abs() < 1e-11 * scale, "{} {value}", found.value);
             prop_assert!((found.standard_error - error).abs() < 1e-9 * scale, "{} {error}", found.standard_error);
+            // Rows and donors of a block left out, but for the pairs within it, which count as all pairs do.
+            let spread: f64 = (0..3)
+                .map(|b| {
+                    let inside: Vec<usize> = (0..n).filter(|i| i % 3 == b).collect();
+                    let sum: f64 = inside.iter().flat_map(|i| (0..n).map(move |k| (*i, k))).map(|(i, k)| d(i, k) + d(k, i)).sum();
+                    let (n, k) = (n as f64, inside.len() as f64);
+                    let moved = n * (sum / (n - 1.0) - 2.0 * k * value) / ((n - k) * (n - k));
+                    moved * moved
+                })
+                .sum();
+            let by_block = made.by_block.unwrap().standard_error;
+            prop_assert!((by_block - (2.0 / 3.0 * spread).sqrt()).abs() < 1e-9 * scale, "{by_block} {spread}");
         }
     }
 }

@@ -2,9 +2,10 @@
 //!
 //! The importance of a feature in each set is a U-statistic with a standard error of its own; the sets
 //! share no rows, so the variance of the difference is the sum of both, and at least what it is when rows
-//! of both vary alike (pooled). Differences are tested at zero with Student's distribution (Welch's
-//! degrees of freedom), adjusted over the features by Benjamini and Hochberg (1995); intervals are taken at the level of the selected ones (Benjamini and Yekutieli
-//! 2005), so an interval leaves out 0 exactly where the q-value is at most `alpha`.
+//! (or blocks of rows) of both vary alike (pooled). Differences are tested at zero with Student's
+//! distribution (Welch's degrees of freedom), adjusted over the features by Benjamini and Hochberg (1995);
+//! intervals are taken at the level of the selected ones (Benjamini and Yekutieli 2005), so an interval
+//! leaves out 0 exactly where the q-value is at most `alpha`.
 //!
 //! # Rows and donors
 //! Write `T(A, B)` for the mean change of loss when rows of A take the feature from donors of B. Then
@@ -41,8 +42,29 @@ pub struct Response {
 pub struct Side {
     /// Rows of the set.
     pub rows: u64,
+    /// Blocks, where standard errors are theirs.
+    pub blocks: Option<Blocks>,
     /// Features, in one order for both sides.
     pub features: Vec<Importance>,
+}
+
+/// Blocks of rows, each of which hangs together.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Blocks {
+    /// How many.
+    pub count: u64,
+    /// Degrees of freedom of a standard error over them.
+    pub freedom: f64,
+}
+
+impl Side {
+    /// Independent units, and the degrees of freedom of a standard error.
+    fn units(&self) -> (f64, f64) {
+        match self.blocks {
+            Some(blocks) => (blocks.count as f64, blocks.freedom),
+            None => (self.rows as f64, self.rows as f64 - 1.0),
+        }
+    }
 }
 
 /// Change of the importance of one feature.
@@ -103,8 +125,11 @@ pub struct Drift {
 pub fn drift(reference: &Side, window: &Side, alpha: f64) -> Result<Drift> {
     check(reference, window, alpha)?;
     let (n, m) = (reference.rows, window.rows);
+    let by_block = reference.blocks.or(window.blocks).is_some();
     let pairs = || reference.features.iter().zip(&window.features);
-    let tests: Vec<Test> = pairs().map(|(a, b)| Test::new(a, b, n, m)).collect();
+    let tests: Vec<Test> = pairs()
+        .map(|(a, b)| Test::new((a, reference), (b, window)))
+        .collect();
     let tested: Vec<usize> = (0..tests.len())
         .filter(|&j| tests[j].pvalue.is_some())
         .collect();
@@ -147,7 +172,11 @@ pub fn drift(reference: &Side, window: &Side, alpha: f64) -> Result<Drift> {
                 let ((r_low, r_high), (w_low, w_high)) = (r[j], w[j]);
                 (w_low - r_high, w_high - r_low)
             }),
-            split: split(a, b, n, m, test.value),
+            split: split(a, b, n, m, test.value).map(|s| Split {
+                // Its variance is that of donors drawn one by one.
+                pvalue: s.pvalue.filter(|_| !by_block),
+                ..s
+            }),
         })
         .collect();
     Ok(Drift {
@@ -200,18 +229,25 @@ struct Test {
 }
 
 impl Test {
-    fn new(a: &Importance, b: &Importance, n: u64, m: u64) -> Self {
+    fn new((a, reference): (&Importance, &Side), (b, window): (&Importance, &Side)) -> Self {
         let value = b.value - a.value;
         let (va, vb) = (a.standard_error.powi(2), b.standard_error.powi(2));
-        let own = va + vb;
-        // Shares of the variance: their squares do not leave the range of f64.
-        let part = |v: f64, n: u64| (v / own).powi(2) / (n - 1) as f64;
-        // Importances are skewed: a small set that happens to have a small one has a small error too.
-        let (x, y) = (n as f64, m as f64);
-        let of_row = ((x - 1.0) * (x * va) + (y - 1.0) * (y * vb)) / (x + y - 2.0);
-        let variance = own.max(of_row * (1.0 / x + 1.0 / y));
-        let freedom = 1.0 / (part(va, n) + part(vb, m));
-        let testable = variance > 0.0 && variance.is_finite() && value.is_finite();
+        let ((x, of_a), (y, of_b)) = (reference.units(), window.units());
+        let (variance, freedom) = if y < 2.0 && window.blocks.is_some() {
+            // One block says nothing about how blocks vary; those of the reference do, or vary more where
+            // they hold more rows.
+            let rows = reference.rows as f64 / x / window.rows as f64;
+            (va + x * va * rows.max(1.0), of_a)
+        } else {
+            let own = va + vb;
+            // Shares of the variance: their squares do not leave the range of f64.
+            let part = |v: f64, freedom: f64| (v / own).powi(2) / freedom;
+            // Importances are skewed: a small set that happens to have a small one has a small error too.
+            let of_unit = ((x - 1.0) * (x * va) + (y - 1.0) * (y * vb)) / (x + y - 2.0);
+            let pooled = of_unit * (1.0 / x + 1.0 / y);
+            (own.max(pooled), 1.0 / (part(va, of_a) + part(vb, of_b)))
+        };
+        let testable = variance > 0.0 && variance.is_finite() && value.is_finite() && freedom > 0.0;
         Self {
             value,
             variance,
@@ -245,7 +281,7 @@ fn fieller(a: &Importance, b: &Importance, t: f64) -> Option<(f64, f64)> {
 /// Ranks that intervals of all features at level `1 - alpha` allow: those certainly more important come
 /// before, those certainly less important after (Klein, Wright and Wieczorek 2020).
 fn rank_ranges(side: &Side, alpha: f64) -> Option<Vec<(i64, i64)>> {
-    let reach = student_two_sided_isf(alpha, (side.rows - 1) as f64);
+    let reach = student_two_sided_isf(alpha, side.units().1);
     let limits: Vec<(f64, f64)> = side
         .features
         .iter()
@@ -341,7 +377,11 @@ mod tests {
                 response: None,
             })
             .collect();
-        Side { rows, features }
+        Side {
+            rows,
+            blocks: None,
+            features,
+        }
     }
 
     #[test]
@@ -395,6 +435,29 @@ mod tests {
         assert_eq!(found.features[0].pvalue, None);
         assert_eq!(found.features[0].rank_interval, None);
         assert_eq!(found.features[1].pvalue, Some(1.0));
+    }
+
+    #[test]
+    fn blocks_are_the_units_and_one_block_borrows_the_variance_of_the_others() {
+        let of = |count: u64, rows: u64, value: f64, error: f64| Side {
+            blocks: Some(Blocks {
+                count,
+                freedom: count as f64 - 1.0,
+            }),
+            ..side(rows, &[(value, error)])
+        };
+        let reference = of(25, 2500, 1.0, 0.2);
+        let found = drift(&reference, &of(25, 2500, 2.0, 0.2), 0.05).unwrap();
+        let plain = side(25, &[(1.0, 0.2)]);
+        let as_rows = drift(&plain, &side(25, &[(2.0, 0.2)]), 0.05).unwrap();
+        assert_eq!(found.features[0].pvalue, as_rows.features[0].pvalue);
+        // A day's importance varies by .2 times 5, and the reference's by .2.
+        let one = drift(&reference, &of(1, 100, 2.0, f64::NAN), 0.05).unwrap();
+        assert!((one.features[0].standard_error - 1.04f64.sqrt()).abs() < 1e-12);
+        let small = drift(&reference, &of(1, 25, 2.0, f64::NAN), 0.05).unwrap();
+        assert!((small.features[0].standard_error - 4.04f64.sqrt()).abs() < 1e-12);
+        let alone = drift(&of(1, 100, 1.0, f64::NAN), &reference, 0.05).unwrap();
+        assert_eq!(alone.features[0].pvalue, None);
     }
 
     #[test]

@@ -25,7 +25,7 @@ use super::cells::{Cells, Runs, intersect};
 use super::drift::Response;
 use super::losses::{Loss, Objective, softplus_table, softplus_with};
 use super::trees::{Ensemble, Node};
-use super::u_statistic::{Estimate, Square};
+use super::u_statistic::{Estimate, Powers, Square};
 use crate::codec::Writer;
 use crate::importance::losses::Link;
 use crate::{Error, Result};
@@ -45,11 +45,15 @@ const BLOCK: usize = 64;
 /// Losses beyond this multiple of the observed range are refused, when the model's own bound is farther.
 const HEADROOM: f64 = 1024.0;
 
+/// Most blocks of rows: 16 bytes each, feature and thread.
+pub const MAX_BLOCKS: usize = 1 << 10;
+
 /// Features by column and labels of the same rows.
 #[derive(Debug, Clone, Copy)]
 pub struct Rows<'a> {
     columns: &'a [&'a [f64]],
     labels: &'a [f64],
+    blocks: Option<&'a [u32]>,
 }
 
 impl<'a> Rows<'a> {
@@ -73,7 +77,34 @@ impl<'a> Rows<'a> {
                 labels.len()
             )));
         }
-        Ok(Self { columns, labels })
+        Ok(Self {
+            columns,
+            labels,
+            blocks: None,
+        })
+    }
+
+    /// Says which block each row belongs to.
+    ///
+    /// # Errors
+    /// When lengths differ, or a block is not below [`MAX_BLOCKS`].
+    pub fn in_blocks(self, blocks: &'a [u32]) -> Result<Self> {
+        if blocks.len() != self.len() {
+            return Err(Error::invalid(format!(
+                "{} blocks for {} rows",
+                blocks.len(),
+                self.len()
+            )));
+        }
+        if let Some(b) = blocks.iter().find(|b| **b as usize >= MAX_BLOCKS) {
+            return Err(Error::invalid(format!(
+                "block {b}; at most {MAX_BLOCKS} blocks, from 0, are accepted"
+            )));
+        }
+        Ok(Self {
+            blocks: Some(blocks),
+            ..self
+        })
     }
 
     /// Number of rows.
@@ -735,9 +766,39 @@ impl Plan {
                 &f.counts,
                 &columns,
                 &f.rows,
-                &f.square,
+                (&f.square, &f.powers),
                 self.quantum,
             );
+        }
+        Ok(out)
+    }
+
+    /// Importances with standard errors by blocks, from `sums` and from what the rows of each block are as
+    /// donors.
+    ///
+    /// # Errors
+    /// When the rows that were scored are not the donors, or some of them had no block.
+    pub fn finish_by_block(&self, sums: &Sums, donors: &BlockDonors) -> Result<Vec<Estimate>> {
+        let mut out = self.finish(sums)?;
+        if donors.rows != sums.blocks.rows || donors.rows.iter().sum::<u64>() != sums.rows {
+            return Err(Error::incompatible(
+                "blocks of other rows than those that were scored",
+            ));
+        }
+        let others = (sums.rows - 1) as f64;
+        let width = self.model.used.len();
+        for (f, u) in self.model.used.iter().enumerate() {
+            let blocks: Vec<(f64, u64)> = donors
+                .rows
+                .iter()
+                .enumerate()
+                .map(|(b, n)| {
+                    let at = b * width + f;
+                    let sum = sums.blocks.changes[at] as f64 + donors.changes[at] as f64;
+                    (sum / others * self.quantum, *n)
+                })
+                .collect();
+            out[u.feature] = out[u.feature].by_block(&blocks);
         }
         Ok(out)
     }
@@ -781,6 +842,38 @@ pub struct Sums {
     rows: u64,
     loss: i128,
     features: Vec<FeatureSums>,
+    blocks: BlockSums,
+}
+
+/// Rows of each block, and by block and used feature the sum of their changes of loss, summed over donors.
+#[derive(Debug, Clone, PartialEq, Default)]
+struct BlockSums {
+    rows: Vec<u64>,
+    changes: Vec<i128>,
+}
+
+impl BlockSums {
+    fn reserve(&mut self, blocks: usize, features: usize) {
+        if self.rows.len() < blocks {
+            self.rows.resize(blocks, 0);
+            self.changes.resize(blocks * features, 0);
+        }
+    }
+
+    fn merge(&mut self, other: &Self) {
+        if self.rows.len() < other.rows.len() {
+            self.rows.resize(other.rows.len(), 0);
+            self.changes.resize(other.changes.len(), 0);
+        }
+        self.rows
+            .iter_mut()
+            .zip(&other.rows)
+            .for_each(|(a, b)| *a += b);
+        self.changes
+            .iter_mut()
+            .zip(&other.changes)
+            .for_each(|(a, b)| *a += b);
+    }
 }
 
 #[derive(Debug, Clone, PartialEq)]
@@ -793,6 +886,8 @@ struct FeatureSums {
     rows: Vec<i128>,
     /// Sum over rows of the square of their mean change of loss.
     square: Square,
+    /// Of their higher powers.
+    powers: Powers,
 }
 
 impl Sums {
@@ -807,6 +902,7 @@ impl Sums {
                 steps: vec![0; u.cells],
                 rows: vec![0; u.cells],
                 square: Square::default(),
+                powers: Powers::new(u.cells, LOSS_BITS as u32),
             })
             .collect();
         Self {
@@ -814,6 +910,7 @@ impl Sums {
             rows: 0,
             loss: 0,
             features,
+            blocks: BlockSums::default(),
         }
     }
 
@@ -843,7 +940,9 @@ impl Sums {
             a.steps.iter_mut().zip(&b.steps).for_each(|(a, b)| *a += b);
             a.rows.iter_mut().zip(&b.rows).for_each(|(a, b)| *a += b);
             a.square.merge(&b.square);
+            a.powers.merge(&b.powers);
         }
+        self.blocks.merge(&other.blocks);
         Ok(())
     }
 
@@ -866,8 +965,78 @@ impl Sums {
                 hash.update(&v.to_le_bytes());
             }
             hash.update(&f.square.to_le_bytes());
+            f.powers.bytes(&mut |bytes| {
+                hash.update(bytes);
+            });
+        }
+        for n in &self.blocks.rows {
+            hash.update(&n.to_le_bytes());
+        }
+        for v in &self.blocks.changes {
+            hash.update(&v.to_le_bytes());
         }
         format!("b3:{}", hash.finalize().to_hex())
+    }
+}
+
+/// What the rows of each block do as donors: a pass over the rows after they were scored, without a
+/// prediction.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BlockDonors {
+    plan: [u8; 32],
+    /// Sum over rows of the change of loss, by used feature and donor cell.
+    columns: Vec<Vec<i128>>,
+    rows: Vec<u64>,
+    changes: Vec<i128>,
+}
+
+impl BlockDonors {
+    /// No rows yet.
+    ///
+    /// # Errors
+    /// When the sums are of another plan.
+    pub fn new(plan: &Plan, sums: &Sums) -> Result<Self> {
+        sums.check(plan)?;
+        let columns = sums.features.iter().map(|f| {
+            let mut step = 0i128;
+            let add = |s: &i128| {
+                step += s;
+                step
+            };
+            f.steps.iter().map(add).collect()
+        });
+        Ok(Self {
+            plan: plan.digest,
+            columns: columns.collect(),
+            rows: vec![0; sums.blocks.rows.len()],
+            changes: vec![0; sums.blocks.changes.len()],
+        })
+    }
+
+    /// Adds rows, each with its block.
+    ///
+    /// # Errors
+    /// When a row has no block, or one that was not scored.
+    pub fn update(&mut self, plan: &Plan, rows: &Rows<'_>) -> Result<()> {
+        let (Some(blocks), true) = (rows.blocks, self.plan == plan.digest) else {
+            return Err(Error::incompatible(
+                "rows without blocks, or of another plan",
+            ));
+        };
+        if blocks.iter().any(|b| *b as usize >= self.rows.len()) {
+            return Err(Error::incompatible("a block whose rows were not scored"));
+        }
+        for b in blocks {
+            self.rows[*b as usize] += 1;
+        }
+        let width = self.columns.len();
+        for (f, (u, columns)) in plan.model.used.iter().zip(&self.columns).enumerate() {
+            let cells = &plan.model.cells[u.feature];
+            for (x, b) in rows.columns[u.feature].iter().zip(blocks) {
+                self.changes[*b as usize * width + f] += columns[cells.cell(*x) as usize];
+            }
+        }
+        Ok(())
     }
 }
 
@@ -1001,6 +1170,14 @@ impl Block {
             sums.loss += i128::from(orig[r]);
         }
         sums.rows += self.rows as u64;
+        let blocks = rows.blocks.map(|b| &b[start..start + self.rows]);
+        if let Some(blocks) = blocks {
+            let count = blocks.iter().max().map_or(0, |b| *b as usize + 1);
+            sums.blocks.reserve(count, model.used.len());
+            for b in blocks {
+                sums.blocks.rows[*b as usize] += 1;
+            }
+        }
 
         for (f, u) in model.used.iter().enumerate() {
             self.collect(model, u, plan.whole[f]);
@@ -1055,6 +1232,10 @@ impl Block {
                 total.counts[*c as usize] += 1;
                 total.rows[*c as usize] += change;
                 total.square.add(*change, plan.donors.rows - 1);
+                total.powers.add(*c, *change, plan.donors.rows - 1);
+            }
+            for (b, change) in blocks.into_iter().flatten().zip(&change) {
+                sums.blocks.changes[*b as usize * model.used.len() + f] += change;
             }
         }
         Ok(())

@@ -7,6 +7,8 @@ pub mod exact;
 pub mod joint;
 pub mod losses;
 pub mod permutation;
+pub mod permuted;
 pub mod readers;
+pub mod support;
 pub mod trees;
 pub mod u_statistic;
