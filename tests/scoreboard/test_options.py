@@ -342,11 +342,11 @@ def test_options_of_permutation_importance() -> None:
 def test_options_of_slices() -> None:
     rng = np.random.default_rng(5)
     data = rng.integers(0, 3, size=(300, 4))
-    losses = rng.exponential(size=300) * (1 + (data[:, 0] == 1) * (data[:, 1] == 2) * (data[:, 2] == 0))
-    cases = {"k": 3, "alpha": 0.99, "min_support": 60, "max_level": 1}
+    losses = rng.exponential(size=300) * (1 + 4 * (data[:, 0] == 1) * (data[:, 1] == 2) * (data[:, 2] == 0))
+    cases = {"k": 3, "alpha": 0.9, "min_support": 60, "max_level": 1}
     documented = set(inspect.signature(tg.top_slices).parameters) - {"data", "losses"}
     assert documented == {*cases, "n_threads"}, "options without a case, or cases without one"
-    beside = {"k": 2, "alpha": 0.95, "min_support": 5}
+    beside = {"k": 2, "alpha": 0.98, "min_support": 5}
     plain = tg.top_slices(data, losses, **beside)
     assert tg.top_slices(data, losses, **beside, n_threads=3) == plain
     for option, value in cases.items():
