@@ -1,6 +1,6 @@
-"""Seeds of the fuzz targets: small Parquet files of every encoding and codec, and profiles of them.
+"""Seeds of the fuzz targets: small Parquet files of every encoding and codec, profiles of them, and models.
 
-Without an argument the Parquet files beside this script are written anew; with a folder, the
+Without an argument the files beside this script are written anew; with a folder, the
 profiles of today's format are written there.
 """
 
@@ -68,10 +68,61 @@ def tables() -> dict[str, tuple[pa.Table, dict[str, Any]]]:
     }
 
 
+def models() -> dict[str, bytes]:
+    """Files of models of a few leaves, with categories and missing values where the library has them."""
+    import catboost
+    import lightgbm
+    import numpy as np
+    import xgboost
+
+    rng = np.random.default_rng(0)
+    x = rng.normal(size=(300, 3))
+    x[rng.random(300) < 0.1, 1] = np.nan
+    x[:, 2] = rng.integers(0, 6, size=300)
+    y = (np.nan_to_num(x[:, 1]) + (x[:, 2] > 3) + x[:, 0] > 0.5).astype(int)
+    three = np.digitize(x[:, 0], [-0.5, 0.5])
+
+    def trees(label: np.ndarray, **more: Any) -> bytes:
+        parameters = {"verbose": -1, "num_leaves": 4, "min_data_per_group": 5, "cat_smooth": 1.0, "num_threads": 1}
+        data = lightgbm.Dataset(x, label, categorical_feature=[2])
+        text = lightgbm.train(parameters | more, data, 2).model_to_string()
+        return str(text[: text.index("end of trees")] + "end of trees\n").encode()
+
+    def boosted(label: np.ndarray, form: str, **more: Any) -> bytes:
+        kinds = ["q", "q", "c"]
+        data = xgboost.DMatrix(x, label, feature_types=kinds, enable_categorical=True, nthread=1)
+        return bytes(xgboost.train({"max_depth": 2, "nthread": 1} | more, data, 2).save_raw(form))
+
+    def oblivious(label: np.ndarray, **more: Any) -> bytes:
+        model = catboost.CatBoost(
+            {"iterations": 2, "depth": 2, "verbose": 0, "thread_count": 1, "allow_writing_files": False} | more
+        )
+        path = SEEDS / "models" / "catboost"
+        model.fit(x, label).save_model(str(path), format="json")
+        document = json.loads(path.read_text())
+        # What the reader looks at; the rest holds times and versions.
+        document["model_info"] = {"params": {"loss_function": document["model_info"]["params"]["loss_function"]}}
+        path.unlink()
+        return json.dumps(document).encode()
+
+    several = {"objective": "multiclass", "num_class": 3}
+    return {
+        "lightgbm-binary": trees(y, objective="binary"),
+        "lightgbm-classes": trees(three, **several),
+        "xgboost-binary.json": boosted(y, "json", objective="binary:logistic"),
+        "xgboost-binary.ubj": boosted(y, "ubj", objective="binary:logistic"),
+        "xgboost-classes.ubj": boosted(three, "ubj", objective="multi:softprob", num_class=3),
+        "catboost-binary": oblivious(y, loss_function="Logloss"),
+        "catboost-classes": oblivious(three, loss_function="MultiClass"),
+    }
+
+
 def main() -> None:
     """Write the seeds."""
     if len(sys.argv) == 1:
-        SEEDS.mkdir(exist_ok=True)
+        (SEEDS / "models").mkdir(parents=True, exist_ok=True)
+        for name, data in models().items():
+            (SEEDS / "models" / name).write_bytes(data)
         for name, (table, options) in tables().items():
             pq.write_table(table, SEEDS / f"{name}.parquet", store_schema=False, write_statistics=False, **options)
         return

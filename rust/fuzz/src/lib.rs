@@ -6,6 +6,9 @@ use std::path::PathBuf;
 use std::sync::{Mutex, Once};
 
 use tidegauge_core::compare::{CompareOptions, compare, histograms};
+use tidegauge_core::importance::exact::{Model, Rows};
+use tidegauge_core::importance::readers::{catboost, lightgbm, xgboost};
+use tidegauge_core::importance::trees::{Ensemble, Node};
 use tidegauge_core::profile::Profile;
 use tidegauge_core::value::Logical;
 use tidegauge_io::parquet::{ParquetOptions, ParquetSource};
@@ -143,6 +146,68 @@ pub fn parquet_scan(bytes: &[u8]) {
             one.map(|p| p.rows()),
             other.map(|p| p.rows())
         ),
+    }
+}
+
+/// Bytes as a model of one of the libraries: an error, or trees that the engine predicts from as a walk
+/// from node to node does.
+pub fn model_read(bytes: &[u8]) {
+    let text = std::str::from_utf8(bytes).unwrap_or_default();
+    let read = [
+        lightgbm::read(text),
+        xgboost::read(bytes),
+        catboost::read(bytes),
+    ];
+    for ensemble in read.into_iter().flatten() {
+        predicts_as_a_walk(ensemble);
+    }
+}
+
+fn predicts_as_a_walk(ensemble: Ensemble) {
+    // A few columns more than a fuzzer can make, so that a row is no burden.
+    if ensemble.features.len() > 4096 || ensemble.trees.len() > 4096 {
+        return;
+    }
+    let Ok(model) = Model::new(ensemble.clone()) else {
+        return;
+    };
+    let values = [
+        0.0,
+        -0.0,
+        1.0,
+        -1.5,
+        3.0,
+        1e300,
+        -1e300,
+        f64::NAN,
+        f64::INFINITY,
+    ];
+    let columns: Vec<Vec<f64>> = (0..ensemble.features.len())
+        .map(|j| {
+            (0..values.len())
+                .map(|r| values[(r * (j % 5 + 1) + j) % values.len()])
+                .collect()
+        })
+        .collect();
+    let slices: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
+    let labels = [0.0; 9];
+    let rows = Rows::new(&ensemble, &slices, &labels).expect("as many columns as features");
+    let found = model.margins(&rows);
+    let leaves = ensemble.trees.iter().map(|t| {
+        t.nodes.iter().fold(0.0f64, |a, n| match n {
+            Node::Leaf(v) => a.max(v.abs()),
+            Node::Split { .. } => a,
+        })
+    });
+    let size = leaves.sum::<f64>() + ensemble.base.iter().fold(0.0, |a, b| a + b.abs());
+    for (r, margins) in found.chunks_exact(model.outputs()).enumerate() {
+        let row: Vec<f64> = columns.iter().map(|c| c[r]).collect();
+        for (ours, walked) in margins.iter().zip(ensemble.margins(&row)) {
+            assert!(
+                (ours - walked).abs() <= 1e-12 * size,
+                "{ours} {walked} of {size}"
+            );
+        }
     }
 }
 

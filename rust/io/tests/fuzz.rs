@@ -121,6 +121,13 @@ fn what_was_found_stays_fixed() {
     for (name, bytes) in files("rust/fuzz/found/parquet_scan", "") {
         survives(fuzz::parquet_scan, &bytes, &name);
     }
+    let models = [
+        files("rust/fuzz/found/model_read", ""),
+        files("rust/fuzz/seeds/models", ""),
+    ];
+    for (name, bytes) in models.concat() {
+        survives(fuzz::model_read, &bytes, &name);
+    }
 }
 
 #[test]
