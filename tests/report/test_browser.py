@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import importlib.resources
 import json
 import re
 import subprocess
-from typing import TYPE_CHECKING
+import zlib
+from html import unescape
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import records
@@ -96,13 +99,95 @@ def test_the_check_itself_sees_errors_and_requests(browser: str, tmp_path: Path)
     assert any("127.0.0.1:9" in url for url in requests)
 
 
+AXE = importlib.resources.files("axe_core_python") / "axe.min.js"
+"""The accessibility engine, as its Python package ships it."""
+
+RUN_AXE = """
+axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}).then(found => {
+  const told = found.violations.map(v => v.id + ": " + v.nodes.slice(0, 3).map(n => n.html.slice(0, 120)).join(" | "));
+  const shown = document.createElement("pre");
+  shown.id = "axe";
+  shown.textContent = JSON.stringify({violations: told, passes: found.passes.length});
+  document.body.appendChild(shown);
+});
+"""
+
+
+def accessibility(browser: str, html: str, folder: Path, *flags: str) -> dict[str, Any]:
+    """Violations of WCAG 2.2 A and AA, and of good practice, that axe-core finds in a page."""
+    # The policy of the page would keep the engine out.
+    opened = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", html, count=1)
+    page = folder / "axe.html"
+    script = f"<script>{AXE.read_text(encoding='utf-8')}</script><script>{RUN_AXE}</script>"
+    page.write_text(opened.replace("</body>", f"{script}</body>"), encoding="utf-8")
+    command = [browser, *QUIET, f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=5000", "--dump-dom"]
+    done = subprocess.run([*command, *flags, page.as_uri()], capture_output=True, timeout=300, check=True)
+    held = re.search(r'<pre id="axe">(.*?)</pre>', done.stdout.decode(), flags=re.DOTALL)
+    assert held, "the engine did not finish"
+    return json.loads(unescape(held[1]))
+
+
 @pytest.mark.browser
-def test_page_prints(browser: str, tmp_path: Path) -> None:
-    page, out = tmp_path / "small.html", tmp_path / "small.pdf"
-    page.write_text(render_html(records.small()), encoding="utf-8")
-    command = [browser, *QUIET, f"--user-data-dir={tmp_path / 'profile'}", f"--print-to-pdf={out}", page.as_uri()]
-    subprocess.run(command, capture_output=True, timeout=120, check=True)
-    data = out.read_bytes()
-    assert data.startswith(b"%PDF-")
-    # The page leaves the paper to the printer: A4 or Letter.
-    assert re.search(rb"/MediaBox \[0 0 (59[45][.\d]* 84[12]|61[12][.\d]* 79[12])[.\d]*\]", data)
+def test_accessibility(browser: str, tmp_path: Path) -> None:
+    found = accessibility(browser, render_html(records.small()), tmp_path, "--window-size=1280,900")
+    assert found["violations"] == []
+    assert found["passes"] > 20
+
+
+def pdf_pages(data: bytes) -> list[tuple[tuple[float, float], str]]:
+    """Size and text of the pages of a PDF as Chromium writes it: glyph by glyph, with a table to read them."""
+    objects = {int(n): body for n, body in re.findall(rb"(?:^|\n)(\d+) 0 obj\n?(.*?)\nendobj", data, flags=re.DOTALL)}
+
+    def stream(number: int) -> bytes:
+        held = re.search(rb"stream\r?\n(.*)\nendstream", objects[number], flags=re.DOTALL)
+        assert held
+        return zlib.decompress(held[1]) if b"FlateDecode" in objects[number] else held[1]
+
+    fonts: dict[int, dict[int, str]] = {}
+    for number, body in objects.items():
+        if table := re.search(rb"/ToUnicode (\d+) 0 R", body):
+            text, glyphs = stream(int(table[1])), {}
+            for block in re.findall(rb"beginbfchar(.*?)endbfchar", text, flags=re.DOTALL):
+                for a, b in re.findall(rb"<(\w+)> <(\w+)>", block):
+                    glyphs[int(a, 16)] = bytes.fromhex(b.decode()).decode("utf-16-be")
+            for block in re.findall(rb"beginbfrange(.*?)endbfrange", text, flags=re.DOTALL):
+                for a, z, b in re.findall(rb"<(\w+)> <(\w+)> <(\w+)>", block):
+                    glyphs |= {int(a, 16) + i: chr(int(b, 16) + i) for i in range(int(z, 16) - int(a, 16) + 1)}
+            fonts[number] = glyphs
+    pages = []
+    for body in objects.values():
+        if not re.search(rb"/Type /Page\b", body):
+            continue
+        named = {name: fonts.get(int(n), {}) for name, n in re.findall(rb"/(F\d+) (\d+) 0 R", body)}
+        box = re.search(rb"/MediaBox \[0 0 ([\d.]+) ([\d.]+)\]", body)
+        contents = re.search(rb"/Contents (\d+) 0 R", body)
+        assert box
+        assert contents
+        font: dict[int, str] = {}
+        shown = ""
+        for name, glyphs in re.findall(rb"/(F\d+) [\d.]+ Tf|<(\w+)> Tj", stream(int(contents[1]))):
+            font = named[name] if name else font
+            shown += "".join(font.get(int(glyphs[i : i + 4], 16), "") for i in range(0, len(glyphs), 4))
+        pages.append(((float(box[1]), float(box[2])), shown))
+    return pages
+
+
+@pytest.mark.browser
+@pytest.mark.parametrize(("paper", "size"), [("A4", (595, 842)), ("Letter", (612, 792))])
+def test_every_printed_page_names_its_run(browser: str, tmp_path: Path, paper: str, size: tuple[int, int]) -> None:
+    page, out = tmp_path / "large.html", tmp_path / "large.pdf"
+    # The page leaves the paper to the printer; here the style sheet stands for that choice.
+    html = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", render_html(records.large()), count=1)
+    page.write_text(html.replace("@page{", f"@page{{size:{paper};", 1), encoding="utf-8")
+    command = [browser, *QUIET, f"--user-data-dir={tmp_path / 'profile'}", "--no-pdf-header-footer"]
+    subprocess.run([*command, f"--print-to-pdf={out}", page.as_uri()], capture_output=True, timeout=120, check=True)
+    pages = pdf_pages(out.read_bytes())
+    assert 10 < len(pages) < 30
+    for i, (found, text) in enumerate(pages, 1):
+        assert all(abs(a - b) < 1 for a, b in zip(found, size, strict=True))
+        assert f"tidegauge, run b3:9a9a, result b3:{'9a' * 32}" in text
+        assert f"{i} / {len(pages)}" in text
+    words = "".join(text for _, text in pages)
+    # What a screen folds away is printed, but for the numbers of charts.
+    assert '"window": "1mo"' in words
+    assert "Numbers of this chart" not in words
