@@ -936,12 +936,12 @@ def l_infinity(
 
     Notes
     -----
-    Definition ``l_infinity/v1``: cells of psi: missing is a cell; interval: normal, Bonferroni over the cells; no
-    p-value. Reports give the same number.
+    Definition ``l_infinity/v1``: cells of psi: missing is a cell; interval: normal, Bonferroni over the cells in
+    proportion to the observed differences; no p-value. Reports give the same number.
 
     References
     ----------
-    .. [1] Chebyshev distance of the cell shares; interval: normal, Bonferroni over cells
+    .. [1] Chebyshev distance of the cell shares; interval: normal, Bonferroni along the observed differences
 
     Examples
     --------
@@ -1337,7 +1337,8 @@ def quantile_shift(
     Notes
     -----
     Definition ``quantile_shift/5-25-50-75-95-inverted-cdf/v1``: finite values; inverted_cdf quantiles; interval:
-    Woodruff, simultaneous over the five; no p-value. Reports give the same number.
+    Woodruff, Bonferroni over the five in proportion to the observed shifts; no p-value. Reports give the same
+    number.
 
     References
     ----------

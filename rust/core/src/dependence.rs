@@ -387,6 +387,18 @@ impl Blocked {
         }
     }
 
+    /// Variance of the difference of the shares of one coarse cell; none of categories.
+    pub fn coarse(&self, missing: bool, cell: u32) -> Option<f64> {
+        if !matches!(self.layout, Layout::Ordered(_)) {
+            return None;
+        }
+        let v = self.linear(missing, |own, _, _| {
+            let score = f64::from(u8::from(own == Some(cell)));
+            (score, score)
+        });
+        Some(v.reference + v.current)
+    }
+
     /// Design effects of the mean score of ordered rows, each of which scores what its coarse cell does.
     /// None where the scores do not vary.
     pub fn effect(&self, score: impl Fn(u32) -> f64) -> Option<(f64, f64)> {
@@ -408,7 +420,15 @@ impl Blocked {
             (second / n - (first / n) * (first / n)) / n
         };
         let (a, b) = (independent(&self.reference), independent(&self.current));
-        (a > 0.0 && b > 0.0).then(|| (v.reference / a, v.current / b))
+        // Rows of a single coarse cell have one score, and what is left is rounding.
+        let scores = coarse.iter().map(|cell| score(*cell).abs());
+        let largest = scores.fold(0.0, f64::max);
+        let varies = |s: &Sample, v: f64| {
+            let n: f64 = s.totals.iter().take(coarse.len()).sum();
+            v * n > 1e-9 * largest * largest
+        };
+        let both = varies(&self.reference, a) && varies(&self.current, b);
+        both.then(|| (v.reference / a, v.current / b))
     }
 
     /// Variances of both means of finite values.
@@ -680,6 +700,15 @@ mod tests {
         // A block of the mean size has the same variance per row.
         assert!((d.effect.0 - d.effect.1).abs() < 1e-12);
         assert_eq!(d.df, 3.0);
+    }
+
+    #[test]
+    fn scores_that_do_not_vary_have_no_effect() {
+        let rows = [[3, 0, 0, 0], [1, 0, 0, 0], [2, 0, 0, 0]];
+        let layout = Layout::Ordered(vec![0]);
+        let one = Blocked::new("block:1d".into(), layout, sample(&rows), sample(&rows));
+        // A third is not a float, so that its variance is rounding, and not 0.
+        assert_eq!(one.effect(|_| 1.0 / 3.0), None);
     }
 
     #[test]

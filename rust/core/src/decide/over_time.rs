@@ -143,6 +143,11 @@ fn part(interval: &Interval, share: f64, of_reference: bool) -> Interval {
                 *reach = (reach.0 * libm::sqrt(share), reach.1 * libm::sqrt(share));
             }
         }
+        Interval::LargestShare { cells, .. } => {
+            for (_, deviation) in cells {
+                *deviation *= libm::sqrt(share);
+            }
+        }
         Interval::AbsoluteDifference { reference, current } => {
             *reference = known(*reference, !of_reference);
             *current = known(*current, of_reference);

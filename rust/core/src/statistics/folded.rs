@@ -27,16 +27,22 @@ pub(super) const FOLDED: f64 = 1.0 - core::f64::consts::FRAC_2_PI;
 
 /// Interval of a sum between certified `bounds`, from the variances of the sum when nothing changed and
 /// when every sign is certain.
+///
+/// Where chance may have given the signs, a true sum beyond the observed one need not lie on the ray
+/// through it: there the sum has at least its true value as its mean (by convexity), and up to the
+/// variance `most`, where that is given; both by the share of it whose sign is not certain.
 pub(super) fn interval(
     bounds: (f64, f64),
     pieces: &[Piece],
     null_variance: f64,
     linear_variance: f64,
+    most: Option<f64>,
     range: (f64, f64),
 ) -> Interval {
     let observed = sum(pieces.iter().map(|p| p.weight * p.difference));
     let (null, linear) = (null_variance.max(0.0), linear_variance.max(0.0));
-    let reach = libm::sqrt(null.max(linear));
+    let widest = most.map_or(linear, |most| linear.max(most));
+    let reach = libm::sqrt(null.max(widest));
     let places = [
         0.0,
         0.5 * observed,
@@ -44,11 +50,26 @@ pub(super) fn interval(
         observed + 2.0 * reach,
         observed + 5.0 * reach,
     ];
+    // All of it until three quarters of the observed sum have a certain sign.
+    let hidden = if observed > 0.0 {
+        (4.0 * (1.0 - self::mean(pieces, 1.0).1)).min(1.0)
+    } else {
+        1.0
+    };
     let points = places.map(|truth| {
         if observed <= 0.0 {
             return [truth, mean(pieces, 0.0).0 + truth, libm::sqrt(null)];
         }
         let (mean, resolved) = mean(pieces, truth / observed);
+        if most.is_some() && truth > observed {
+            let own = null + (linear - null) * resolved;
+            let variance = own + (widest - own).max(0.0) * hidden;
+            return [
+                truth,
+                truth + (mean.max(truth) - truth) * (1.0 - hidden),
+                libm::sqrt(variance),
+            ];
+        }
         let variance = null + (linear - null) * resolved;
         [truth, mean.max(truth), libm::sqrt(variance)]
     });

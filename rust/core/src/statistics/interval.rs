@@ -57,14 +57,26 @@ pub enum Interval {
         /// Range of the statistic.
         range: (f64, f64),
     },
-    /// The largest of five absolute differences, whose limits are known at several normal quantiles:
-    /// taken at level `alpha / 5` below (Bonferroni), and at level `alpha` above, where one of them is
-    /// the largest.
+    /// The largest of five absolute differences, whose limits are known at several normal quantiles.
+    /// Limits as for `LargestShare`.
     Largest {
         /// Certified bounds of the value.
         bounds: (f64, f64),
         /// The differences.
         differences: Box<[Difference; 5]>,
+    },
+    /// The largest of several absolute differences of shares, normal with known deviations.
+    ///
+    /// Above, the true largest belongs to one of them, so that no limit of a single one is exceeded more
+    /// often. Below, a true value is left out where the chances of all differences to get as far as
+    /// the observed largest add up to less than the level (Bonferroni), with true differences in
+    /// proportion to those observed: where nothing changed all of them count, far off only the largest.
+    /// Misses belong to the limits as for `Quadratic`.
+    LargestShare {
+        /// Certified bounds of the value.
+        bounds: (f64, f64),
+        /// Absolute differences and their standard deviations.
+        cells: Box<[(f64, f64)]>,
     },
     /// Sums of absolute differences (see `folded`): at a true value the sum has the mean and standard
     /// deviation interpolated between points, and about the distribution of a chi. Misses belong to the
@@ -184,12 +196,19 @@ impl Interval {
                 bounds,
                 ref differences,
             } => {
-                let (below, above) = (two_sided(alpha / 5.0), two_sided(alpha));
-                let low = differences.iter().map(|d| fold(d.at(below), Some(0.0)).0);
-                let high = differences.iter().map(|d| fold(d.at(above), Some(0.0)).1);
+                let z = two_sided(alpha);
+                let high = differences.iter().map(|d| fold(d.at(z), Some(0.0)).1);
                 (
-                    low.fold(0.0, f64::max).min(bounds.0),
+                    Tails::of_differences(&differences[..]).lower(bounds.0, alpha),
                     high.fold(bounds.1, f64::max),
+                )
+            }
+            Interval::LargestShare { bounds, ref cells } => {
+                let z = two_sided(alpha);
+                let high = cells.iter().map(|c| c.0 + spread(z, c.1));
+                (
+                    Tails::of_shares(cells).lower(bounds.0, alpha),
+                    high.fold(bounds.1, f64::max).min(1.0),
                 )
             }
             Interval::Folded {
@@ -259,6 +278,7 @@ impl Interval {
             Interval::BoundedDifference { bounds, .. }
             | Interval::Folded { bounds, .. }
             | Interval::Student { bounds, .. }
+            | Interval::LargestShare { bounds, .. }
             | Interval::Wilson { bounds, .. } => {
                 *bounds = (bounds.0 - error, bounds.1 + error);
             }
@@ -332,10 +352,9 @@ impl Interval {
             Interval::Largest {
                 bounds,
                 ref differences,
-            } => {
-                let z = two_sided(alpha / 5.0);
-                let reach = differences.iter().map(|d| d.high - d.at(z).0);
-                bounds.1 - bounds.0 + reach.fold(f64::INFINITY, f64::min)
+            } => bounds.1 - bounds.0 + Tails::of_differences(&differences[..]).least(alpha),
+            Interval::LargestShare { bounds, ref cells } => {
+                (bounds.1 - bounds.0 + Tails::of_shares(cells).least(alpha)).min(1.0)
             }
             Interval::Folded { bounds, points, .. } => {
                 bounds.1 - bounds.0 + Folded(points).least(alpha)
@@ -406,6 +425,9 @@ impl Interval {
             } else {
                 noise.tail((bounds.0 - threshold) / libm::sqrt(inverse_rows))
             };
+        }
+        if let (Interval::LargestShare { bounds, cells }, None) = (self, centre) {
+            return Tails::of_shares(cells).tolerance_pvalue(bounds.0, threshold);
         }
         if let Interval::Folded { bounds, points, .. } = *self {
             return Folded(points).tolerance_pvalue(bounds.0, threshold);
@@ -591,6 +613,104 @@ impl Folded {
     }
 }
 
+/// Absolute differences, of which the largest is observed: how far each is, and the normal deviates of
+/// going further by a distance, outward and back through 0.
+struct Tails<'a> {
+    differences: Vec<(f64, Deviate<'a>)>,
+}
+
+enum Deviate<'a> {
+    /// Standard deviation.
+    Normal(f64),
+    /// Limits of a difference, and whether it is negative.
+    Limits(&'a Difference, bool),
+}
+
+impl Deviate<'_> {
+    /// Upper tail at a distance outward, or on the other side of 0.
+    fn tail(&self, distance: f64, outward: bool) -> f64 {
+        match *self {
+            Deviate::Normal(deviation) if deviation > 0.0 => normal_sf(distance / deviation),
+            Deviate::Normal(_) => f64::from(u8::from(distance <= 0.0)),
+            Deviate::Limits(d, negative) => normal_sf(d.deviate(distance, outward != negative)),
+        }
+    }
+
+    /// One standard deviation.
+    fn deviation(&self) -> f64 {
+        match *self {
+            Deviate::Normal(deviation) => deviation,
+            // The second node is 1.
+            Deviate::Limits(d, negative) if negative => d.reach[1].1,
+            Deviate::Limits(d, _) => d.reach[1].0,
+        }
+    }
+}
+
+impl<'a> Tails<'a> {
+    fn of_shares(cells: &[(f64, f64)]) -> Self {
+        let differences = cells.iter().map(|c| (c.0, Deviate::Normal(c.1)));
+        Tails {
+            differences: differences.collect(),
+        }
+    }
+
+    fn of_differences(differences: &'a [Difference]) -> Self {
+        let of = |d: &'a Difference| {
+            let middle = d.low.midpoint(d.high);
+            (middle.abs(), Deviate::Limits(d, middle < 0.0))
+        };
+        Tails {
+            differences: differences.iter().map(of).collect(),
+        }
+    }
+
+    /// Chance, at most, that the largest is at least `value` where the true one is `truth`.
+    fn tail(&self, value: f64, truth: f64) -> f64 {
+        let largest = self.differences.iter().map(|d| d.0).fold(0.0, f64::max);
+        let share = if largest > 0.0 { truth / largest } else { 0.0 };
+        let tails = self.differences.iter().map(|(size, deviate)| {
+            let own = share * size;
+            deviate.tail(value - own, true) + deviate.tail(value + own, false)
+        });
+        tails.sum::<f64>().min(1.0)
+    }
+
+    /// Share of the misses that belongs to the upper limit.
+    fn above(&self, truth: f64) -> f64 {
+        let deviations = self.differences.iter().map(|d| d.1.deviation());
+        let deviation = deviations.fold(0.0, f64::max);
+        if deviation > 0.0 {
+            0.5 * (truth / (2.0 * deviation)).min(1.0)
+        } else {
+            0.5
+        }
+    }
+
+    fn lower(&self, value: f64, alpha: f64) -> f64 {
+        if value <= 0.0 {
+            return 0.0;
+        }
+        let fits = |t: f64| self.tail(value, t) >= alpha * (1.0 - self.above(t));
+        cross_over(value, fits).min(value)
+    }
+
+    fn least(&self, alpha: f64) -> f64 {
+        let start = self.differences.iter().map(|d| d.1.deviation());
+        cross_over(start.fold(0.0, f64::max), |x| self.tail(x, 0.0) < alpha)
+    }
+
+    fn tolerance_pvalue(&self, value: f64, threshold: f64) -> f64 {
+        if threshold < 0.0 {
+            return 0.0;
+        }
+        if threshold >= value {
+            return 1.0;
+        }
+        (self.tail(value, threshold) / (1.0 - self.above(threshold))).min(1.0)
+    }
+}
+
 /// The place from 0 on where `holds` becomes true, looked for on the scale of `start`.
 fn cross_over(start: f64, holds: impl Fn(f64) -> bool) -> f64 {
     if holds(0.0) {
@@ -647,6 +767,33 @@ impl Difference {
             .iter()
             .all(|r| r.0.is_finite() && r.1.is_finite());
         reach && self.low.is_finite() && self.high.is_finite()
+    }
+
+    /// The normal quantile at which the limit below (`down`) or above is as far away as `distance`.
+    fn deviate(&self, distance: f64, down: bool) -> f64 {
+        let reach = |i: usize| {
+            let r = self.reach[i];
+            if down { r.0 } else { r.1 }
+        };
+        let next = (0..NODES.len()).find(|i| reach(*i) >= distance);
+        let (from, to, near, far) = match next {
+            Some(0) => (0.0, NODES[0], 0.0, reach(0)),
+            Some(i) => (NODES[i - 1], NODES[i], reach(i - 1), reach(i)),
+            None => {
+                let last = NODES.len() - 1;
+                let far = reach(last);
+                return if far > 0.0 {
+                    NODES[last] * (distance / far)
+                } else {
+                    f64::INFINITY
+                };
+            }
+        };
+        if distance <= near {
+            from
+        } else {
+            from + (to - from) * ((distance - near) / (far - near))
+        }
     }
 
     /// Limits at the next node, or beyond the last in proportion.
@@ -757,6 +904,45 @@ mod tests {
         // Newcombe (1998), table II, (a) 56/70 - 48/80, method 10: 0.0524 to 0.3339.
         let (low, high) = newcombe((48.0, 80.0), (56.0, 70.0), 1.959_963_984_540_054);
         assert!((low - 0.0524).abs() < 5e-5 && (high - 0.3339).abs() < 5e-5);
+    }
+
+    #[test]
+    fn the_largest_of_equal_shares_is_bonferroni_and_one_alone_is_normal() {
+        let of = |cells: &[(f64, f64)]| Interval::LargestShare {
+            bounds: (cells[0].0, cells[0].0),
+            cells: cells.into(),
+        };
+        // Nothing is left out until two tails of each of the ten add up to 5 %.
+        let z = normal_isf(0.05 / 20.0);
+        let some = |x: f64| of(&[(x, 0.01); 10]);
+        assert_eq!(some(0.01 * z - 1e-9).at(0.05).0, 0.0);
+        assert!(some(0.01 * z + 1e-9).at(0.05).0 > 0.0);
+        assert!((some(0.01).margin(0.05) - 0.01 * z).abs() < 1e-12);
+        // Far off the others are nowhere near, and the limits are those of one normal number.
+        let one = of(&[(0.5, 0.01), (0.1, 0.01), (0.0, 0.0)]);
+        let (low, high) = one.at(0.05);
+        let half = 0.01 * two_sided(0.05);
+        assert!((low - (0.5 - half)).abs() < 1e-9 && (high - (0.5 + half)).abs() < 1e-9);
+        let p = one.tolerance_pvalue(0.49, None);
+        assert!((one.at(p).0 - 0.49).abs() < 1e-9);
+        assert_eq!(one.tolerance_pvalue(0.6, None), 1.0);
+    }
+
+    #[test]
+    fn deviates_of_a_difference_are_where_its_limits_are() {
+        let mut d = Difference {
+            low: 1.0,
+            high: 1.0,
+            reach: NODES.map(|z| (2.0 * z, 3.0 * z)),
+        };
+        for z in [0.2, 1.0, 1.7, 3.0, 6.9, 8.0] {
+            assert!((d.deviate(2.0 * z, true) - z).abs() < 1e-12);
+            assert!((d.deviate(3.0 * z, false) - z).abs() < 1e-12);
+        }
+        // A step: everything up to it is reached there.
+        d.reach = NODES.map(|z| if z < 2.0 { (0.0, 0.0) } else { (0.5, 0.5) });
+        assert!((d.deviate(0.5, true) - 2.0).abs() < 1e-12);
+        assert_eq!(d.deviate(0.6, true), NODES[9] * 1.2);
     }
 
     #[test]

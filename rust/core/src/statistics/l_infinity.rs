@@ -10,8 +10,9 @@ pub const STATISTIC: Statistic = Statistic {
     name: "l_infinity",
     definition: "l_infinity/v1",
     summary: "largest difference of the shares of one cell",
-    source: "Chebyshev distance of the cell shares; interval: normal, Bonferroni over cells",
-    notes: "cells of psi: missing is a cell; interval: normal, Bonferroni over the cells; no p-value",
+    source: "Chebyshev distance of the cell shares; interval: normal, Bonferroni along the observed differences",
+    notes: "cells of psi: missing is a cell; interval: normal, Bonferroni over the cells in proportion \
+            to the observed differences; no p-value",
     kinds: Kinds::Any,
     range: (0.0, 1.0),
     unit: "share",
@@ -51,22 +52,13 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     let at = (difference > 0).then(|| format!("largest at {label}"));
     outcome.message = join([at, table.pooled_note()]);
     table.depends(&mut outcome);
-    let se = table
-        .cells
-        .iter()
-        .map(|c| {
-            let (p, q) = table.shares(c);
-            table.deviation(p, q)
-        })
-        .fold(0.0, f64::max)
-        * libm::sqrt(table.largest());
-    let interval = Interval::Normal {
+    let cell = |c: &Counted| {
+        let (p, q) = table.shares(c);
+        ((p - q).abs(), table.own_deviation(c))
+    };
+    let interval = Interval::LargestShare {
         bounds: (outcome.bound_low, outcome.bound_high),
-        bias: 0.0,
-        se,
-        comparisons: u32::try_from(table.len()).unwrap_or(u32::MAX),
-        root: false,
-        range: STATISTIC.range,
+        cells: table.cells.iter().map(cell).collect(),
     };
     Ok(outcome.with_interval(table.clustered(interval), context))
 }

@@ -11,14 +11,16 @@ use crate::row::Exactness;
 /// A quantile lies in the cell that holds its rank, which is the certificate; in a cell of several
 /// values the value interpolates by rank. Each quantile's limits are order statistics a number of
 /// standard deviations of rank away (Woodruff 1952), so that ties are steps; limits of a difference
-/// join those of both sides as `hypot` of the distances (Zou and Donner 2008), and are simultaneous over
-/// the five (Bonferroni) below, where the largest of five is asked for.
+/// join those of both sides as `hypot` of the distances (Zou and Donner 2008). Below, where the largest of
+/// five is asked for, the chances of all five to get that far add up (Bonferroni), with true differences
+/// in proportion to those observed.
 pub const STATISTIC: Statistic = Statistic {
     name: "quantile_shift",
     definition: "quantile_shift/5-25-50-75-95-inverted-cdf/v1",
     summary: "largest difference of the 5, 25, 50, 75 and 95 % quantiles",
     source: "Hyndman and Fan (1996), definition 1; Woodruff (1952)",
-    notes: "finite values; inverted_cdf quantiles; interval: Woodruff, simultaneous over the five; no p-value",
+    notes: "finite values; inverted_cdf quantiles; interval: Woodruff, Bonferroni over the five in proportion \
+            to the observed shifts; no p-value",
     kinds: Kinds::Numeric,
     range: (0.0, f64::INFINITY),
     unit: "value",

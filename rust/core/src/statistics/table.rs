@@ -19,6 +19,8 @@ pub(super) struct Counted {
     pub current: u64,
     /// Holds unknown values: finer cells could differ more.
     pub pooled: bool,
+    /// The coarse cell of an ordered column.
+    pub coarse: Option<u32>,
 }
 
 /// Cells that hold at least one row, and the totals of both sides.
@@ -44,13 +46,14 @@ impl Table {
     /// left out.
     pub fn new(pair: &Pair, missing: bool) -> Result<Self, NotApplicable> {
         let mut cells: Vec<Counted> = Vec::new();
-        let mut push = |label: String, reference: u64, current: u64, pooled: bool| {
+        let mut push = |label: String, reference: u64, current: u64, pooled, coarse| {
             if reference > 0 || current > 0 {
                 cells.push(Counted {
                     label,
                     reference,
                     current,
                     pooled,
+                    coarse,
                 });
             }
         };
@@ -63,10 +66,12 @@ impl Table {
                         group.iter().map(|c| c.reference).fold(0, add),
                         group.iter().map(|c| c.current).fold(0, add),
                         false,
+                        Some(group[0].coarse),
                     );
                 }
-                push("-inf".into(), p.reference.neg_inf, p.current.neg_inf, false);
-                push("+inf".into(), p.reference.pos_inf, p.current.pos_inf, false);
+                let (r, c) = (&p.reference, &p.current);
+                push("-inf".into(), r.neg_inf, c.neg_inf, false, None);
+                push("+inf".into(), r.pos_inf, c.pos_inf, false, None);
             }
             Pair::Categorical(p) => {
                 for cell in &p.cells {
@@ -80,13 +85,13 @@ impl Table {
                         CategoryKey::New => "new values".into(),
                     };
                     let pooled = matches!(cell.key, CategoryKey::HashCell(_));
-                    push(label, cell.reference, cell.current, pooled);
+                    push(label, cell.reference, cell.current, pooled, None);
                 }
             }
         }
         if missing {
             let (r, c) = pair.sides();
-            push("missing".into(), r.missing(), c.missing(), false);
+            push("missing".into(), r.missing(), c.missing(), false, None);
         }
         let n = total(cells.iter().map(|c| c.reference), "reference", "value")?;
         let m = total(cells.iter().map(|c| c.current), "current sample", "value")?;
@@ -305,7 +310,7 @@ impl Table {
         let null = self.null_variance();
         // Signs that chance gave may hide the direction that varies most.
         let linear = linear.max(null / folded::FOLDED);
-        let interval = folded::interval(bounds, &pieces, null, linear, range);
+        let interval = folded::interval(bounds, &pieces, null, linear, None, range);
         clustered(interval, self.design.as_ref().map(|d| &d.1))
     }
 
@@ -331,6 +336,16 @@ impl Table {
     pub fn deviation(&self, p: f64, q: f64) -> f64 {
         let (e, f) = self.effect();
         libm::sqrt(e * p * (1.0 - p) / self.n as f64 + f * q * (1.0 - q) / self.m as f64)
+    }
+
+    /// The same with blocks: of a coarse cell its own, of any other what it may be where it lies in the
+    /// direction that varies most.
+    pub fn own_deviation(&self, cell: &Counted) -> f64 {
+        let (p, q) = self.shares(cell);
+        let bound = || self.deviation(p, q) * libm::sqrt(self.largest());
+        let own = self.design.as_ref().zip(cell.coarse);
+        let own = own.and_then(|((blocked, _), coarse)| blocked.coarse(self.missing, coarse));
+        own.map_or_else(bound, libm::sqrt)
     }
 
     /// The same under no change, with pooled shares.

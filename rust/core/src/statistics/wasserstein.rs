@@ -14,7 +14,8 @@ use crate::row::Exactness;
 /// everywhere, so the area has their mean `sqrt(2/pi) * integral of sqrt(H(1-H)(1/n + 1/m))` and, by the
 /// squared correlations, their variance; far off, the variance is that of the influence function, the
 /// integral of the sign of `h` from the row on. The interval goes from the one to the other along the
-/// ray of the observed `h`.
+/// ray of the observed `h`; beyond it, where chance may have hidden that all of `h` has one sign, to the
+/// variance of the difference of the means.
 pub const STATISTIC: Statistic = Statistic {
     name: "wasserstein",
     definition: "wasserstein/v1",
@@ -165,7 +166,16 @@ pub(super) fn distance(
         .max(null / folded::FOLDED);
     let bounds = (outcome.bound_low, outcome.bound_high);
     if linear.is_finite() && bounds.1.is_finite() {
-        let interval = folded::interval(bounds, &pieces.finish(), null, linear, STATISTIC.range);
+        // No signs vary the area more than equal ones, which make it the difference of the means.
+        let (r, c) = (&steps.pair.reference, &steps.pair.current);
+        let independent = r.variance / n + c.variance / m;
+        let means = blocked.map_or(independent, |b| {
+            let v = b.means();
+            v.reference + v.current
+        });
+        let most = Some(means / (scale * scale)).filter(|v| v.is_finite());
+        let pieces = pieces.finish();
+        let interval = folded::interval(bounds, &pieces, null, linear, most, STATISTIC.range);
         outcome = outcome.with_interval(super::clustered(interval, design.as_ref()), context);
     }
     Ok(outcome)
