@@ -10,7 +10,7 @@ The null is repeated in plain numpy with many more replays, also for evidence th
 error out, and that takes it into each window as if it were drawn anew.
 
 Usage: python benchmarks/calibration/sequential.py [--replays 12] [--by-hand 400] [--windows 1000] [--seed 1]
-       [--output FILE.md]
+       [--output docs/calibration/sequential_by_hand.md]
 """
 
 from __future__ import annotations

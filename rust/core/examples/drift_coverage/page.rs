@@ -163,7 +163,8 @@ fn head(found: &Found, date: &str) -> String {
          Made on {date} by `drift_coverage run` and `drift_coverage page` \
          (`rust/core/examples/drift_coverage`).\n\n\
          Share of pairs of samples (n rows a side) whose interval at 95 % holds the value of the populations. \
-         Pairs in each cell, and the simulation's own standard error in points: {}. Each population is a normal \
+         Most pairs in a cell (cells that no part reached are blank, some have half as many; few pairs cannot tell \
+         97.5 from 100 %), and the simulation's own standard error in points: {}. Each population is a normal \
          number seen through a lens: as it is, its exponential (lognormal), rounded to halves (ties), as one \
          of twelve categories, null above 1.6 (missing). The current one is moved by a share of its standard \
          deviation. Rows are independent; or a chain in which each row has a correlation of .9 with the one \

@@ -45,6 +45,7 @@ const fn case(name: &'static str, rows: Rows, lens: Lens) -> Case {
 
 impl Case {
     /// Numbers of rows of each side that are drawn: blocks need two thousand.
+    #[allow(dead_code, reason = "for the study")]
     pub fn sizes(&self) -> &'static [usize] {
         match self.rows {
             Rows::Independent | Rows::Weighted => &[50, 200, 1_000, 10_000, 100_000, 1_000_000],
@@ -54,6 +55,7 @@ impl Case {
 }
 
 /// Shifts of the current population, in standard deviations.
+#[allow(dead_code, reason = "for the study")]
 pub const SHIFTS: [f64; 4] = [0.0, 0.02, 0.1, 0.5];
 
 /// Whether a statistic is simulated: not those without an interval or p-value, those of values that are
