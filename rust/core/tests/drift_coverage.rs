@@ -133,10 +133,9 @@ fn binomial_numbers_have_their_distribution() {
         for _ in 0..draws {
             let k = random.binomial(n, p);
             assert!(k <= n);
-            if let Some(cell) = k.checked_sub(first).map(|k| k / width) {
-                if let Some(count) = counts.get_mut(cell as usize) {
-                    *count += 1.0;
-                }
+            let cell = k.checked_sub(first).map(|k| (k / width) as usize);
+            if let Some(count) = cell.and_then(|cell| counts.get_mut(cell)) {
+                *count += 1.0;
             }
         }
         for (cell, e) in expected.iter_mut().enumerate() {

@@ -9,7 +9,6 @@ use tidegauge_core::kernels::key;
 use tidegauge_core::pair::{Cell, NumericPair, Pair, Side};
 use tidegauge_core::profile::{Column, Profile};
 use tidegauge_core::special::{normal_isf, normal_sf};
-use tidegauge_core::states::blocks::Block;
 use tidegauge_core::states::exact_sum::{Sum, decompose};
 use tidegauge_core::states::grid::Domain;
 use tidegauge_core::states::refine::{Step, grid_of, start};
@@ -356,7 +355,7 @@ impl Seen {
         for (key, block) in sample.blocks.iter().enumerate() {
             for (j, n) in block {
                 for _ in 0..*n {
-                    let before = state.open_block().unwrap_or_else(Block::default);
+                    let before = state.open_block().unwrap_or_default();
                     row(&mut state, *j as usize, crate::samples::rows(1));
                     state.close_block(key as i64, &before);
                 }
