@@ -137,6 +137,39 @@ def decide(
     build: Any,
 ) -> Report:
     """Compare with what the record needs to know; shared by ``compare``, ``drift`` and ``run``."""
+    options, told = prepare(
+        reference,
+        current,
+        alpha=alpha,
+        tolerances=tolerances,
+        statistics=statistics,
+        baselines=baselines,
+        decided_by=decided_by,
+        decisions=decisions,
+        checks=checks,
+        model=model,
+        context=context,
+    )
+    rows = [*rows_of(reference, current, options, told), *coverage_rows(reference, current, told)]
+    deciding = deciding_baselines(baselines, decided_by)
+    return Report(rows, reference, current, lambda report: build(report, options, context), deciding)
+
+
+def prepare(
+    reference: Profile,
+    current: Profile,
+    *,
+    alpha: float = 0.05,
+    tolerances: Mapping[str, Mapping[str, Any]] | None = None,
+    statistics: Mapping[str, str] | None = None,
+    baselines: Sequence[str] = ("reference",),
+    decided_by: Sequence[str] = (),
+    decisions: Mapping[str, Any] | None = None,
+    checks: Sequence[Mapping[str, Any]] = (),
+    model: str | None = None,
+    context: Any,
+) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Options of a comparison, checked, and what every row tells of its run."""
     if not 0 < alpha < 1:
         raise UsageError(f"alpha: {alpha}; accepted is a number between 0 and 1")
     check_baselines(baselines, decided_by)
@@ -158,10 +191,13 @@ def decide(
         "model_version": context.model_version,
         "run_id": context.identify(reference, current, options, name),
     }
+    return options, told
+
+
+def rows_of(reference: Profile, current: Profile, options: Mapping[str, Any], told: Mapping[str, Any]) -> list[Row]:
+    """Rows of every window, segment and statistic."""
     answer = json.loads(_core.compare(reference._core, current._core, json.dumps({**options, **told})))
-    rows = parse_rows([*answer["rows"], *_coverage(reference, current, told)])
-    deciding = deciding_baselines(baselines, decided_by)
-    return Report(rows, reference, current, lambda report: build(report, options, context), deciding)
+    return parse_rows(answer["rows"])
 
 
 def _tolerances(
@@ -200,11 +236,21 @@ def _rules(decisions: Mapping[str, Any] | None) -> dict[str, Any]:
     return rules
 
 
-def _coverage(reference: Profile, current: Profile, told: Mapping[str, Any]) -> list[Row]:
-    """One row a side of which something could not be read: what is missing, counted as far as it is known."""
-    rows = []
+def coverage_rows(
+    reference: Profile,
+    current: Profile,
+    told: Mapping[str, Any],
+    unread: Sequence[Mapping[str, Any]] | None = None,
+) -> list[Row]:
+    """One row a side of which something could not be read: what is missing, counted as far as it is known.
+
+    `unread` are the units of the current data that a store could not read; it does not keep them.
+    """
+    rows: list[Row] = []
     for side, profile in (("reference", reference), ("current", current)):
         lost = [problem for problem in profile.info["problems"] if problem["kind"] == "unit"]
+        if side == "current":
+            lost += unread or []
         if not lost:
             continue
         known = sum(problem["rows"] or 0 for problem in lost)
@@ -219,7 +265,7 @@ def _coverage(reference: Profile, current: Profile, told: Mapping[str, Any]) -> 
             else "exact", "n_reference": reference.rows, "n_current": current.rows, "verdict": "inconclusive",
             "message": message,
         })  # fmt: skip
-    return rows
+    return parse_rows(rows)
 
 
 def _rows_missing(known: int, unknown: int) -> str:

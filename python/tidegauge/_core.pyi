@@ -1,4 +1,4 @@
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Self, final
 
 __all__ = [
@@ -29,12 +29,15 @@ __all__ = [
     "importance_drift",
     "joint",
     "joint_registry",
+    "list_files",
+    "list_units",
     "metric",
     "metric_registry",
     "parity",
     "permutation",
     "plan_paths",
     "profile_batches",
+    "profile_parts",
     "profile_paths",
     "profile_stream",
     "registry",
@@ -67,6 +70,9 @@ class Profile:
     def from_bytes(data: bytes) -> Profile: ...
     def to_bytes(self) -> bytes: ...
     def merge(self, others: list[Profile]) -> Profile: ...
+    def join(self, others: list[Profile]) -> Profile: ...
+    def split(self) -> list[tuple[str | None, str | None, Profile]]: ...
+    def tables(self) -> tuple[Any, Any, Any]: ...
     def info_json(self) -> str: ...
     def cost_json(self) -> str: ...
 
@@ -76,6 +82,18 @@ def profile_paths(
     like: Profile | None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Profile: ...
+def profile_parts(
+    paths: list[str],
+    options: str,
+    like: Profile,
+    progress: Callable[[int, int], None] | None,
+    keep: Callable[[bytes], None],
+    every: float,
+    begun: Profile | None,
+    only: Sequence[str] | None,
+) -> Profile: ...
+def list_files(paths: list[str]) -> str: ...
+def list_units(path: str) -> str: ...
 def profile_batches(
     data: object,
     options: str,

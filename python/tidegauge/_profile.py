@@ -16,6 +16,7 @@ from tidegauge.errors import FormatError, InputError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
 
+    from tidegauge._work import Parts
     from tidegauge.sources import Source
 
     Cut = str | tuple[str, ...] | list[str]
@@ -158,6 +159,12 @@ class Profile:
         merged = self._core.merge([other._core for other in others])
         inputs = [*self.inputs, *(name for other in others for name in other.inputs)]
         return Profile(merged, inputs=inputs, options=self.options)
+
+    def join(self, *others: Profile) -> Profile:
+        """As :meth:`merge`, of the columns that all have, and with notes that several make told once."""
+        joined = self._core.join([other._core for other in others])
+        inputs = [*self.inputs, *(name for other in others for name in other.inputs)]
+        return Profile(joined, inputs=inputs, options=self.options)
 
     def to_bytes(self) -> bytes:
         """The file's bytes."""
@@ -403,7 +410,14 @@ def make_options(
     )
 
 
-def scan(data: Any, options: Options, *, like: Profile | None = None, progress: Progress | None = None) -> Profile:
+def scan(
+    data: Any,
+    options: Options,
+    *,
+    like: Profile | None = None,
+    progress: Progress | None = None,
+    parts: Parts | None = None,
+) -> Profile:
     """Profile `data`; what :func:`profile`, :func:`tidegauge.drift` and the command line share."""
     from tidegauge.sources import Selection, resolve, small_chunks
 
@@ -433,7 +447,14 @@ def scan(data: Any, options: Options, *, like: Profile | None = None, progress: 
         first = Path(source.names[0]).name if source.names else "table"
         begin(f"{first}: ", "bytes" if source.open is None and not source.once else "rows")
     if source.paths is not None:
-        core = _core.profile_paths(source.paths, chosen, reference, progress)
+        core = (
+            _core.profile_paths(source.paths, chosen, reference, progress)
+            if parts is None or reference is None
+            else _core.profile_parts(
+                source.paths, chosen, reference, progress, parts.keep, parts.every,
+                None if parts.begun is None else parts.begun._core, parts.only,
+            )
+        )  # fmt: skip
     elif source.open is not None:
         with small_chunks():
             core = _core.profile_stream(source.open, chosen, reference, progress)

@@ -16,6 +16,8 @@ from tidegauge import _core, _provenance
 from tidegauge._compare import decide
 from tidegauge._files import write_all
 from tidegauge._profile import Options, Profile, is_profile, make_options, scan
+from tidegauge._waivers import waive
+from tidegauge._work import FOLDER, Work
 from tidegauge.config import Config, load
 from tidegauge.errors import ConfigError
 from tidegauge.results import check_outputs
@@ -36,6 +38,7 @@ def run(
     overrides: Sequence[str] = (),
     command: str | None = None,
     progress: Progress | None = None,
+    resume: bool = True,
 ) -> Report:
     """Profile the reference and the current data, compare, and write the outputs.
 
@@ -50,6 +53,8 @@ def run(
     progress : callable (done, total), optional
         Called often with bytes done and bytes in all, over all passes of one scan; rows for streams,
         whose total is 0 while it is not known.
+    resume : bool
+        Go on from the checkpoint of a run that was stopped. False begins anew.
 
     Returns
     -------
@@ -62,8 +67,15 @@ def run(
         If the configuration is not accepted.
     SchemaError, InputError, IncompatibleError
         As for :func:`tidegauge.profile` and :func:`tidegauge.compare`.
+    StoreError
+        If the store belongs to another reference or other options, or another run is at work in it.
     OSError
         If an output cannot be written.
+
+    Notes
+    -----
+    With a store, or without digests (``scan.digests``), a run that was stopped goes on from its last checkpoint
+    when it is called again, and ends with the same ``result_digest``; ``docs/daily-operation.md``.
 
     Examples
     --------
@@ -75,15 +87,23 @@ def run(
     outputs = check_outputs([settings.path(name) for name in settings.output.files])
     before = _digest_before(outputs)
     context = context_of(settings, started, command)
-    report = compute(settings, context, progress=progress)
-    profiles = _profiles(settings, report)
-    for side, (path, content) in profiles.items():
-        told = {"path": _provenance.relative(str(path), context.folder), "bytes": len(content)}
-        context.inputs["profiles"][side] = told | {"digest": _core.blake3(content)}
-    write_all([
-        *((target, report.render(target.suffix.lower())) for target in outputs),
-        *(file for file in profiles.values() if file[0] not in outputs),
-    ])  # fmt: skip
+    work = Work(_work_folder(settings, outputs), _run_name(settings, outputs), settings.scan.checkpoint, resume)
+    try:
+        report = compute(settings, context, progress=progress, work=work)
+        profiles = _profiles(settings, report)
+        for side, (path, content) in profiles.items():
+            told = {"path": _provenance.relative(str(path), context.folder), "bytes": len(content)}
+            context.inputs["profiles"][side] = told | {"digest": _core.blake3(content)}
+        write_all([
+            *((target, report.render(target.suffix.lower())) for target in outputs),
+            *(file for file in profiles.values() if file[0] not in outputs),
+        ])  # fmt: skip
+    except BaseException as error:
+        kept = work.kept(settings.path(settings.store.path) if settings.store is not None else None)
+        if kept:
+            error.add_note(f"{kept}: the same command goes on from there")
+        raise
+    work.done()
     if settings.output.audit is not None:
         _note_run(Path(settings.path(settings.output.audit)), report, outputs, before)
     return report
@@ -120,35 +140,84 @@ def compute(
     reference: Profile | None = None,
     current: Profile | None = None,
     progress: Progress | None = None,
+    work: Work | None = None,
 ) -> Report:
-    """Profile and compare, and write nothing; profiles that are given are taken in place of the data."""
+    """Profile and compare, and write nothing; profiles that are given are taken in place of the data.
+
+    With `work` a store is used and checkpoints are kept.
+    """
     from tidegauge.record import build
 
     reference_options, current_options = plan(settings)
+    if work is not None and settings.store is not None:
+        report = _monitored(settings, context, work, progress)
+        waive(report, settings, context)
+        return report
     if reference is not None:
         reference = Profile(reference._core, inputs=reference.inputs, options=reference_options)
     else:
-        reference = _take(settings, settings.reference.path, reference_options, None, progress)
+        reference = _take(settings, settings.reference.path, reference_options, None, progress, work)
         _note(settings, settings.reference, "reference", reference, context)
     if current is not None:
         current = Profile(current._core, inputs=current.inputs, options=current_options)
     else:
-        current = _take(settings, settings.current.path, current_options, reference, progress)
+        current = _take(settings, settings.current.path, current_options, reference, progress, work)
         _note(settings, settings.current, "current", current, context)
-    tolerances, statistics = _per_column(settings, [c["name"] for c in reference.info["columns"]])
-    return decide(
-        reference,
-        current,
-        tolerances=tolerances,
-        statistics=statistics,
-        baselines=settings.current.baselines,
-        decided_by=settings.current.decided_by,
-        decisions=msgspec.to_builtins(settings.decisions),
-        checks=_checks(settings, [c["name"] for c in reference.info["columns"]]),
-        model=settings.model.name,
-        context=context,
-        build=build,
-    )
+    report = decide(reference, current, **decision_options(settings, reference), context=context, build=build)
+    waive(report, settings, context)
+    return report
+
+
+def _monitored(settings: Config, context: Context, work: Work, progress: Progress | None) -> Report:
+    """Scan what the store has not seen, and report its last windows."""
+    from tidegauge._monitoring import monitor
+    from tidegauge._store import Store
+
+    assert settings.store is not None
+    # What is scanned once is not read again: the store keeps footers, and no digests of chunks and rows.
+    reference_options, current_options = (replace(options, digests=False) for options in plan(settings))
+    with Store.open(settings.path(settings.store.path)) as store:
+        store.agree(current_options)
+        reference = store.reference(paths(settings, settings.reference.path), reference_options, work, progress)
+        return monitor(store, settings, reference, current_options, context, work, progress)
+
+
+def decision_options(settings: Config, reference: Profile) -> dict[str, Any]:
+    """What :func:`tidegauge._compare.decide` takes from a configuration."""
+    columns = [column["name"] for column in reference.info["columns"]]
+    tolerances, statistics = _per_column(settings, columns)
+    return {
+        "tolerances": tolerances,
+        "statistics": statistics,
+        "baselines": settings.current.baselines,
+        "decided_by": settings.current.decided_by,
+        "decisions": msgspec.to_builtins(settings.decisions),
+        "checks": _checks(settings, columns),
+        "model": settings.model.name,
+    }
+
+
+def _work_folder(settings: Config, outputs: Sequence[Path]) -> Path | None:
+    """Where checkpoints lie: in the store, as configured, beside the first output or the configuration."""
+    if settings.store is not None:
+        return Path(settings.path(settings.store.path)) / "work"
+    if settings.scan.work is not None:
+        return Path(settings.path(settings.scan.work))
+    if outputs:
+        return outputs[0].parent / FOLDER
+    return Path(settings.base) / FOLDER if isinstance(settings.base, str) else None
+
+
+def _run_name(settings: Config, outputs: Sequence[Path]) -> str:
+    """Equal for the same configuration in the same place."""
+    from tidegauge.record import digest
+
+    content = [
+        str(Path(settings.base).absolute()) if isinstance(settings.base, str) else None,
+        settings.model.name,
+        *(str(path.absolute()) for path in outputs),
+    ]
+    return digest(content)[3:11]
 
 
 def context_of(settings: Config, started: dt.datetime, command: str | None) -> Context:
@@ -251,12 +320,21 @@ def paths(settings: Config, names: str | list[str]) -> str | list[str]:
 
 
 def _take(
-    settings: Config, names: str | list[str], options: Options, like: Profile | None, progress: Progress | None
+    settings: Config,
+    names: str | list[str],
+    options: Options,
+    like: Profile | None,
+    progress: Progress | None,
+    work: Work | None,
 ) -> Profile:
     where = paths(settings, names)
     if isinstance(where, str) and is_profile(where):
         return Profile.load(where)
-    return scan(where, options, like=like, progress=progress)
+    if work is None or options.digests:
+        return scan(where, options, like=like, progress=progress)
+    if like is None:
+        return work.reference(where, options, progress)
+    return work.current(where, options, like, progress)
 
 
 def _rows_of_reference(options: Options) -> dict[str, Any]:

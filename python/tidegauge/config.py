@@ -8,6 +8,7 @@ of object stores are taken from the environment by themselves.
 
 from __future__ import annotations
 
+import datetime as dt
 import difflib
 import json
 import os
@@ -169,6 +170,36 @@ class Scan(Struct, forbid_unknown_fields=True, omit_defaults=True):
     threads: Annotated[int, Meta(ge=1)] | None = None
     max_bad_units: Annotated[int, Meta(ge=0)] = 0
     digests: bool = True
+    #: Seconds of work between checkpoints, kept in ``.tidegauge`` beside the first output or in the folder ``work``;
+    #: 0 keeps one after every row group. Digests are of bytes as they are read, so a run that takes them keeps none.
+    checkpoint: Positive = 10.0
+    work: str | None = None
+
+
+class Store(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Profiles by window, so that a run scans only files it has not seen; the last ``render`` windows are shown.
+
+    A window is closed, and its verdict stays, when a window has data that begins ``lateness`` after its end.
+    Rows that come later reopen it, or are only counted.
+    """
+
+    path: str
+    late: Literal["reopen", "count"] = "reopen"
+    lateness: Annotated[str, Meta(pattern=r"^[0-9]+[hdw]$")] = "0d"
+    render: Annotated[int, Meta(ge=1)] = 12
+
+
+class Waiver(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Accepts what a feature shows, for a reason, by somebody, until the end of a day.
+
+    ``match`` is a glob of features, ``window`` the beginning of a window's start (``2013-07``).
+    """
+
+    match: str
+    until: dt.date
+    who: str
+    why: str
+    window: str | None = None
 
 
 #: What a preset sets where the file does not.
@@ -197,7 +228,9 @@ class Config(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=Tru
     columns: dict[str, Column] = {}
     decisions: Decisions = msgspec.field(default_factory=Decisions)
     checks: list[Check] = []
+    waivers: list[Waiver] = []
     scan: Scan = msgspec.field(default_factory=Scan)
+    store: Store | None = None
     output: Output = msgspec.field(default_factory=Output)
     #: Where paths start, the text as written and its file; none is a key.
     base: str | UnsetType = UNSET
@@ -383,6 +416,8 @@ def json_schema() -> dict[str, Any]:
 def _as_text(value: Any) -> str:
     if isinstance(value, os.PathLike):
         return str(os.fspath(value))
+    if isinstance(value, dt.date):
+        return value.isoformat()
     raise ConfigError(f"configuration: {value!r} is {type(value).__name__}; accepted are text, numbers, lists, tables")
 
 

@@ -21,6 +21,7 @@ __all__ = [
     "InputError",
     "OverlapError",
     "SchemaError",
+    "StoreError",
     "TidegaugeError",
     "UsageError",
     "VerificationError",
@@ -33,6 +34,10 @@ class ConfigError(UsageError):
 
 class VerificationError(TidegaugeError):
     """A report, or what it was made from, is no longer what it was."""
+
+
+class StoreError(TidegaugeError):
+    """A store that cannot be used: of another reference or other options, or in use by another run."""
 
 
 class GateError(TidegaugeError):

@@ -45,6 +45,10 @@ class Context:
     files: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     #: Where relative paths of the record start.
     folder: str | None = None
+    #: Sections of the result, limitations, and inputs of the current data that other modules add.
+    sections: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
+    current_inputs: dict[str, Any] | None = None
     #: What digests cost, by side.
     cost: dict[str, Any] = field(default_factory=dict)
 
@@ -153,11 +157,13 @@ def build(report: Report, options: dict[str, Any], context: Context) -> dict[str
         "configuration": configuration,
         "rows": pack_rows([plain_row(row) for row in report.rows]),
         "histograms": drawn["features"],
-        "limitations": _limitations(report, configuration),
+        "limitations": [*_limitations(report, configuration), *context.notes],
+        **context.sections,
     }
     inputs = {
         "reference": _provenance.side(reference, reference_info, context.folder, context.files.get("reference", [])),
-        "current": _provenance.side(current, current_info, context.folder, context.files.get("current", [])),
+        "current": context.current_inputs
+        or _provenance.side(current, current_info, context.folder, context.files.get("current", [])),
         "configuration_as_written": context.as_written and mask(context.as_written),
         **mask_all(context.inputs),
     }

@@ -39,7 +39,7 @@ _INTEGERS = frozenset(("n_reference", "n_current", "rank"))
 _INSTANTS = frozenset(("window_start", "window_end", "as_of"))
 
 #: From best to worst; the verdict of many is the worst of them, and a failure outranks an error.
-SEVERITY = ("ok", "inconclusive", "warn", "error", "fail")
+SEVERITY = ("ok", "waived", "inconclusive", "warn", "error", "fail")
 FAIL_ON = ("fail", "warn", "inconclusive", "never")
 OUTPUTS = (".json", ".html", ".md", ".txt", ".xml", ".prom", ".ndjson", ".parquet", ".tgp")
 
@@ -54,7 +54,7 @@ class Report:
         for each feature x window x segment; the keys are ``ROW_FIELDS``. Numbers that are not
         finite are floats here, text in JSON.
     verdict : str
-        ``ok``, ``inconclusive``, ``warn``, ``error`` or ``fail``: the worst of the verdict rows.
+        ``ok``, ``waived``, ``inconclusive``, ``warn``, ``error`` or ``fail``: the worst of the verdict rows.
     reference, current : Profile
     decided_by : tuple of str
         The baselines whose verdicts count; the others are context.
@@ -117,7 +117,7 @@ class Report:
             Keys ``verdict``, ``rows_reference``, ``rows_current``, ``verdicts`` (count by verdict)
             and ``findings`` (messages of what is not ok, worst first, at most ten).
         """
-        counts = dict.fromkeys(reversed(SEVERITY), 0) | {"not_evaluated": 0}
+        counts = {name: 0 for name in reversed(SEVERITY) if name != "waived"} | {"not_evaluated": 0}
         for row in self.verdicts:
             counts[row["verdict"]] = counts.get(row["verdict"], 0) + 1
         worst = [row for row in self.verdicts if row["verdict"] not in ("ok", "not_evaluated")]
@@ -162,7 +162,10 @@ class Report:
             raise GateError("nothing was evaluated; no feature, prediction, score or label is in both tables", 5)
         found = self.errors
         if code != 4:
-            found = [*self.incomplete, *(r for r in self.verdicts if r["verdict"] not in ("ok", "not_evaluated"))]
+            found = [
+                *self.incomplete,
+                *(r for r in self.verdicts if r["verdict"] not in ("ok", "waived", "not_evaluated")),
+            ]
         more = f" and {len(found) - 5} more" if len(found) > 5 else ""
         told = "; ".join(map(finding, found[:5]))
         raise GateError(f"{self.verdict}: {told}{more}", code)

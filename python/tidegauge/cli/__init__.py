@@ -39,10 +39,13 @@ def invoke(arguments: list[str]) -> int:
 
     from tidegauge.cli._commands import cli
 
-    def terminate(signum: int, frame: object) -> None:
-        raise _Terminated
+    def end(signum: int, frame: object) -> None:
+        # What is finished is saved now; who cannot wait for it sends a second signal.
+        for number in previous:
+            signal.signal(number, signal.SIG_DFL)
+        raise KeyboardInterrupt if signum == signal.SIGINT else _Terminated
 
-    previous = signal.signal(signal.SIGTERM, terminate)
+    previous = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         code = cli.main(args=arguments, prog_name="tidegauge", standalone_mode=False)
         _flush()
@@ -54,14 +57,22 @@ def invoke(arguments: list[str]) -> int:
         return 2
     except click.ClickException as error:
         return _fail(error.format_message(), 2)
-    except (KeyboardInterrupt, click.Abort):
-        return _fail("interrupted; nothing was written", 130)
-    except _Terminated:
-        return _fail("terminated; nothing was written", 143)
+    except (KeyboardInterrupt, click.Abort) as error:
+        return _fail(_stopped("interrupted", error), 130)
+    except _Terminated as error:
+        return _fail(_stopped("terminated", error), 143)
     except Exception as error:
         return _report(error)
     finally:
-        signal.signal(signal.SIGTERM, previous)
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _stopped(word: str, error: BaseException) -> str:
+    """What is left of a command that was stopped: its notes, where it has any."""
+    while error.__context__ is not None and not getattr(error, "__notes__", ()):
+        error = error.__context__
+    return "; ".join([word, *(getattr(error, "__notes__", ()) or ["nothing was written"])])
 
 
 def _report(error: Exception) -> int:

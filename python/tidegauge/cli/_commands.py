@@ -329,9 +329,11 @@ def completion(shell: str) -> int:
 @click.option("--print-config", is_flag=True, help="Print every key as resolved, secrets masked, and stop.")
 @click.option("--format", "form", type=_FORMATS, default="text", show_default=True, help="Standard output.")
 @click.option("-o", "--output", "outputs", multiple=True, metavar="FILE", help="Write one more output; repeatable.")
+@click.option("--no-resume", is_flag=True, help="Begin anew, not from the checkpoint of a run that was stopped.")
 @_quiet
 def run(
-    config: str, overrides: tuple[str, ...], print_config: bool, form: str, outputs: tuple[str, ...], quiet: bool
+    config: str, overrides: tuple[str, ...], print_config: bool, form: str, outputs: tuple[str, ...],
+    no_resume: bool, quiet: bool,
 ) -> int:  # fmt: skip
     """Run a configuration file.
 
@@ -342,7 +344,7 @@ def run(
 
         echo(json.dumps(configurations.resolved(configurations.load(config, overrides=overrides)), indent=2))
         return 0
-    return _run_configuration(config, overrides, form, outputs, quiet)
+    return _run_configuration(config, overrides, form, outputs, quiet, resume=not no_resume)
 
 
 @cli.command()
@@ -379,7 +381,7 @@ def demo(name: str, folder: str | None, out: str, form: str, quiet: bool) -> int
 
 
 def _run_configuration(
-    config: Any, overrides: tuple[str, ...], form: str, outputs: tuple[str, ...], quiet: bool
+    config: Any, overrides: tuple[str, ...], form: str, outputs: tuple[str, ...], quiet: bool, *, resume: bool = True
 ) -> int:
     from tidegauge import _run
     from tidegauge import config as configurations
@@ -389,7 +391,7 @@ def _run_configuration(
     check_outputs(outputs)
     settings = configurations.load(config, overrides=overrides) if isinstance(config, str) else config
     with Progress(quiet=quiet) as progress:
-        report = _run.run(settings, command=_command(), progress=progress)
+        report = _run.run(settings, command=_command(), progress=progress, resume=resume)
     left = [f"{settings.output.profiles}/{side}.tgp" for side in ("reference", "current") if settings.output.profiles]
     for name in [*settings.output.files, *left]:
         _told(Path(settings.path(name)), quiet)

@@ -15,7 +15,15 @@ if TYPE_CHECKING:
 LIMIT = 64_000
 """Most bytes of a rendering; a comment on a pull request holds 65,536 characters."""
 
-_SIGN = {"error": "⛔", "fail": "❌", "warn": "⚠️", "inconclusive": "❔", "ok": "✅", "not_evaluated": "➖"}
+_SIGN = {
+    "error": "⛔",
+    "fail": "❌",
+    "warn": "⚠️",
+    "waived": "☑️",
+    "inconclusive": "❔",
+    "ok": "✅",
+    "not_evaluated": "➖",
+}
 _MOST_WINDOWS = 12
 
 

@@ -13,7 +13,7 @@ from ._words import WORD, Name, Quote, Sentence, findings, summary
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-_CODE = {"error": "35", "fail": "31", "warn": "33", "inconclusive": "36", "ok": "32"}
+_CODE = {"error": "35", "fail": "31", "warn": "33", "waived": "34", "inconclusive": "36", "ok": "32"}
 _MOST = 10
 
 

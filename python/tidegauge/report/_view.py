@@ -13,13 +13,13 @@ from ._text import mapping, objects, sequence, to_float, visible, window_label
 
 Row = Mapping[str, Any]
 
-SEVERITY = {"error": 5, "fail": 4, "warn": 3, "inconclusive": 2, "not_evaluated": 1, "ok": 0}
+SEVERITY = {"error": 5, "fail": 4, "warn": 3, "waived": 2, "inconclusive": 2, "not_evaluated": 1, "ok": 0}
 """Verdicts, the one to read first with the largest number."""
 
 BESIDE = frozenset({"missing_rate", "new_category_mass", "schema"})
 """Statistics that decide beside the one on the distribution of the column."""
 
-MOVED = frozenset({"warn", "fail"})
+MOVED = frozenset({"warn", "fail", "waived"})
 """Verdicts that say a difference was found."""
 
 

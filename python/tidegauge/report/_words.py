@@ -29,19 +29,29 @@ WORD = {
     "ok": "OK",
     "warn": "Warn",
     "fail": "Fail",
+    "waived": "Waived",
     "inconclusive": "Inconclusive",
     "error": "Error",
     "not_evaluated": "Not evaluated",
 }
 """Verdicts as shown."""
 
-LETTER = {"ok": "ok", "warn": "W", "fail": "F", "inconclusive": "I", "error": "E", "not_evaluated": "n/a"}
+LETTER = {
+    "ok": "ok",
+    "warn": "W",
+    "fail": "F",
+    "waived": "A",
+    "inconclusive": "I",
+    "error": "E",
+    "not_evaluated": "n/a",
+}
 """Verdicts in the cells of the heatmap."""
 
 MEANING = {
     "ok": "a shift as large as the fail limit is ruled out",
     "warn": "the shift is larger than the warn limit, beyond sampling error",
     "fail": "the shift is larger than the fail limit, beyond sampling error",
+    "waived": "a warning or failure that somebody accepted until a day",
     "inconclusive": "too few effective rows to rule a failing shift out",
     "error": "could not be computed; never counts as passed",
     "not_evaluated": "nothing to compare in this window",
@@ -141,7 +151,7 @@ def limits(row: Row) -> str:
 
 def tally(counts: dict[str, int]) -> str:
     """``2 fail, 1 warn, 17 ok``; a verdict nobody got is left out."""
-    return ", ".join(f"{counts[v]:,} {v}" for v in ("fail", "warn", "inconclusive", "ok") if counts.get(v))
+    return ", ".join(f"{counts[v]:,} {v}" for v in ("fail", "warn", "waived", "inconclusive", "ok") if counts.get(v))
 
 
 def summary(view: View) -> list[Sentence]:
@@ -163,7 +173,7 @@ def summary(view: View) -> list[Sentence]:
 def _how_many(view: View) -> Sentence:
     counts = view.verdicts(view.main)
     several = len(view.windows) > 1
-    judged = sum(counts[v] for v in ("fail", "warn", "inconclusive", "ok"))
+    judged = sum(counts[v] for v in ("fail", "warn", "waived", "inconclusive", "ok"))
     text = f"{count(judged, 'column was', 'columns were')} judged"
     text += f" in {count(len(view.windows), 'window')}" if several else ""
     text += f" against {against(view.main)}" + (", each by its worst window" if several else "")
@@ -178,6 +188,11 @@ def _how_many(view: View) -> Sentence:
 def _which(view: View) -> Sentence:
     moved = [(f, j) for f in view.features if (j := f.worst(view.main)) and j.verdict in ("fail", "warn")]
     if not moved:
+        waived = view.verdicts(view.main)["waived"]
+        if waived:
+            return [
+                f"What moved beyond its limits in {count(waived, 'column')} was accepted by a waiver, and is shown."
+            ]
         if view.verdicts(view.main)["inconclusive"]:
             return ["No column is known to have moved, but some have too few rows to rule it out."]
         return [f"No column moved beyond its limits from {against(view.main)}."]
@@ -236,6 +251,8 @@ def finding(feature: Feature, view: View) -> Sentence:
         if row.get("ci_low") is not None or row.get("ci_high") is not None:
             detail += f", interval {interval(row.get('ci_low'), row.get('ci_high'))}"
         sentence.append(f"{detail}; {limits(row)})")
+        if worst.verdict == "waived" and worst.message:
+            sentence += ["; ", Quote(worst.message)]
         if worst.verdict == "inconclusive" and row.get("minimum_detectable") is not None:
             sentence.append(f", where the smallest shift that could be seen is {number(row['minimum_detectable'])}")
     if len(view.windows) > 1:

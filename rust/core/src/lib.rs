@@ -12,6 +12,7 @@ pub mod joint;
 pub mod kernels;
 pub mod metrics;
 pub mod pair;
+pub mod parts;
 pub mod profile;
 pub mod row;
 pub mod row_digest;
@@ -19,6 +20,7 @@ pub mod segments;
 pub mod special;
 pub mod states;
 pub mod statistics;
+pub mod tables;
 pub mod value;
 pub mod weights;
 

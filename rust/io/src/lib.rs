@@ -5,6 +5,7 @@ pub mod arrow;
 pub mod error;
 pub mod meter;
 pub mod parquet;
+pub mod parts;
 pub mod paths;
 pub mod rle;
 pub mod rows;

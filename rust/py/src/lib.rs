@@ -6,6 +6,7 @@ mod evidence;
 mod importance;
 mod joint;
 mod metrics;
+mod parts;
 mod segments;
 
 use std::collections::BTreeMap;
@@ -85,6 +86,30 @@ impl Profile {
             Ok(merged)
         });
         merged.map(Self::of).map_err(|e| from_core(py, e))
+    }
+
+    /// This profile with the rows of others, of the columns that all have, each note told once.
+    fn join(&self, py: Python<'_>, others: Vec<PyRef<'_, Profile>>) -> PyResult<Self> {
+        let others: Vec<&CoreProfile> = others.iter().map(|o| &o.inner).collect();
+        let joined = py.detach(|| {
+            let mut joined = self.inner.clone();
+            for o in others {
+                joined.join(o.clone())?;
+            }
+            Ok(joined)
+        });
+        joined.map(Self::of).map_err(|e| from_core(py, e))
+    }
+
+    /// Start, end and profile of each window.
+    fn split(&self, py: Python<'_>) -> Vec<(Option<String>, Option<String>, Profile)> {
+        py.detach(|| parts::split(&self.inner))
+    }
+
+    /// Columns, cells and categories of every group as Arrow tables.
+    fn tables(&self, py: Python<'_>) -> PyResult<parts::ArrowTables> {
+        py.detach(|| parts::tables(&self.inner))
+            .map_err(|e| usage_error(py, e))
     }
 
     /// What the digests of a scan cost, as JSON; `null` where none were asked for.
@@ -239,8 +264,10 @@ impl Caller {
         }
     }
 
+    /// Keeps the first exception: what follows it came of stopping.
     fn raise(&self, error: PyErr) {
-        *self.raised.lock().unwrap_or_else(|p| p.into_inner()) = Some(error);
+        let mut raised = self.raised.lock().unwrap_or_else(|p| p.into_inner());
+        raised.get_or_insert(error);
     }
 
     fn tick(&self, done: u64, all: u64) -> bool {
@@ -272,6 +299,15 @@ impl Caller {
             Some(e) => Err(e),
             None => made.map_err(|e| from_io(py, e)),
         }
+    }
+
+    /// Gives the bytes of a profile to a function; what it raises ends the scan.
+    fn hand(&self, to: &Py<PyAny>, made: &CoreProfile) -> tidegauge_io::Result<()> {
+        let bytes = made.to_bytes();
+        Python::attach(|py| to.call1(py, (PyBytes::new(py, &bytes),)).map(|_| ())).map_err(|e| {
+            self.raise(e);
+            tidegauge_core::Error::Interrupted.into()
+        })
     }
 
     /// Scans with the GIL released.
@@ -833,6 +869,9 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(parity, m)?)?;
     metrics::register(m)?;
     m.add_function(wrap_pyfunction!(plan_paths, m)?)?;
+    m.add_function(wrap_pyfunction!(parts::list_files, m)?)?;
+    m.add_function(wrap_pyfunction!(parts::list_units, m)?)?;
+    m.add_function(wrap_pyfunction!(parts::profile_parts, m)?)?;
     m.add_function(wrap_pyfunction!(hash_bytes, m)?)?;
     Ok(())
 }

@@ -22,12 +22,14 @@ from . import (
     identity,
     limitations,
     method,
+    monitoring,
     provenance,
     quality,
     rows,
     segments,
     sign_off,
     verify,
+    waivers,
 )
 
 if TYPE_CHECKING:
@@ -47,10 +49,12 @@ class Section(Protocol):
 
 SECTIONS: tuple[Section, ...] = (
     findings,
+    waivers,
     heatmap,
     distributions,
     segments,
     quality,
+    monitoring,
     rows,
     data,
     method,

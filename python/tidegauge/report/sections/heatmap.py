@@ -19,7 +19,9 @@ def build(page: Page) -> dict[str, Any] | None:
     """Key and cells; nothing where no column was judged."""
     if not page.view.features:
         return None
-    read_first = ("fail", "warn", "ok", "inconclusive", "error", "not_evaluated")
+    judged = (j.verdict for f in page.view.features for b in page.view.baselines for j in f.judged(b))
+    waived = ("waived",) if "waived" in judged else ()
+    read_first = ("fail", "warn", *waived, "ok", "inconclusive", "error", "not_evaluated")
     return {"verdicts": [(v, LETTER[v], MEANING[v]) for v in read_first], "cell": cell}
 
 

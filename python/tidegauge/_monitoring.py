@@ -1,0 +1,458 @@
+"""A run with a store: scan what is new, close windows, decide them, and show the last ones."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import json
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tidegauge import _core
+from tidegauge._baselines import deciding_baselines
+from tidegauge._compare import coverage_rows, prepare, rows_of
+from tidegauge._profile import Options, Profile, scan
+from tidegauge._store import Start, Window, join, moment, number_of, read_tables, short, span_of
+from tidegauge.errors import InputError
+from tidegauge.results import Report, overall_verdict, rows_to_polars
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from tidegauge._profile import Progress
+    from tidegauge._store import Store
+    from tidegauge._work import Work
+    from tidegauge.config import Config
+    from tidegauge.record import Context
+    from tidegauge.results import Row
+
+_UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+_HISTORY = ("revision", "as_of", "verdict", "rows", "run_id")
+
+
+def monitor(
+    store: Store,
+    settings: Config,
+    reference: Profile,
+    options: Options,
+    context: Context,
+    work: Work,
+    progress: Progress | None,
+) -> Report:
+    """Scan what is new, close windows, decide them, and report the last ones."""
+    from tidegauge._run import decision_options, paths
+    from tidegauge.record import build
+
+    assert settings.store is not None
+    late, render = settings.store.late, settings.store.render
+    unread = ingest(store, settings, paths(settings, settings.current.path), options, reference, work, progress)
+    windows = store.windows()
+    if not windows:
+        raise InputError(f"{settings.current.path}: no row to put into the store {store.path}")
+    dated = [window for window in windows.values() if window.start is not None]
+    watermark = max((w.start for w in dated if w.start is not None), default=None)
+    ends_of = [pair for w in dated for pair in zip((w.start, w.end), w.text, strict=True)]
+    text = {at: told for at, told in ends_of if at is not None and told is not None}
+    as_of = None if watermark is None else text[watermark]
+    lateness = _lateness(settings.store.lateness)
+
+    def closed(window: Window) -> bool:
+        return window.end is not None and watermark is not None and watermark >= window.end + lateness
+
+    due = [w for w in dated if closed(w) and (not w.decided or (late == "reopen" and w.late()))]
+    still = [w for w in windows.values() if not closed(w)]
+    targets = {w.start for w in [*due, *still]}
+    shown_starts = {w.start for w in [*dated[-render:], *still]}
+    for window in dated:
+        deciding_now = window in due
+        last = as_of if deciding_now else window.decided[-1]["as_of"] if window.decided else None
+        if len(window.decided) + deciding_now > 1 and last == as_of:
+            shown_starts.add(window.start)
+    shown = [w for w in windows.values() if w.start in shown_starts]
+    needed = shown_starts | targets | _needed(settings, windows, [*due, *still])
+    profiles = store.load([w for w in windows.values() if w.start in needed], options, late=late)
+    current = join([profiles[w.start] for w in shown])
+
+    chosen, told = prepare(reference, current, context=context, **decision_options(settings, reference))
+    columns = {start: _columns(windows[start], late) for start in profiles}
+    fresh = _rows(reference, profiles, columns, targets, chosen, told)
+    order = [w.start for w in dated]
+    following = dict(itertools.pairwise(order))
+    starts = {w.text[0]: w.start for w in windows.values()}
+    ends = {w.text[1]: w.start for w in dated}
+
+    def owner(row: Row) -> Start:
+        """The window a row tells of; a stretch without rows belongs to the window after it."""
+        if row["window_start"] in starts and (row["window_end"] == windows[starts[row["window_start"]]].text[1]):
+            return starts[row["window_start"]]
+        before = ends.get(row["window_start"])
+        after = starts.get(row["window_end"])
+        return after if following.get(before) == after else -1
+
+    of = [(start, row) for judged, row in fresh if (start := owner(row)) in judged]
+    for _, row in of:
+        row["as_of"] = as_of
+    if due:
+        _freeze(store, settings, due, of, as_of, told["run_id"], reference)
+        windows = store.windows()
+    kept = [windows[w.start] for w in shown if closed(w)]
+    open_ = {w.start for w in still}
+    rows = [*store.frozen(kept, text), *(row for start, row in of if start in open_)]
+    rows = sorted(rows, key=lambda row: (row["window_start"] is None, row["window_start"] or ""))
+    rows += coverage_rows(reference, current, told, unread)
+    context.sections["monitoring"] = _told(settings, windows, shown, kept, late, as_of)
+    context.notes += _notes(windows, kept, late)
+    context.current_inputs = _inputs(store, settings, windows, shown, current, unread)
+    deciding = deciding_baselines(settings.current.baselines, settings.current.decided_by)
+    return Report(rows, reference, current, lambda report: build(report, chosen, context), deciding)
+
+
+def _rows(
+    reference: Profile,
+    profiles: Mapping[Start, Profile],
+    columns: Mapping[Start, frozenset[str]],
+    targets: set[Start],
+    options: Mapping[str, Any],
+    told: Mapping[str, Any],
+) -> list[tuple[set[Start], Row]]:
+    """Rows of windows, each with the windows it may tell of.
+
+    Windows whose files have other columns are judged apart, so that a column that goes missing is missing in
+    its own window and in no other.
+    """
+    rows = []
+    for names in sorted({columns[start] for start in targets}, key=sorted):
+        judged = {start for start in targets if columns[start] == names}
+        beside = [made for start, made in profiles.items() if columns[start] >= names]
+        rows += [(judged, row) for row in rows_of(reference, join(beside), options, told)]
+    return rows
+
+
+def _columns(window: Window, late: str) -> frozenset[str]:
+    """Columns that all parts of a window have."""
+    return frozenset.intersection(*(window.columns[name] for name in window.counted(late)))
+
+
+def ingest(
+    store: Store,
+    settings: Config,
+    data: str | list[str],
+    options: Options,
+    reference: Profile,
+    work: Work,
+    progress: Progress | None,
+) -> list[dict[str, Any]]:
+    """Scan the files that no part covers, and add them as parts; units that could not be read are returned."""
+    names = [data] if isinstance(data, str) else data
+    covered = store.covered()
+    unread: list[dict[str, Any]] = []
+    groups: dict[str, list[dict[str, Any]]] = {}
+    for file in _files(names, options):
+        name = _relative(settings, file["path"])
+        known = covered.get(name, {})
+        try:
+            file |= {"file": name, **_units(file, options)}
+        except InputError as error:
+            if len(unread) >= settings.scan.max_bad_units:
+                raise
+            unread.append({"kind": "unit", "name": file["name"], "message": str(error), "rows": None})
+            continue
+        for size, footer in known.values():
+            if (size, footer) != (file["bytes"], file["footer"]):
+                raise InputError(
+                    f"{file['name']}: not the file that was counted ({size} bytes then, {file['bytes']} now); "
+                    "accepted are new files, and late rows in a file of their own"
+                )
+        file["units"] = [unit for unit in file["units"] if unit["row_group"] not in known]
+        if file["units"]:
+            groups.setdefault(json.dumps(file["columns"]), []).append(file)
+    for files in groups.values():
+        unread += _add(store, settings, names, files, options, reference, work, progress, len(unread))
+    return unread
+
+
+def _add(
+    store: Store,
+    settings: Config,
+    names: list[str],
+    files: list[dict[str, Any]],
+    options: Options,
+    reference: Profile,
+    work: Work,
+    progress: Progress | None,
+    bad: int,
+) -> list[dict[str, Any]]:
+    """Scan files of one schema and add them as one part."""
+    options = replace(options, max_bad_units=max(0, options.max_bad_units - bad))
+    units = {unit["id"]: (file, unit) for file in files for unit in file["units"]}
+    if files[0]["columns"] is None:
+        made = None
+        for file in files:
+            own = replace(options, source_id=file["units"][0]["id"])
+            part = scan(file["path"], own, like=reference, progress=progress)
+            made = part if made is None else made.join(part)
+        assert made is not None
+    else:
+        made = work.some(names, options, reference, progress, sorted(units))
+    info = made.info
+    coverage = [
+        {
+            "file": file["file"], "row_group": unit["row_group"], "rows": unit["rows"] if unit["rows"] is not None
+            else made.rows, "bytes": file["bytes"], "footer": file["footer"],
+        }
+        for file, unit in (units[name] for name in sorted(info["coverage"]))
+    ]  # fmt: skip
+    if coverage:
+        store.add(made, sorted(coverage, key=lambda row: (row["file"], row["row_group"])))
+    work.done()
+    return [problem for problem in info["problems"] if problem["kind"] == "unit"]
+
+
+def _files(names: list[str], options: Options) -> list[dict[str, Any]]:
+    """The files behind paths and patterns: local ones, told apart one by one."""
+    from glob import glob
+
+    from tidegauge.sources import _kind, is_remote
+
+    remote = [name for name in names if is_remote(name)]
+    if remote:
+        raise InputError(f"{remote[0]}: a store tells local files apart; accepted are local paths and patterns")
+    if {_kind(name) for name in names} == {"parquet"}:
+        found: list[dict[str, Any]] = json.loads(_core.list_files(names))
+        return found
+    paths = sorted({path for name in names for path in (glob(name, recursive=True) or [name])})  # noqa: PTH207 - a pattern may be absolute
+    try:
+        return [{"path": str(Path(path).resolve()), "name": path, "bytes": Path(path).stat().st_size} for path in paths]
+    except OSError as error:
+        raise InputError(f"{error.filename}: {(error.strerror or str(error)).lower()}") from None
+
+
+def _units(file: Mapping[str, Any], options: Options) -> dict[str, Any]:
+    """Row groups, columns and footer of a Parquet file; anything that goes through Polars is one unit."""
+    from tidegauge.sources import _kind
+
+    path = file["path"]
+    parquet = _kind(path) == "parquet"
+    if parquet and options.where is None and options.since is None and options.until is None:
+        found: dict[str, Any] = json.loads(_core.list_units(path))
+        for unit in found["units"]:
+            unit["row_group"] = int(unit["id"].rpartition("#")[2])
+        return {**found, "footer": _footer(path)}
+    unit = {"id": path, "rows": None, "row_group": -1}
+    return {"columns": None, "units": [unit], "footer": _footer(path) if parquet else _ends(path, file["bytes"])}
+
+
+def _footer(path: str) -> str:
+    """Digest of the last bytes of a Parquet file: schema, sizes and places of all its pages."""
+    with Path(path).open("rb") as file:
+        file.seek(-8, os.SEEK_END)
+        length = int.from_bytes(file.read(4), "little")
+        file.seek(-8 - length, os.SEEK_END)
+        return _core.blake3(file.read())
+
+
+def _ends(path: str, size: int) -> str:
+    """Digest of the first and last 64 kB."""
+    with Path(path).open("rb") as file:
+        first = file.read(1 << 16)
+        file.seek(max(0, size - (1 << 16)))
+        return _core.blake3(first + file.read())
+
+
+def _relative(settings: Config, path: str) -> str:
+    """The name of a file in the coverage: below the configuration's folder, so that both may move together."""
+    base = Path(settings.base if isinstance(settings.base, str) else ".").resolve()
+    found = Path(path)
+    return found.relative_to(base).as_posix() if found.is_relative_to(base) else found.as_posix()
+
+
+def _needed(settings: Config, windows: Mapping[Start, Window], of: Sequence[Window]) -> set[Start]:
+    """Starts of the windows that the verdicts on some windows read besides these."""
+    dated = [w for w in windows.values() if w.start is not None]
+    places = {w.start: i for i, w in enumerate(dated)}
+    decisions = settings.decisions
+    everything = decisions.over_time != "window" or "expanding" in settings.current.baselines
+    if everything and of:
+        return {w.start for w in dated}
+    # The window before tells whether a stretch between is empty.
+    before, spans = 1, []
+    for baseline in settings.current.baselines:
+        kind, _, given = baseline.partition(":")
+        if kind in ("rolling", "seasonal"):
+            if given.isdigit():
+                before = max(before, int(given))
+            else:
+                spans.append((kind, _length(given)))
+    needed: set[Start] = set()
+    for window in of:
+        if window.start is None or window.end is None:
+            continue
+        at = places[window.start]
+        back = before + decisions.consecutive - 1
+        chain = dated[max(0, at - back) : at]
+        needed |= {w.start for w in chain}
+        for kind, length in spans:
+            for each in [*chain, window]:
+                assert each.start is not None
+                slack = 2 * (window.end - window.start) + span_of(dt.timedelta(days=4))
+                low, high = each.start - length - slack, each.start
+                high = each.start - length + slack if kind == "seasonal" else high
+                needed |= {w.start for w in dated if w.start is not None and low <= w.start <= high}
+    return needed
+
+
+def _length(text: str) -> int:
+    """The longest that a length of the calendar can be, in microseconds."""
+    digits = "".join(c for c in text if c.isdigit())
+    days = {"h": 1 / 24, "d": 1, "w": 7, "mo": 31, "y": 366}[text[len(digits) :]]
+    return span_of(dt.timedelta(days=int(digits or 1) * days))
+
+
+def _lateness(text: str) -> int:
+    return span_of(dt.timedelta(**{_UNITS[text[-1]]: int(text[:-1])}))
+
+
+def _freeze(
+    store: Store,
+    settings: Config,
+    due: Sequence[Window],
+    of: Sequence[tuple[Start, Row]],
+    as_of: str | None,
+    run_id: str,
+    reference: Profile,
+) -> None:
+    """Write the verdicts on windows that are closed."""
+    import polars as pl
+
+    from tidegauge._baselines import deciding_baselines
+
+    deciding = deciding_baselines(settings.current.baselines, settings.current.decided_by)
+    starts = {w.start for w in due}
+    mine = [(start, row) for start, row in of if start in starts]
+    number = number_of(store.parts()[-1])
+    decided_at = dt.datetime.now(dt.UTC)
+    told = [
+        {
+            "window_start": moment(window.start),
+            "window_end": moment(window.end),
+            "revision": len(window.decided),
+            "as_of": as_of,
+            "verdict": overall_verdict([row for start, row in mine if start == window.start], deciding),
+            "rows": sum(rows for _, rows in window.parts),
+            "through": number,
+            "run_id": run_id,
+            "reference": reference.digest,
+            "rules": _rules(settings),
+            "version": _core.__version__,
+            "decided_at": decided_at,
+        }
+        for window in due
+    ]
+    instant = pl.Datetime("us", "UTC")
+    schema: Any = {
+        "window_start": instant, "window_end": instant, "revision": pl.Int64, "as_of": pl.String, "verdict": pl.String,
+        "rows": pl.UInt64, "through": pl.Int64, "run_id": pl.String, "reference": pl.String, "rules": pl.String,
+        "version": pl.String, "decided_at": instant,
+    }  # fmt: skip
+    revision = {window.start: len(window.decided) for window in due}
+    rows = rows_to_polars([row for _, row in mine]).with_columns(
+        of=pl.Series([moment(start) for start, _ in mine], dtype=instant),
+        revision=pl.Series([revision[start] for start, _ in mine], dtype=pl.Int64),
+    )
+    store.decide(pl.DataFrame(told, schema=schema), rows)
+
+
+def _rules(settings: Config) -> str:
+    """Digest of everything that decides, so that verdicts under other rules are told apart."""
+    import msgspec
+
+    names = ("columns", "decisions", "checks")
+    content = {name: msgspec.to_builtins(getattr(settings, name)) for name in names}
+    content |= {"baselines": settings.current.baselines, "decided_by": settings.current.decided_by}
+    return short(_core.blake3(json.dumps(content, sort_keys=True).encode()))
+
+
+def _told(
+    settings: Config,
+    windows: Mapping[Start, Window],
+    shown: Sequence[Window],
+    kept: Sequence[Window],
+    late: str,
+    as_of: str | None,
+) -> dict[str, Any]:
+    """The windows of the report: closed or open, as of when, and what was said of them before."""
+    assert settings.store is not None
+    listed = []
+    frozen = {w.start for w in kept}
+    for window in shown:
+        now = windows[window.start]
+        known = now.decided if now.start in frozen else []
+        after = sum(n for _, n in now.late()) if late == "count" else 0
+        listed.append({
+            "start": now.text[0],
+            "end": now.text[1],
+            "state": "closed" if known else "open",
+            "as_of": known[-1]["as_of"] if known else as_of,
+            "revision": known[-1]["revision"] if known else None,
+            "rows": sum(n for _, n in now.parts) - after,
+            "rows_late": after,
+            "rows_reopened": known[-1]["rows"] - known[0]["rows"] if known else 0,
+            "superseded": [{name: entry[name] for name in _HISTORY} for entry in known[:-1]],
+        })  # fmt: skip
+    chosen = {"late": late, "lateness": settings.store.lateness, "render": settings.store.render}
+    totals = {"windows": len(windows), "rows": sum(n for w in windows.values() for _, n in w.parts)}
+    return {**chosen, "as_of": as_of, "store": totals, "windows": listed}
+
+
+def _notes(windows: Mapping[Start, Window], kept: Sequence[Window], late: str) -> list[str]:
+    notes = []
+    if len(windows) > len(kept):
+        notes.append(
+            f"Windows in the store: {len(windows)}; verdicts on closed windows are those of the day they were decided."
+        )
+    else:
+        notes.append("Verdicts on closed windows are those of the day they were decided.")
+    rows = sum(n for w in windows.values() for _, n in w.late())
+    if late == "count" and rows:
+        places = sum(bool(w.late()) for w in windows.values())
+        notes.append(f"Rows that came after their window was closed, counted and not evaluated: {rows} in {places}.")
+    rules = {w.decided[-1]["rules"] for w in kept}
+    if len(rules) > 1:
+        notes.append(
+            f"Windows were decided under {len(rules)} sets of rules; each row has the limits it was judged by."
+        )
+    return notes
+
+
+def _inputs(
+    store: Store,
+    settings: Config,
+    windows: Mapping[Start, Window],
+    shown: Sequence[Window],
+    current: Profile,
+    unread: list[dict[str, Any]],
+) -> dict[str, Any]:
+    """Files whose rows are in the windows shown, as they were when they were counted."""
+    data = settings.current.path
+    names = sorted({name for window in shown for name, _ in window.parts})
+    files: dict[str, dict[str, Any]] = {}
+    coverage = []
+    frame = read_tables([store.path / "parts" / name / "coverage.parquet" for name in names], None)
+    for row in frame.sort("file", "row_group").iter_rows(named=True):
+        file = files.setdefault(
+            row["file"],
+            {"path": row["file"], "bytes": row["bytes"], "row_groups": 0, "rows": 0, "footer": row["footer"]},
+        )
+        file["row_groups"] += 1
+        file["rows"] += row["rows"]
+        coverage.append(f"{row['file']}#{row['row_group']}")
+    problems = [problem for problem in current.info["problems"] if problem["kind"] != "unit"]
+    return {
+        "paths": [data] if isinstance(data, str) else list(data),
+        "store": store.path.name,
+        "files": list(files.values()),
+        "coverage": coverage,
+        "problems": [*problems, *unread],
+    }

@@ -1,0 +1,379 @@
+"""The store: a folder of Parquet that grows by one part a run, and windows that close.
+
+::
+
+    store.json                                  what every part agrees on
+    reference/DIGEST/*.parquet                  the reference
+    parts/000001-DIGEST/*.parquet               files first seen by one run
+    verdicts/000001-DIGEST/*.parquet            windows that one run decided
+
+A part or a set of verdicts is a folder that is written aside, flushed, and renamed to its place: it is there
+whole or not at all. Nothing is ever changed or removed; ``work`` holds checkpoints and what is being written.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import fcntl
+import io
+import json
+import os
+import shutil
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tidegauge import _core
+from tidegauge._files import write_all
+from tidegauge._profile import Options, Profile, is_profile
+from tidegauge._work import identify
+from tidegauge.errors import FormatError, StoreError
+from tidegauge.results import ROW_FIELDS
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    import polars as pl
+
+    from tidegauge._profile import Progress
+    from tidegauge._work import Work
+    from tidegauge.results import Row
+
+FORMAT = "tidegauge.store/1"
+#: A window by its start, microseconds since 1970; None holds the rows without a time.
+Start = int | None
+_EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
+_MICROSECOND = dt.timedelta(microseconds=1)
+
+
+@dataclass
+class Window:
+    """One window of the store: the parts that hold rows of it, and what was decided."""
+
+    start: Start
+    end: Start
+    text: tuple[str | None, str | None]
+    #: Part and rows, in the order of the parts.
+    parts: list[tuple[str, int]] = field(default_factory=list)
+    #: Columns of each of these parts.
+    columns: dict[str, frozenset[str]] = field(default_factory=dict)
+    #: Each time it was decided, first to last.
+    decided: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def through(self) -> int:
+        """Number of the last part when it was last decided."""
+        return int(self.decided[-1]["through"]) if self.decided else 0
+
+    def late(self) -> list[tuple[str, int]]:
+        """Parts that came after it was decided."""
+        return [part for part in self.parts if self.decided and number_of(part[0]) > self.through]
+
+    def counted(self, late: str) -> list[str]:
+        """Parts whose rows are evaluated: without those that came late where they only count."""
+        skip = {name for name, _ in self.late()} if late == "count" else set()
+        return [name for name, _ in self.parts if name not in skip]
+
+
+class Store:
+    """A store that this process has to itself until it is closed."""
+
+    def __init__(self, path: Path, lock: int) -> None:
+        self.path = path
+        self.work = path / "work"
+        self._lock = lock
+
+    @classmethod
+    @contextlib.contextmanager
+    def open(cls, path: str | os.PathLike[str]) -> Iterator[Store]:
+        """Take the store at `path`, which is made where there is none.
+
+        Raises
+        ------
+        StoreError
+            If another run is at work in it.
+        """
+        place = Path(path)
+        place.mkdir(parents=True, exist_ok=True)
+        # The kernel lets go of it whatever ends the process.
+        lock = os.open(place / "lock", os.O_RDWR | os.O_CREAT, 0o666)
+        try:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                holder = os.pread(lock, 32, 0).decode(errors="replace").strip()
+                told = f" (process {holder})" if holder else ""
+                raise StoreError(
+                    f"store {place}: another run is at work in it{told}; one run at a time is accepted"
+                ) from None
+            os.ftruncate(lock, 0)
+            os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+            store = cls(place, lock)
+            # What a killed run was writing.
+            shutil.rmtree(store.work / "new", ignore_errors=True)
+            yield store
+            os.ftruncate(lock, 0)
+            with contextlib.suppress(OSError):
+                store.work.rmdir()
+        finally:
+            os.close(lock)
+
+    def agree(self, options: Options) -> None:
+        """Note the options that every part shares, or refuse others.
+
+        Raises
+        ------
+        StoreError
+            If the store was made with other options.
+        """
+        plan: dict[str, Any] = {"format": FORMAT, "options": options.semantic()}
+        path = self.path / "store.json"
+        try:
+            found = json.loads(path.read_text())
+        except FileNotFoundError:
+            found = None
+        except (OSError, ValueError) as error:
+            raise FormatError(f"{path}: {error}; accepted is what tidegauge wrote") from None
+        if found is not None and found.get("format") != FORMAT:
+            raise FormatError(f"{path}: format {found.get('format')!r}; accepted is {FORMAT!r}")
+        if found != plan and (found is None or not self.parts()):
+            write_all([(path, (json.dumps(plan, indent=1, sort_keys=True) + "\n").encode())])
+        elif found is not None and found != plan:
+            kept, asked = found.get("options", {}), plan["options"]
+            names = sorted(name for name in {*kept, *asked} if kept.get(name) != asked.get(name))
+            told = "; ".join(f"{name} was {kept.get(name)!r} and is {asked.get(name)!r}" for name in names)
+            raise StoreError(f"store {self.path}: made with other options ({told}); name another store for them")
+
+    def reference(self, data: str | list[str], options: Options, work: Work, progress: Progress | None) -> Profile:
+        """The reference, scanned only where its files are not those of the last run.
+
+        Raises
+        ------
+        StoreError
+            If the store was made against another reference.
+        """
+        identity = None
+        if isinstance(data, str) and is_profile(data):
+            made = Profile.load(data)
+        else:
+            identity = {"files": identify(data, options), "options": options.semantic()}
+            kept = self._reference(options, data)
+            if kept is not None and identity["files"] is not None and kept[1] == identity:
+                return kept[0]
+            made = work.reference(data, options, progress)
+        folder = self.path / "reference" / short(made.digest)
+        for other in self.path.glob("reference/*"):
+            if other != folder and self.parts():
+                raise StoreError(
+                    f"store {self.path}: made against the reference {other.name}, not {folder.name}; "
+                    "name another store for another reference"
+                )
+            if other != folder:
+                # Of a run that came to nothing.
+                shutil.rmtree(other)
+        text = json.dumps(identity, sort_keys=True).encode()
+        if not folder.exists():
+            with self._new(folder) as new:
+                write_tables(new, made)
+                _write(new / "profile.parquet", _profiles([(None, None, made)]))
+                (new / "identity.json").write_bytes(text)
+        elif (folder / "identity.json").read_bytes() != text:
+            write_all([(folder / "identity.json", text)])
+        return made
+
+    def _reference(self, options: Options, data: str | list[str]) -> tuple[Profile, Any] | None:
+        for folder in self.path.glob("reference/*"):
+            content = read_tables([folder / "profile.parquet"], ["profile"])["profile"][0]
+            identity = json.loads((folder / "identity.json").read_text())
+            names = [data] if isinstance(data, str) else data
+            return Profile(_core.Profile.from_bytes(content), inputs=names, options=options), identity
+        return None
+
+    @contextlib.contextmanager
+    def _new(self, place: Path) -> Iterator[Path]:
+        """A folder to fill that appears at `place` whole, or not at all."""
+        new = self.work / "new" / place.name
+        shutil.rmtree(new, ignore_errors=True)
+        new.mkdir(parents=True)
+        try:
+            yield new
+            for path in [*new.iterdir(), new]:
+                _flush(path)
+            place.parent.mkdir(parents=True, exist_ok=True)
+            new.rename(place)
+            _flush(place.parent)
+            _flush(self.path)
+        finally:
+            shutil.rmtree(self.work / "new", ignore_errors=True)
+
+    def parts(self) -> list[str]:
+        """Names of the parts, first to last."""
+        return sorted(path.name for path in self.path.glob("parts/*"))
+
+    def covered(self) -> dict[str, dict[int, tuple[int, str]]]:
+        """Size and footer by file and row group: what has been counted."""
+        files = [self.path / "parts" / name / "coverage.parquet" for name in self.parts()]
+        if not files:
+            return {}
+        frame = read_tables(files, ["file", "row_group", "bytes", "footer"])
+        found: dict[str, dict[int, tuple[int, str]]] = {}
+        for file, group, size, footer in frame.iter_rows():
+            found.setdefault(file, {})[group] = (size, footer)
+        return found
+
+    def add(self, made: Profile, coverage: Sequence[Mapping[str, Any]]) -> str:
+        """Add a part: its profiles by window, the same as plain tables, and what it covers."""
+        import polars as pl
+
+        number = 1 + max((number_of(name) for name in self.parts()), default=0)
+        name = f"{number:06d}-{short(made.digest)}"
+        with self._new(self.path / "parts" / name) as new:
+            split = made._core.split()
+            profiles = [(start, end, Profile(core)) for start, end, core in split]
+            _write(new / "profile.parquet", _profiles(profiles))
+            write_tables(new, made)
+            schema: Any = {
+                "file": pl.String, "row_group": pl.Int64, "rows": pl.UInt64, "bytes": pl.UInt64, "footer": pl.String,
+            }  # fmt: skip
+            _write(new / "coverage.parquet", pl.DataFrame(list(coverage), schema=schema))
+        return name
+
+    def windows(self) -> dict[Start, Window]:
+        """All windows in order, the rows without a time last."""
+        names = self.parts()
+        found: dict[Start, Window] = {}
+        files = [self.path / "parts" / name / "profile.parquet" for name in names]
+        columns = ["window_start", "window_end", "start", "end", "rows", "columns"]
+        for name, path in zip(names, files, strict=True):
+            for start, end, first, last, rows, held in read_tables([path], columns).iter_rows():
+                at = micros(start)
+                window = found.setdefault(at, Window(at, micros(end), (first, last)))
+                window.parts.append((name, rows))
+                window.columns[name] = frozenset(held)
+        for path in sorted(self.path.glob("verdicts/*/windows.parquet")):
+            for row in read_tables([path], None).iter_rows(named=True):
+                window = found[micros(row["window_start"])]
+                window.decided.append({**row, "set": path.parent.name})
+        return dict(sorted(found.items(), key=lambda item: (item[0] is None, item[0] or 0)))
+
+    def load(self, windows: Iterable[Window], options: Options, *, late: str) -> dict[Start, Profile]:
+        """Profiles of windows; without the rows that came late where these only count."""
+        wanted: dict[str, set[Start]] = {}
+        for window in windows:
+            for name in window.counted(late):
+                wanted.setdefault(name, set()).add(window.start)
+        found: dict[Start, list[Profile]] = {}
+        for name, starts in sorted(wanted.items()):
+            frame = read_tables([self.path / "parts" / name / "profile.parquet"], ["window_start", "profile"])
+            for start, content in frame.iter_rows():
+                if micros(start) in starts:
+                    made = Profile(_core.Profile.from_bytes(content), options=options)
+                    found.setdefault(micros(start), []).append(made)
+        return {start: join(parts) for start, parts in found.items()}
+
+    def decide(self, windows: pl.DataFrame, rows: pl.DataFrame) -> None:
+        """Add a set of verdicts."""
+        number = 1 + max((number_of(path.name) for path in self.path.glob("verdicts/*")), default=0)
+        mark = _core.blake3(windows.drop("decided_at").write_json().encode())
+        with self._new(self.path / "verdicts" / f"{number:06d}-{short(mark)}") as new:
+            _write(new / "windows.parquet", windows)
+            _write(new / "rows.parquet", rows)
+
+    def frozen(self, windows: Iterable[Window], text: Mapping[int, str]) -> list[Row]:
+        """Rows of the last verdicts on windows, as they were written."""
+        import polars as pl
+
+        sets: dict[str, set[Start]] = {}
+        for window in windows:
+            sets.setdefault(window.decided[-1]["set"], set()).add(window.start)
+        found: list[Row] = []
+        for name, starts in sorted(sets.items()):
+            frame = read_tables([self.path / "verdicts" / name / "rows.parquet"], None)
+            of = frame.get_column("of").to_physical().to_list()
+            frame = frame.filter(pl.Series([start in starts for start in of], dtype=pl.Boolean))
+            for row in frame.select(ROW_FIELDS).iter_rows(named=True):
+                for name_ in ("window_start", "window_end", "as_of"):
+                    at = micros(row[name_])
+                    row[name_] = None if at is None else text[at]
+                found.append(row)
+        return found
+
+
+def join(profiles: Sequence[Profile]) -> Profile:
+    """One profile of the columns that all have."""
+    return profiles[0].join(*profiles[1:])
+
+
+def write_tables(folder: Path, profile: Profile) -> None:
+    """Columns, cells and categories of a profile as Parquet."""
+    import polars as pl
+
+    for name, table in zip(("columns", "cells", "categories"), profile._core.tables(), strict=True):
+        _write(folder / f"{name}.parquet", pl.DataFrame(table))
+
+
+def _profiles(parts: Sequence[tuple[str | None, str | None, Profile]]) -> pl.DataFrame:
+    import polars as pl
+
+    instant = pl.Datetime("us", "UTC")
+    schema: Any = {
+        "window_start": instant, "window_end": instant, "start": pl.String, "end": pl.String, "rows": pl.UInt64,
+        "columns": pl.List(pl.String), "digest": pl.String, "profile": pl.Binary,
+    }  # fmt: skip
+    # Those of all parts of one scan.
+    columns = [column["name"] for column in parts[0][2].info["columns"]]
+    rows = [
+        (_instant(start), _instant(end), start, end, made.rows, columns, made.digest, made.to_bytes())
+        for start, end, made in parts
+    ]
+    return pl.DataFrame(rows, schema=schema, orient="row")
+
+
+def _write(path: Path, frame: pl.DataFrame) -> None:
+    """Write a frame; a full disk is an error of the system here, which names the file."""
+    buffer = io.BytesIO()
+    frame.write_parquet(buffer, compression="zstd", statistics=True)
+    path.write_bytes(buffer.getvalue())
+
+
+def read_tables(paths: Sequence[Path], columns: list[str] | None) -> pl.DataFrame:
+    import polars as pl
+
+    try:
+        return pl.concat([pl.read_parquet(path, columns=columns) for path in paths])
+    except (pl.exceptions.PolarsError, OSError) as error:
+        told = str(error).partition("\n")[0]
+        raise FormatError(f"store {paths[0].parent.parent.parent}: {told}; accepted is what tidegauge wrote") from None
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def short(digest: str) -> str:
+    return digest.removeprefix("b3:")[:16]
+
+
+def number_of(name: str) -> int:
+    return int(name.partition("-")[0])
+
+
+def _instant(text: str | None) -> dt.datetime | None:
+    return None if text is None else dt.datetime.fromisoformat(text).astimezone(dt.UTC)
+
+
+def micros(moment: dt.datetime | None) -> int | None:
+    return None if moment is None else (moment - _EPOCH) // _MICROSECOND
+
+
+def span_of(span: dt.timedelta) -> int:
+    return span // _MICROSECOND
+
+
+def moment(at: int | None) -> dt.datetime | None:
+    return None if at is None else _EPOCH + at * _MICROSECOND

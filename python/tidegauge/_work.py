@@ -1,0 +1,193 @@
+"""Checkpoints of a run: profiles of finished units, kept beside its outputs until it ends.
+
+A checkpoint is a profile file, replaced atomically, of the units that are done. States are canonical, so a
+run that goes on from one ends with the bytes of a run that was never stopped. Its name holds a digest of
+everything that shapes the profile, the identity of every file included: what does not fit is not found.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tidegauge import _core
+from tidegauge._files import write_all
+from tidegauge._profile import Options, Profile, scan
+from tidegauge.errors import FormatError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from tidegauge._profile import Progress
+
+#: Name of the folder of checkpoints, beside the first output.
+FOLDER = ".tidegauge"
+# Seconds after which a temporary file of a killed run is taken for left behind.
+_STALE = 3600.0
+
+
+@dataclass
+class Work:
+    """The checkpoints of one run.
+
+    Parameters
+    ----------
+    folder : Path or None
+        Where they lie; made with the first one. None keeps nothing.
+    run : str
+        Tells the runs apart that share a folder: equal for equal configurations.
+    every : float
+        Least seconds between two of them, and of work before the first.
+    """
+
+    folder: Path | None
+    run: str
+    every: float
+    resume: bool = True
+
+    def reference(self, data: Any, options: Options, progress: Progress | None) -> Profile:
+        """Profile the reference, or take it from a run that was stopped after it.
+
+        It takes several passes over the same rows, which are not kept one by one: a reference that was not
+        finished begins anew.
+        """
+        path = self._path("reference", data, options, None)
+        found = self._load(path, options)
+        if found is not None:
+            return Profile(found._core, inputs=[data] if isinstance(data, str) else data, options=options)
+        began = time.monotonic()
+        made = scan(data, options, progress=progress)
+        if path is not None and time.monotonic() - began >= self.every:
+            self._keep(path, made.to_bytes())
+        return made
+
+    def current(self, data: Any, options: Options, reference: Profile, progress: Progress | None) -> Profile:
+        """Profile the current data part by part, from where a stopped run ended."""
+        path = self._path("current", data, options, reference.digest)
+        weighs = {"weight", "frequency"} & {*options.roles.values(), *reference.info["roles"].values()}
+        if path is None or weighs:
+            # A note on weights tells of all rows at once; such a table is scanned in one go.
+            return scan(data, options, like=reference, progress=progress)
+        return self._parts(path, data, options, reference, progress, None)
+
+    def some(
+        self, data: list[str], options: Options, reference: Profile, progress: Progress | None, only: Sequence[str]
+    ) -> Profile:
+        """Profile some units of local Parquet files part by part."""
+        assert self.folder is not None
+        path = self.folder / f"{self.run}-current-{self._key(list(only), options, reference.digest)}.tgp"
+        return self._parts(path, data, options, reference, progress, only)
+
+    def _parts(
+        self,
+        path: Path,
+        data: Any,
+        options: Options,
+        reference: Profile,
+        progress: Progress | None,
+        only: Sequence[str] | None,
+    ) -> Profile:
+        begun = self._load(path, options)
+        parts = Parts(keep=lambda made: self._keep(path, made), every=self.every, begun=begun, only=only)
+        return scan(data, options, like=reference, progress=progress, parts=parts)
+
+    def kept(self, store: str | None) -> str | None:
+        """What a run that ends now leaves to the next one, in words."""
+        if self.folder is not None and any(self.folder.glob(f"{self.run}-*")):
+            return "a checkpoint is kept"
+        if store is not None and any(Path(store).glob("parts/*")):
+            return "the store keeps what was scanned"
+        return None
+
+    def done(self) -> None:
+        """Drop the checkpoints: the outputs are there."""
+        if self.folder is None or not self.folder.is_dir():
+            return
+        for path in self.folder.glob(f"{self.run}-*"):
+            path.unlink(missing_ok=True)
+        try:
+            self.folder.rmdir()
+        except OSError:
+            return  # another run's checkpoints are there
+
+    def _path(self, side: str, data: Any, options: Options, reference: str | None) -> Path | None:
+        if self.folder is None:
+            return None
+        files = identify(data, options)
+        return None if files is None else self.folder / f"{self.run}-{side}-{self._key(files, options, reference)}.tgp"
+
+    def _key(self, files: Any, options: Options, reference: str | None) -> str:
+        content = {
+            "version": _core.__version__,
+            "files": files,
+            "options": options.semantic(),
+            "bad": options.max_bad_units,
+            "reference": reference,
+        }
+        return _core.blake3(json.dumps(content, sort_keys=True).encode())[3:19]
+
+    def _load(self, path: Path | None, options: Options) -> Profile | None:
+        if path is None or self.folder is None or not self.folder.is_dir():
+            return None
+        side = path.name.removeprefix(f"{self.run}-").partition("-")[0]
+        for other in self.folder.glob(f"{self.run}-{side}-*"):
+            # Of other files or options: it will not be asked for again.
+            if other != path or not self.resume:
+                other.unlink(missing_ok=True)
+        for left in self.folder.glob(f".{self.run}-*.tmp"):
+            if time.time() - left.stat().st_mtime > _STALE:
+                left.unlink(missing_ok=True)
+        try:
+            core = _core.Profile.from_bytes(path.read_bytes())
+        except FileNotFoundError:
+            return None
+        except (OSError, FormatError):
+            # Damaged after it was written: as if it were not there.
+            path.unlink(missing_ok=True)
+            return None
+        return Profile(core, options=options)
+
+    def _keep(self, path: Path, content: bytes) -> None:
+        try:
+            write_all([(path, content)])
+        except OSError:
+            raise
+        except BaseException:
+            # A signal came while it was written, which is what it is for.
+            write_all([(path, content)])
+            raise
+
+
+@dataclass(frozen=True)
+class Parts:
+    """How :func:`tidegauge._profile.scan` goes part by part; only local Parquet without a row filter does."""
+
+    keep: Callable[[bytes], None]
+    every: float
+    begun: Profile | None = None
+    only: Sequence[str] | None = None
+
+
+def identify(data: Any, options: Options) -> list[list[Any]] | None:
+    """Path, size and time of change of every local Parquet file; None for anything else.
+
+    Files read through Polars come in one go, and nothing is kept of them.
+    """
+    from tidegauge.sources import _kind, is_remote
+
+    names = [data] if isinstance(data, (str, os.PathLike)) else data
+    if not isinstance(names, list) or not all(isinstance(name, (str, os.PathLike)) for name in names):
+        return None
+    texts = [os.fspath(name) for name in names]
+    filtered = not (options.where is None and options.since is None and options.until is None)
+    if filtered or any(is_remote(name) or _kind(name) != "parquet" for name in texts):
+        return None
+    files = json.loads(_core.list_files(texts))
+    try:
+        return [[file["path"], file["bytes"], Path(file["path"]).stat().st_mtime_ns] for file in files]
+    except OSError:
+        return None  # a name that is no UTF-8, or a file that went: the scan says what is wrong

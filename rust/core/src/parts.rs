@@ -1,0 +1,121 @@
+//! Profiles in parts: cut by window, joined again after a scan that was interrupted.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::Result;
+use crate::profile::{KeySet, Problem, Profile};
+
+/// Start and end of a window, microseconds since 1970-01-01 UTC.
+pub type Window = (i64, i64);
+
+impl Profile {
+    /// One profile a window, without a window first.
+    ///
+    /// Rows of one unit may lie in several windows, so that each part's coverage says which: the window's start
+    /// after the unit. The same window of the same unit still cannot be merged twice. Units that could not be
+    /// read belong to no window, and to no part.
+    pub fn split(&self) -> Vec<(Option<Window>, Profile)> {
+        let windows: BTreeSet<Option<Window>> = self.groups.keys().map(|k| k.window).collect();
+        let of = |window: Option<Window>| {
+            let groups = self.groups.iter().filter(|(k, _)| k.window == window);
+            let mut part = Profile {
+                columns: self.columns.clone(),
+                block: self.block.clone(),
+                weight: self.weight.clone(),
+                groups: groups.map(|(k, s)| (k.clone(), s.clone())).collect(),
+                keys: self.keys.as_ref().map(|keys| KeySet {
+                    columns: keys.columns.clone(),
+                    groups: keys
+                        .groups
+                        .iter()
+                        .filter(|(k, _)| k.window == window)
+                        .map(|(k, keys)| (k.clone(), keys.clone()))
+                        .collect(),
+                }),
+                metadata: self.metadata.clone(),
+            };
+            let name = window.map_or_else(|| "none".into(), |w| self.time(w.0));
+            let covered = self.metadata.coverage.iter();
+            part.metadata.coverage = covered.map(|unit| format!("{unit} @ {name}")).collect();
+            part.metadata.sources = Vec::new();
+            part.metadata.problems.retain(|p| p.kind != "unit");
+            part.metadata.times = window
+                .iter()
+                .flat_map(|w| [w.0, w.1])
+                .map(|us| (us, self.time(us)))
+                .collect();
+            (window, part)
+        };
+        windows.into_iter().map(of).collect()
+    }
+
+    /// Drops the columns that are not in both, as a scan of all rows drops a column that fails in one unit,
+    /// and adds the rows of `other`.
+    ///
+    /// Notes that both make are kept once.
+    ///
+    /// # Errors
+    /// As [`Profile::merge`].
+    pub fn join(&mut self, mut other: Profile) -> Result<()> {
+        let names = |p: &Profile| -> BTreeSet<String> {
+            p.columns.iter().map(|c| c.name.clone()).collect()
+        };
+        let both: BTreeSet<String> = names(self).intersection(&names(&other)).cloned().collect();
+        self.keep_columns(&both);
+        other.keep_columns(&both);
+        let mut problems = std::mem::take(&mut self.metadata.problems);
+        problems.append(&mut other.metadata.problems);
+        self.merge(&other)?;
+        self.metadata.problems = told_once(problems);
+        Ok(())
+    }
+
+    /// Drops every column that is not named.
+    pub fn keep_columns(&mut self, names: &BTreeSet<String>) {
+        let keep: Vec<bool> = self
+            .columns
+            .iter()
+            .map(|c| names.contains(&c.name))
+            .collect();
+        if keep.iter().all(|k| *k) {
+            return;
+        }
+        let mut flags = keep.iter();
+        self.columns.retain(|_| flags.next() == Some(&true));
+        for states in self.groups.values_mut() {
+            let mut flags = keep.iter();
+            states.retain(|_| flags.next() == Some(&true));
+        }
+    }
+}
+
+/// Problems of two scans of one table as one scan tells them: each once, the first of a column that does
+/// not convert, the last note on a column; a column that failed has no other type any more.
+fn told_once(problems: Vec<Problem>) -> Vec<Problem> {
+    let mut units = Vec::new();
+    let mut others: BTreeMap<(String, String), Problem> = BTreeMap::new();
+    for problem in problems {
+        if problem.kind == "unit" {
+            if !units.contains(&problem) {
+                units.push(problem);
+            }
+            continue;
+        }
+        let of = (problem.kind.clone(), problem.name.clone());
+        if problem.kind == "schema" || !others.contains_key(&of) {
+            others.insert(of, problem);
+        }
+    }
+    let failed: BTreeSet<String> = others
+        .values()
+        .filter(|p| p.kind == "inexact")
+        .map(|p| p.name.clone())
+        .collect();
+    let mut all: Vec<Problem> = others
+        .into_values()
+        .filter(|p| !(p.kind == "type" && failed.contains(&p.name)))
+        .chain(units)
+        .collect();
+    all.sort_by(|a, b| (&a.kind, &a.name).cmp(&(&b.kind, &b.name)));
+    all
+}

@@ -1,0 +1,180 @@
+//! A scan in parts: what is finished is handed over now and then, and a later scan goes on from there.
+//!
+//! A part is a few units, profiled against a reference and joined to what came before. States are
+//! canonical, so the result is that of one scan, however it was cut.
+
+use std::collections::BTreeSet;
+use std::time::{Duration, Instant};
+
+use tidegauge_core::profile::Profile;
+
+use crate::meter::Progress;
+use crate::scan::{ScanOptions, profile};
+use crate::source::{PageSink, Source, SourceColumn};
+use crate::{Error, Result};
+
+/// Some units of a source.
+struct Subset<'a> {
+    source: &'a dyn Source,
+    units: &'a [usize],
+}
+
+impl Source for Subset<'_> {
+    fn columns(&self) -> &[SourceColumn] {
+        self.source.columns()
+    }
+
+    fn units(&self) -> usize {
+        self.units.len()
+    }
+
+    fn unit_rows(&self, unit: usize) -> u64 {
+        self.source.unit_rows(self.units[unit])
+    }
+
+    fn unit_id(&self, unit: usize) -> String {
+        self.source.unit_id(self.units[unit])
+    }
+
+    fn read(&self, unit: usize, column: usize, sink: &mut dyn PageSink) -> Result<()> {
+        self.source.read(self.units[unit], column, sink)
+    }
+
+    fn notes(&self) -> Vec<(String, String)> {
+        self.source.notes()
+    }
+
+    fn weight(&self, unit: usize, column: usize) -> u64 {
+        self.source.weight(self.units[unit], column)
+    }
+}
+
+/// How a scan is cut into parts, and what came before.
+pub struct Parts<'a> {
+    /// Units to scan; all when absent.
+    pub only: Option<BTreeSet<String>>,
+    /// What an earlier scan of the same table finished.
+    pub begun: Option<Profile>,
+    /// Least time between two calls of `keep`; a part takes a quarter of it, or is one unit.
+    pub every: Duration,
+    /// Takes what is finished so far: now and then, and before an error is returned.
+    pub keep: &'a (dyn Fn(&Profile) -> Result<()> + Sync),
+}
+
+/// Stored bytes of a first part.
+const FIRST: u64 = 16 << 20;
+
+/// Profiles units of a source against `like` in parts.
+///
+/// # Errors
+/// As [`profile`]; those of `keep`. What was finished before has been handed over then.
+pub fn profile_parts(
+    source: &dyn Source,
+    options: &ScanOptions,
+    like: &Profile,
+    progress: Progress<'_>,
+    parts: Parts<'_>,
+) -> Result<Profile> {
+    let Parts {
+        only,
+        begun,
+        every,
+        keep,
+    } = parts;
+    let unread = |p: &Profile| -> BTreeSet<String> {
+        let units = p.metadata.problems.iter().filter(|p| p.kind == "unit");
+        units.map(|p| p.name.clone()).collect()
+    };
+    let seen = begun.as_ref().map_or_else(BTreeSet::new, |p| {
+        p.metadata
+            .coverage
+            .union(&unread(p))
+            .cloned()
+            .collect::<BTreeSet<_>>()
+    });
+    let wanted = |id: &String| only.as_ref().is_none_or(|o| o.contains(id)) && !seen.contains(id);
+    let left: Vec<usize> = (0..source.units())
+        .filter(|u| wanted(&source.unit_id(*u)))
+        .collect();
+    let columns = source.columns().len();
+    let bytes: Vec<u64> = left
+        .iter()
+        .map(|u| {
+            (0..columns)
+                .map(|c| source.weight(*u, c))
+                .sum::<u64>()
+                .max(1)
+        })
+        .collect();
+    let total: u64 = bytes.iter().sum();
+    let mut made = begun;
+    let mut unkept = false;
+    let (mut at, mut done) = (0, 0);
+    let mut rate: Option<f64> = None;
+    let began = Instant::now();
+    let mut kept = began;
+    while at < left.len() || made.is_none() {
+        let most = match rate {
+            _ if every.is_zero() => 0,
+            None => FIRST,
+            Some(rate) => (rate * every.as_secs_f64() / 4.0) as u64,
+        };
+        let mut size = 0;
+        let from = at;
+        while at < left.len() && (at == from || size + bytes[at] <= most) {
+            size += bytes[at];
+            at += 1;
+        }
+        let part = Subset {
+            source,
+            units: &left[from..at],
+        };
+        // A part counts what it reads, key columns twice; here each unit weighs its stored bytes.
+        let tell = |read: u64, of: u64| {
+            let share = if of == 0 {
+                0.0
+            } else {
+                read as f64 / of as f64
+            };
+            progress(
+                (done + (size as f64 * share) as u64).min(total.saturating_sub(1)),
+                total,
+            )
+        };
+        let bad = made.as_ref().map_or(0, |p| unread(p).len());
+        let options = ScanOptions {
+            max_bad_units: options.max_bad_units.saturating_sub(bad),
+            ..options.clone()
+        };
+        let part_began = Instant::now();
+        let scanned = profile(&part, &options, Some(like), &tell);
+        match (scanned, &mut made) {
+            (Ok(new), Some(all)) => all.join(new)?,
+            (Ok(new), none) => *none = Some(new),
+            (Err(error), all) => {
+                if let Some(all) = all.as_ref().filter(|_| unkept) {
+                    keep(all)?;
+                }
+                return Err(error);
+            }
+        }
+        done += size;
+        unkept = true;
+        let seconds = part_began.elapsed().as_secs_f64();
+        rate = Some(size as f64 / seconds.max(1e-4));
+        // The last part is kept where the whole took long: deciding and writing follow.
+        let since = if at < left.len() { kept } else { began };
+        if let Some(all) = made.as_ref().filter(|_| since.elapsed() >= every) {
+            keep(all)?;
+            (kept, unkept) = (Instant::now(), false);
+        }
+    }
+    progress(total, total);
+    let mut made = made.ok_or_else(|| {
+        Error::Core(tidegauge_core::Error::InvalidArgument(
+            "no unit to scan; a table with rows would be accepted".into(),
+        ))
+    })?;
+    made.metadata.options = serde_json::to_value(options).unwrap_or_default();
+    Ok(made)
+}

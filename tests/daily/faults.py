@@ -1,0 +1,120 @@
+"""Faults, one system call at a time: disk full, input/output error, kill; then the same command again.
+
+``python tests/daily/faults.py FOLDER`` goes through every call of a small run, which takes an hour;
+``test_faults.py`` goes through some. Each case starts from a copy of a folder with a configuration and data,
+has strace fail the n-th call of one kind, and runs again without it: the result, the outputs and the rows in
+the store must be those of a run that nothing happened to.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+MAIN = [sys.executable, "-c", "from tidegauge.cli import main; main()"]
+#: What writing and renaming and locking come down to, by kind of fault.
+CALLS = (
+    "fsync",
+    "rename",
+    "mkdir",
+    "unlink,unlinkat",
+    "rmdir",
+    "ftruncate",
+    "pwrite64",
+    "flock",
+    "write",
+    "fchmod,chmod",
+)
+FAULTS = {"ENOSPC": "error=ENOSPC", "EIO": "error=EIO", "KILL": "signal=KILL", "TERM": "signal=TERM"}
+TIMES = ("started", "finished", "duration_seconds", "command")
+
+
+def run(folder: Path, *strace: str) -> subprocess.CompletedProcess[str]:
+    """The command line in a folder, under strace where options of it are given."""
+    traced = ["strace", "-f", "-qq", "-o", str(folder.parent / "trace.txt"), *strace] if strace else []
+    return subprocess.run(
+        [*traced, *MAIN, "run", str(folder / "tidegauge.toml"), "-q"], capture_output=True, text=True, check=False
+    )
+
+
+def count(folder: Path, calls: str) -> int:
+    """How often a run makes one of these calls."""
+    run(folder, "-e", f"trace={calls}")
+    lines = (folder.parent / "trace.txt").read_text().splitlines()
+    return sum(bool(re.match(r"\d+ +\w+\(", line)) for line in lines)
+
+
+def outcome(folder: Path) -> dict[str, Any]:
+    """What a run left, without times and without what only tells how the store came about."""
+    import polars as pl
+
+    # The folder is another in every case, and digests of inputs speak of it.
+    record = json.loads((folder / "out" / "report.json").read_text().replace(str(folder), "FOLDER"))
+    for name in ("inputs_digest", "record_digest"):
+        del record[name]
+    record["envelope"] = {k: v for k, v in record["envelope"].items() if k not in TIMES}
+    left = {
+        "record": record,
+        "rows": (folder / "out" / "rows.parquet").read_bytes(),
+        "files": sorted(p.name for p in (folder / "out").iterdir() if not p.name.endswith(".tmp")),
+    }
+    if (folder / "store").exists():
+        coverage = pl.read_parquet(folder / "store/parts/*/coverage.parquet").drop("footer").sort(pl.all())
+        cells = pl.read_parquet(folder / "store/parts/*/cells.parquet")
+        keys = [name for name in cells.columns if name != "count"]
+        left |= {
+            "coverage": coverage.rows(),
+            "cells": cells.group_by(keys).agg(pl.col("count").sum()).sort(keys).rows(),
+            "verdicts": pl.read_parquet(folder / "store/verdicts/*/rows.parquet").sort(pl.all()).rows(),
+            "tables": sorted(
+                {p.relative_to(folder / "store").parts[0] for p in (folder / "store").iterdir()} - {"work"}
+            ),
+        }
+    return left
+
+
+def case(source: Path, place: Path, calls: str, fault: str, n: int, expected: dict[str, Any]) -> str:
+    """Inject one fault, run again, and compare; what the first run ended with."""
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(source, place)
+    hurt = run(place, "-e", f"trace={calls}", "-e", f"inject={calls}:{FAULTS[fault]}:when={n}")
+    whole = [json.loads(path.read_text()) for path in (place / "out").glob("report.json")]
+    assert all(record["result_digest"] == expected["record"]["result_digest"] for record in whole)
+    assert "Traceback" not in hurt.stderr, hurt.stderr
+    again = run(place)
+    told = f"{calls} {fault} {n}: {hurt.returncode} {hurt.stderr.strip()[-200:]!r}"
+    assert again.returncode in (0, 1), f"{told}; then {again.returncode} {again.stderr}"
+    found = outcome(place)
+    for name, value in expected.items():
+        assert found[name] == value, f"{told}; then other {name}"
+    return told
+
+
+def main(source: Path) -> None:
+    """Every call of every kind, every fault."""
+    place = source.parent / "case"
+    undisturbed = source.parent / "undisturbed"
+    shutil.rmtree(undisturbed, ignore_errors=True)
+    shutil.copytree(source, undisturbed)
+    done = run(undisturbed)
+    assert done.returncode in (0, 1), done.stderr
+    expected = outcome(undisturbed)
+    total = 0
+    for calls in CALLS:
+        shutil.rmtree(place, ignore_errors=True)
+        shutil.copytree(source, place)
+        n = count(place, calls)
+        for fault in FAULTS:
+            for i in range(1, n + 1):
+                print(case(source, place, calls, fault, i, expected), flush=True)
+                total += 1
+    print(f"{total} faults, every one recovered from")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))

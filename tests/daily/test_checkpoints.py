@@ -1,0 +1,269 @@
+"""Scans that go on: the same profile and the same outputs, wherever they were stopped."""
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import tidegauge as tg
+from conftest import MAIN, command, daily, damage, record_of, rows_of, tree, without_times, write_config
+from tidegauge._profile import Options, Profile, make_options, scan
+from tidegauge._work import Parts
+
+
+class StopError(Exception):
+    pass
+
+
+def in_parts(data: Any, options: Options, reference: Profile, stops: int) -> tuple[Profile, list[bytes]]:
+    """Scan unit by unit, stopped after every `stops` checkpoints and begun anew from the last one."""
+    kept: list[bytes] = []
+
+    def keep(content: bytes) -> None:
+        kept.append(content)
+        if stops and len(kept) % stops == 0 and len(kept) < 40:
+            raise StopError
+
+    for _ in range(100):
+        begun = Profile(tg._core.Profile.from_bytes(kept[-1])) if kept else None
+        try:
+            return scan(data, options, like=reference, parts=Parts(keep=keep, every=0, begun=begun)), kept
+        except StopError:
+            continue
+    raise AssertionError("it never ends")
+
+
+def told(profile: Profile) -> dict[str, Any]:
+    return {**profile.info, "version": None}
+
+
+@pytest.mark.parametrize("stops", [0, 1, 3])
+@pytest.mark.parametrize("options", [
+    {}, {"window": "1d"}, {"window": "1d", "by": ["city", ("city", "k")]}, {"columns": ["x", "ts"]}, {"id": "k"},
+    {"block": "city"},
+])  # fmt: skip
+def test_parts_are_the_whole(log: Path, stops: int, options: dict[str, Any]) -> None:
+    chosen = make_options(time="ts", **options)
+    reference = scan(log / "reference.parquet", chosen)
+    whole = scan(str(log / "log/*.parquet"), chosen, like=reference)
+    made, kept = in_parts(str(log / "log/*.parquet"), chosen, reference, stops)
+    assert len(kept) >= 12
+    assert made.digest == whole.digest
+    assert told(made) == told(whole)
+
+
+def test_a_column_that_fails_in_a_later_part_is_told_as_in_one_scan(log: Path) -> None:
+    """The reference counts integers; from the fourth day on there are values that are none."""
+    for path in sorted((log / "log").iterdir()):
+        frame = pl.read_parquet(path).with_columns(
+            k=pl.col("k").cast(pl.Float64) + (0.5 if path.stem > "2024-03-03" else 0)
+        )
+        frame.write_parquet(path, row_group_size=60, use_pyarrow=False)
+    chosen = make_options(time="ts", window="1d")
+    reference = scan(log / "reference.parquet", chosen)
+    whole = scan(str(log / "log/*.parquet"), chosen, like=reference)
+    assert [p["kind"] for p in whole.info["problems"]] == ["inexact"]
+    for stops in (0, 1):
+        made, _ = in_parts(str(log / "log/*.parquet"), chosen, reference, stops)
+        assert made.digest == whole.digest
+        assert told(made) == told(whole)
+
+
+def test_unreadable_units_are_counted_once(log: Path) -> None:
+    paths = sorted((log / "log").iterdir())
+    for path in (paths[1], paths[4]):
+        damage(path)
+    reference = scan(log / "reference.parquet", make_options(time="ts"))
+    allowed = make_options(time="ts", max_bad_units=2)
+    whole = scan(str(log / "log/*.parquet"), allowed, like=reference)
+    assert len([p for p in whole.info["problems"] if p["kind"] == "unit"]) == 2
+    for stops in (0, 1):
+        made, _ = in_parts(str(log / "log/*.parquet"), allowed, reference, stops)
+        assert told(made) == told(whole)
+        with pytest.raises(tg.errors.InputError, match="row group 0"):
+            in_parts(str(log / "log/*.parquet"), make_options(time="ts", max_bad_units=1), reference, stops)
+
+
+def test_progress_reaches_its_end_and_never_goes_back(log: Path) -> None:
+    seen: list[tuple[int, int]] = []
+    reference = scan(log / "reference.parquet", make_options())
+    parts = Parts(keep=lambda _: None, every=0)
+    scan(str(log / "log/*.parquet"), make_options(), like=reference, parts=parts, progress=lambda *n: seen.append(n))
+    assert seen[-1][0] == seen[-1][1]
+    assert seen == sorted(seen)
+
+
+def test_a_run_takes_up_what_a_killed_one_finished(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The second process reads only what the first did not finish."""
+    config = write_config(log, store="none", more="[scan]\ncheckpoint = 0")
+    expected = tg.run(config)
+    undisturbed = tree(log / "out")
+    kept = 0
+    write = (
+        tg._work.write_all if hasattr(tg, "_work") else __import__("tidegauge._work", fromlist=["write_all"]).write_all
+    )
+
+    def few(outputs: Any) -> None:
+        nonlocal kept
+        write(outputs)
+        kept += 1
+        if kept == 6:
+            raise StopError
+
+    monkeypatch.setattr("tidegauge._work.write_all", few)
+    with pytest.raises(StopError):
+        tg.run(config)
+    folder = log / "out" / ".tidegauge"
+    assert len(list(folder.iterdir())) == 2  # the reference, and what is finished of the log
+    begun = next(Profile.load(p) for p in folder.iterdir() if "-current-" in p.name)
+    assert 0 < begun.rows < expected.current.rows
+    read: list[tuple[int, int]] = []
+    again = tg.run(config, progress=lambda *n: read.append(n))
+    stored = sum(p.stat().st_size for p in (log / "log").iterdir())
+    assert max(total for _, total in read) < 0.7 * stored
+    assert again.record["result_digest"] == expected.record["result_digest"]
+    assert not folder.exists()
+    now = tree(log / "out")
+    assert now.keys() == undisturbed.keys()
+    assert now["rows.parquet"] == undisturbed["rows.parquet"]
+    assert without_times(again.record) == without_times(expected.record)
+    anew = []
+    monkeypatch.setattr("tidegauge._work.write_all", lambda outputs: anew.append(outputs) or write(outputs))
+    tg.run(config, resume=False)
+    assert len(anew) == 13  # twelve row groups and the reference
+
+
+def test_a_checkpoint_of_other_files_or_options_is_not_taken(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tidegauge import _work
+
+    config = write_config(log, store="none", more="[scan]\ncheckpoint = 0")
+    write, count = _work.write_all, iter(range(100))
+
+    def few(outputs: Any) -> None:
+        write(outputs)
+        if next(count) == 6:
+            raise StopError
+
+    for change in ("touch", "options"):
+        count = iter(range(100))
+        monkeypatch.setattr(_work, "write_all", few)
+        with pytest.raises(StopError):
+            tg.run(config)
+        monkeypatch.setattr(_work, "write_all", write)
+        first = min((log / "log").iterdir())
+        if change == "touch":
+            frame = pl.read_parquet(first).with_columns(x=pl.col("x") + 1)
+            frame.write_parquet(first, row_group_size=60, use_pyarrow=False)
+        given = [] if change == "touch" else ['roles.exclude=["k"]']
+        resumed = tg.run(config, overrides=given)
+        fresh = tg.run(config, overrides=given, resume=False)
+        assert resumed.record["result_digest"] == fresh.record["result_digest"]
+
+
+def test_a_damaged_checkpoint_is_as_none(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from tidegauge import _work
+
+    config = write_config(log, store="none", more="[scan]\ncheckpoint = 0")
+    expected = tg.run(config).record["result_digest"]
+    write, count = _work.write_all, iter(range(100))
+
+    def few(outputs: Any) -> None:
+        write(outputs)
+        if next(count) == 6:
+            raise StopError
+
+    monkeypatch.setattr(_work, "write_all", few)
+    with pytest.raises(StopError):
+        tg.run(config)
+    monkeypatch.setattr(_work, "write_all", write)
+    for path in (log / "out" / ".tidegauge").iterdir():
+        path.write_bytes(path.read_bytes()[:-1])
+    assert tg.run(config).record["result_digest"] == expected
+
+
+def test_short_runs_keep_nothing(log: Path) -> None:
+    config = write_config(log, store="none")
+    tg.run(config)
+    assert {p.name for p in (log / "out").iterdir()} == {"report.json", "rows.parquet"}
+
+
+@pytest.fixture(scope="module")
+def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A log that takes seconds: forty links to one file, of the same rows."""
+    folder = tmp_path_factory.mktemp("long")
+    rows_of(25, 300, seed=7).write_parquet(folder / "reference.parquet")
+    first = daily(folder / "log", 1, 200_000, groups=4)[0]
+    for i in range(60):
+        (folder / "log" / f"{i:03}.parquet").hardlink_to(first)
+    write_config(folder, store="none", more="[scan]\ncheckpoint = 0.05\nthreads = 1")
+    return folder
+
+
+@pytest.mark.parametrize(("sent", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_a_checkpoint_and_the_next_run_goes_on(long: Path, sent: signal.Signals, code: int) -> None:
+    config = long / "tidegauge.toml"
+    with subprocess.Popen([*MAIN, "run", str(config), "-q"], stderr=subprocess.PIPE, text=True) as process:
+        folder = long / "out" / ".tidegauge"
+        deadline = time.monotonic() + 120
+        while not list(folder.glob("*-current-*.tgp")) and time.monotonic() < deadline:
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(sent)
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == code
+    assert "a checkpoint is kept: the same command goes on from there" in err
+    assert [p for p in (long / "out").iterdir() if p != folder] == []
+    begun = next(Profile.load(p) for p in folder.glob("*-current-*.tgp"))
+    assert begun.rows > 0
+    done = command(config)
+    assert done.returncode in (0, 1), done.stderr
+    assert record_of(long)["result"]["current"]["rows"] == 61 * 200_000
+    for path in (long / "out").glob("r*"):
+        path.unlink()
+
+
+def test_a_second_signal_stops_at_once(long: Path) -> None:
+    """While the first one is dealt with, the second ends the process by the kernel's own hand."""
+    code = f"""
+import signal, os, time
+import tidegauge.cli as cli
+import tidegauge._run as _run
+def stuck(*args, **kwargs):
+    try:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+    finally:
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(60)
+_run.run = stuck
+cli.main(["run", {str(long / "tidegauge.toml")!r}])
+"""
+    began = time.monotonic()
+    done = subprocess.run([MAIN[0], "-c", code], check=False, timeout=50)
+    assert done.returncode == -signal.SIGINT
+    assert time.monotonic() - began < 40
+
+
+def test_killed_at_many_points_of_time(log: Path) -> None:
+    """SIGKILL after ever longer times, in place: each run goes on from the last, and the end is that of one run."""
+    config = write_config(log, store="none", more="[scan]\ncheckpoint = 0")
+    command(config)
+    expected = record_of(log)
+    for path in (log / "out").iterdir():
+        path.unlink()
+    delays = [0.15 + 0.06 * i for i in range(16)]
+    for delay in delays:
+        with subprocess.Popen(
+            [*MAIN, "run", str(config), "-q"], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        ) as p:
+            time.sleep(delay)
+            p.kill()
+        # Renamed one after the other: each that is there is whole.
+        for path in (log / "out").glob("report.json"):
+            assert without_times(json.loads(path.read_text())) == without_times(expected)
+    assert command(config).returncode in (0, 1)
+    assert without_times(record_of(log)) == without_times(expected)
