@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidegauge import _core
-from tidegauge._files import write_all
 from tidegauge._profile import Options, Profile, scan
 from tidegauge.errors import FormatError
 
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
 
 #: Name of the folder of checkpoints, beside the first output.
 FOLDER = ".tidegauge"
-# Seconds after which a temporary file of a killed run is taken for left behind.
-_STALE = 3600.0
 
 
 @dataclass
@@ -109,6 +106,7 @@ class Work:
             return
         for path in self.folder.glob(f"{self.run}-*"):
             path.unlink(missing_ok=True)
+        self._tidy()
         try:
             self.folder.rmdir()
         except OSError:
@@ -138,9 +136,7 @@ class Work:
             # Of other files or options: it will not be asked for again.
             if other != path or not self.resume:
                 other.unlink(missing_ok=True)
-        for left in self.folder.glob(f".{self.run}-*.tmp"):
-            if time.time() - left.stat().st_mtime > _STALE:
-                left.unlink(missing_ok=True)
+        self._tidy()
         try:
             core = _core.Profile.from_bytes(path.read_bytes())
         except FileNotFoundError:
@@ -151,15 +147,51 @@ class Work:
             return None
         return Profile(core, options=options)
 
+    def _tidy(self) -> None:
+        """Remove what killed processes were writing."""
+        assert self.folder is not None
+        for left in self.folder.glob(f".{self.run}-*.tmp"):
+            if not _runs(int(left.suffixes[-2][1:])):
+                left.unlink(missing_ok=True)
+
     def _keep(self, path: Path, content: bytes) -> None:
         try:
-            write_all([(path, content)])
+            write_checkpoint(path, content)
         except OSError:
             raise
         except BaseException:
             # A signal came while it was written, which is what it is for.
-            write_all([(path, content)])
+            write_checkpoint(path, content)
             raise
+
+
+def write_checkpoint(path: Path, content: bytes) -> None:
+    """Replace a file by another whole one; the temporary file names the process that writes it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        with temporary.open("wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    descriptor = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _runs(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True
+    return True
 
 
 @dataclass(frozen=True)

@@ -99,22 +99,22 @@ def test_progress_reaches_its_end_and_never_goes_back(log: Path) -> None:
 
 def test_a_run_takes_up_what_a_killed_one_finished(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The second process reads only what the first did not finish."""
+    from tidegauge import _work
+
     config = write_config(log, store="none", more="[scan]\ncheckpoint = 0")
     expected = tg.run(config)
     undisturbed = tree(log / "out")
     kept = 0
-    write = (
-        tg._work.write_all if hasattr(tg, "_work") else __import__("tidegauge._work", fromlist=["write_all"]).write_all
-    )
+    write = _work.write_checkpoint
 
-    def few(outputs: Any) -> None:
+    def few(path: Path, content: bytes) -> None:
         nonlocal kept
-        write(outputs)
+        write(path, content)
         kept += 1
         if kept == 6:
             raise StopError
 
-    monkeypatch.setattr("tidegauge._work.write_all", few)
+    monkeypatch.setattr("tidegauge._work.write_checkpoint", few)
     with pytest.raises(StopError):
         tg.run(config)
     folder = log / "out" / ".tidegauge"
@@ -132,7 +132,7 @@ def test_a_run_takes_up_what_a_killed_one_finished(log: Path, monkeypatch: pytes
     assert now["rows.parquet"] == undisturbed["rows.parquet"]
     assert without_times(again.record) == without_times(expected.record)
     anew = []
-    monkeypatch.setattr("tidegauge._work.write_all", lambda outputs: anew.append(outputs) or write(outputs))
+    monkeypatch.setattr("tidegauge._work.write_checkpoint", lambda *made: anew.append(made) or write(*made))
     tg.run(config, resume=False)
     assert len(anew) == 13  # twelve row groups and the reference
 
@@ -141,19 +141,19 @@ def test_a_checkpoint_of_other_files_or_options_is_not_taken(log: Path, monkeypa
     from tidegauge import _work
 
     config = write_config(log, store="none", more="[scan]\ncheckpoint = 0")
-    write, count = _work.write_all, iter(range(100))
+    write, count = _work.write_checkpoint, iter(range(100))
 
-    def few(outputs: Any) -> None:
-        write(outputs)
+    def few(path: Path, content: bytes) -> None:
+        write(path, content)
         if next(count) == 6:
             raise StopError
 
     for change in ("touch", "options"):
         count = iter(range(100))
-        monkeypatch.setattr(_work, "write_all", few)
+        monkeypatch.setattr(_work, "write_checkpoint", few)
         with pytest.raises(StopError):
             tg.run(config)
-        monkeypatch.setattr(_work, "write_all", write)
+        monkeypatch.setattr(_work, "write_checkpoint", write)
         first = min((log / "log").iterdir())
         if change == "touch":
             frame = pl.read_parquet(first).with_columns(x=pl.col("x") + 1)
@@ -169,17 +169,17 @@ def test_a_damaged_checkpoint_is_as_none(log: Path, monkeypatch: pytest.MonkeyPa
 
     config = write_config(log, store="none", more="[scan]\ncheckpoint = 0")
     expected = tg.run(config).record["result_digest"]
-    write, count = _work.write_all, iter(range(100))
+    write, count = _work.write_checkpoint, iter(range(100))
 
-    def few(outputs: Any) -> None:
-        write(outputs)
+    def few(path: Path, content: bytes) -> None:
+        write(path, content)
         if next(count) == 6:
             raise StopError
 
-    monkeypatch.setattr(_work, "write_all", few)
+    monkeypatch.setattr(_work, "write_checkpoint", few)
     with pytest.raises(StopError):
         tg.run(config)
-    monkeypatch.setattr(_work, "write_all", write)
+    monkeypatch.setattr(_work, "write_checkpoint", write)
     for path in (log / "out" / ".tidegauge").iterdir():
         path.write_bytes(path.read_bytes()[:-1])
     assert tg.run(config).record["result_digest"] == expected
