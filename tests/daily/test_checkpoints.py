@@ -101,7 +101,7 @@ def test_a_run_takes_up_what_a_killed_one_finished(log: Path, monkeypatch: pytes
     """The second process reads only what the first did not finish."""
     from tidegauge import _work
 
-    config = write_config(log, store="none", more="[scan]\ncheckpoint = 0")
+    config = write_config(log, store="none", more="[scan]\ndigests = false\ncheckpoint = 0")
     expected = tg.run(config)
     undisturbed = tree(log / "out")
     kept = 0
@@ -140,7 +140,7 @@ def test_a_run_takes_up_what_a_killed_one_finished(log: Path, monkeypatch: pytes
 def test_a_checkpoint_of_other_files_or_options_is_not_taken(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tidegauge import _work
 
-    config = write_config(log, store="none", more="[scan]\ncheckpoint = 0")
+    config = write_config(log, store="none", more="[scan]\ndigests = false\ncheckpoint = 0")
     write, count = _work.write_checkpoint, iter(range(100))
 
     def few(path: Path, content: bytes) -> None:
@@ -167,7 +167,7 @@ def test_a_checkpoint_of_other_files_or_options_is_not_taken(log: Path, monkeypa
 def test_a_damaged_checkpoint_is_as_none(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tidegauge import _work
 
-    config = write_config(log, store="none", more="[scan]\ncheckpoint = 0")
+    config = write_config(log, store="none", more="[scan]\ndigests = false\ncheckpoint = 0")
     expected = tg.run(config).record["result_digest"]
     write, count = _work.write_checkpoint, iter(range(100))
 
@@ -199,7 +199,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
     first = daily(folder / "log", 1, 200_000, groups=4)[0]
     for i in range(60):
         (folder / "log" / f"{i:03}.parquet").hardlink_to(first)
-    write_config(folder, store="none", more="[scan]\ncheckpoint = 0.05\nthreads = 1")
+    write_config(folder, store="none", more="[scan]\ndigests = false\ncheckpoint = 0.05\nthreads = 1")
     return folder
 
 
@@ -250,7 +250,7 @@ cli.main(["run", {str(long / "tidegauge.toml")!r}])
 
 def test_killed_at_many_points_of_time(log: Path) -> None:
     """SIGKILL after ever longer times, in place: each run goes on from the last, and the end is that of one run."""
-    config = write_config(log, store="none", more="[scan]\ncheckpoint = 0")
+    config = write_config(log, store="none", more="[scan]\ndigests = false\ncheckpoint = 0")
     command(config)
     expected = record_of(log)
     for path in (log / "out").iterdir():

@@ -25,7 +25,11 @@ def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     folder.mkdir()
     rows_of(25, 60, seed=7).write_parquet(folder / "reference.parquet")
     daily(folder / "log", 3, 60)
-    write_config(folder, store="none" if request.param == "plain" else "", more="[scan]\ncheckpoint = 0\nthreads = 1")
+    write_config(
+        folder,
+        store="none" if request.param == "plain" else "",
+        more="[scan]\ndigests = false\ncheckpoint = 0\nthreads = 1",
+    )
     return folder
 
 

@@ -156,7 +156,9 @@ def test_schema_is_published_without_internals() -> None:
         "columns",
         "checks",
         "decisions",
+        "waivers",
         "scan",
+        "store",
         "output",
     }
     assert schema["$defs"]["Config"]["additionalProperties"] is False

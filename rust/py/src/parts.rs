@@ -19,7 +19,7 @@ use tidegauge_io::parts::Parts;
 use tidegauge_io::paths::resolve;
 use tidegauge_io::source::Source;
 
-use crate::errors::from_io;
+use crate::errors::{InputError, from_io};
 use crate::{Caller, Profile};
 
 /// Columns, cells, categories.
@@ -166,6 +166,11 @@ pub fn profile_parts(
         ParquetSource::open(&files, parquet)
     });
     let source = opened.map_err(|e| from_io(py, e))?;
+    if source.failures().len() > options.max_bad_units {
+        let first = source.failures().first();
+        let told = first.map(|(_, error)| error.to_string());
+        return Err(InputError::new_err(told.unwrap_or_default()));
+    }
     let caller = Caller::new(progress);
     let parts = Parts {
         only,
