@@ -106,7 +106,28 @@ def profile_stream(
     like: Profile | None,
     progress: Callable[[int, int], None] | None = None,
 ) -> Profile: ...
-def compare(reference: Profile, current: Profile, options: str) -> str: ...
+
+@final
+class Performance:
+    @property
+    def digest(self) -> str: ...
+
+def measure_performance(
+    kind: str,
+    source: object,
+    options: str,
+    measure: str,
+    like: Profile,
+    current: Profile,
+    progress: Callable[[int, int], None] | None = None,
+) -> Performance: ...
+def compare(
+    reference: Profile,
+    current: Profile,
+    options: str,
+    performance: Performance | None = None,
+    performance_reference: Performance | None = None,
+) -> str: ...
 def contributions(
     reference: Profile, current: Profile, feature: str, statistic: str | None, min_count: int, options: str
 ) -> str: ...

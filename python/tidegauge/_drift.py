@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tidegauge._compare import decide
+from tidegauge._performance import Settings, measure
 from tidegauge._profile import Options, Profile, as_profile, is_profile, make_options, scan
 
 if TYPE_CHECKING:
@@ -121,6 +122,9 @@ def compute(
     window = options.window if calibrated else None
     frozen = _take(reference, replace(options, window=window, since=None, until=None), None, progress)
     measured = _take(current, options, frozen, progress)
+    rows = [None if is_profile(data) else data for data in (reference, current)]
+    before = replace(options, window=window, since=None, until=None)
+    performance = measure(((rows[0], before, frozen), (rows[1], options, measured)), Settings(), progress)
     context = Context(started=started, command=command, title=title, model=options.model)
     return decide(
         frozen,
@@ -134,6 +138,7 @@ def compute(
         model=options.model,
         context=context,
         build=build,
+        measured=performance,
     )
 
 

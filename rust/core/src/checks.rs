@@ -24,7 +24,22 @@ pub struct Check {
     /// Largest value allowed.
     #[serde(default)]
     pub max: Option<f64>,
+    /// Rows of segments are checked too.
+    #[serde(default)]
+    pub segments: bool,
 }
+
+/// Statistics of performance beside the metrics.
+const OF_PERFORMANCE: [&str; 5] = [
+    "label_coverage",
+    "selection_rate",
+    "adverse_impact_ratio",
+    "true_positive_rate",
+    "equal_opportunity_difference",
+];
+
+/// Kinds of rows whose sampling error counts: other checks are of the numbers as they are.
+const OF_SAMPLES: [&str; 2] = [crate::performance::KIND, "fairness"];
 
 impl Check {
     /// Refuses a check that nothing could pass or fail.
@@ -37,6 +52,7 @@ impl Check {
             statistic,
             min,
             max,
+            ..
         } = self;
         let place = || format!("check of {statistic:?} of {feature:?}");
         let metrics = crate::metrics::registry().iter().map(|m| m.name);
@@ -46,8 +62,10 @@ impl Check {
             .map(|s| s.name)
             .chain(sets)
             .chain(metrics)
+            .chain(OF_PERFORMANCE)
             .collect();
-        if !known.contains(statistic.as_str()) {
+        let change = statistic.strip_suffix("_change");
+        if !known.contains(statistic.as_str()) && change.and_then(crate::metrics::find).is_none() {
             let known: Vec<_> = known.into_iter().collect();
             return Err(Error::invalid(format!(
                 "{}: there is no such statistic; one of {} would be accepted",
@@ -80,7 +98,7 @@ impl Check {
     /// The verdict on a row, and in words.
     ///
     /// Certain violations fail and certain passes are ok; what lies between, by the bounds of a certified
-    /// value or the interval of an estimate, is inconclusive.
+    /// value, or the interval of an estimate or of a metric of predictions, is inconclusive.
     fn judge(&self, row: &Row) -> (Verdict, String) {
         let name = &self.statistic;
         let Some(value) = row.value.filter(|v| !v.is_nan()) else {
@@ -91,7 +109,8 @@ impl Check {
             );
         };
         let interval = row.ci_low.zip(row.ci_high);
-        let interval = interval.filter(|_| row.exactness == Some(Exactness::Estimated));
+        let sampled = OF_SAMPLES.iter().any(|k| row.kind.as_deref() == Some(k));
+        let interval = interval.filter(|_| sampled || row.exactness == Some(Exactness::Estimated));
         let (low, high) = interval.unwrap_or((
             row.bound_low.unwrap_or(value),
             row.bound_high.unwrap_or(value),
@@ -133,7 +152,8 @@ impl Check {
     }
 }
 
-/// Adds a deciding row for each check in each window, on the rows without a segment of one baseline.
+/// Adds a deciding row for each check in each window, on the rows without a segment of one baseline, and
+/// where the check says so on those of segments. Rates of protected groups are always checked by group.
 ///
 /// Where the row that a check is about does not exist the check is not evaluated, and says so.
 pub(crate) fn apply(checks: &[Check], baseline: &str, entries: &mut Vec<Entry>) {
@@ -153,7 +173,11 @@ pub(crate) fn apply(checks: &[Check], baseline: &str, entries: &mut Vec<Entry>) 
             first.get_or_insert(&entry.row);
             open.insert(time(&entry.row));
         }
-        for entry in entries.iter().filter(|e| whole(&e.row)) {
+        let asked = |row: &Row| {
+            let segments = check.segments || row.kind.as_deref() == Some("fairness");
+            row.baseline == baseline && (row.segment_by.is_none() || segments)
+        };
+        for entry in entries.iter().filter(|e| asked(&e.row)) {
             let row = &entry.row;
             if row.feature == check.feature && row.statistic == check.statistic {
                 open.remove(&time(row));
@@ -231,6 +255,7 @@ mod tests {
             statistic: "ks".into(),
             min,
             max,
+            segments: false,
         }
     }
 

@@ -373,7 +373,11 @@ fn choose(entries: &mut [Entry], policy: &Policy) {
                 .deciding(&row.feature, kind)
                 .contains(&row.statistic.as_str())
                 || (row.statistic == default_statistic(kind)
-                    && assisted.contains(&(cut(row), row.feature.clone()))));
+                    && assisted.contains(&(cut(row), row.feature.clone())))
+                || (kind == Some(crate::performance::KIND)
+                    && policy
+                        .statistic_tolerances
+                        .contains_key(&(row.feature.clone(), row.statistic.clone()))));
         if !row.decides {
             continue;
         }

@@ -13,6 +13,7 @@ pub mod kernels;
 pub mod metrics;
 pub mod pair;
 pub mod parts;
+pub mod performance;
 pub mod profile;
 pub mod row;
 pub mod row_digest;

@@ -9,6 +9,7 @@ mod cuts;
 mod grouped;
 mod keys;
 mod owned;
+mod performance;
 mod runs;
 mod weights;
 mod windows;
@@ -41,6 +42,7 @@ use cuts::{
 use grouped::{Grouped, Pool};
 use keys::KeyScan;
 use owned::Owned;
+pub use performance::performance;
 use runs::Runs;
 use weights::{RowUnits, WeighedKeys, Weigher};
 use windows::parse_window;

@@ -7,6 +7,7 @@ mod importance;
 mod joint;
 mod metrics;
 mod parts;
+mod performance;
 mod segments;
 
 use std::collections::BTreeMap;
@@ -575,19 +576,33 @@ fn arrow_source(
     Ok(source)
 }
 
-/// Rows of a comparison as JSON.
+/// Rows of a comparison as JSON; those of performance with it, where it was measured.
 #[pyfunction]
+#[pyo3(signature = (reference, current, options, performance=None, performance_reference=None))]
 fn compare(
     py: Python<'_>,
     reference: PyRef<'_, Profile>,
     current: PyRef<'_, Profile>,
     options: &str,
+    performance: Option<PyRef<'_, performance::Performance>>,
+    performance_reference: Option<PyRef<'_, performance::Performance>>,
 ) -> PyResult<String> {
     let options: CompareOptions = parse(py, options)?;
     let (reference, current) = (&reference.inner, &current.inner);
-    let made = py.detach(|| comparison::compare(reference, current, &options));
-    let rows = made.map_err(|e| from_core(py, e))?;
-    serde_json::to_string(&json!({ "rows": rows })).map_err(|e| usage_error(py, e.to_string()))
+    let measured = performance.as_ref().map(|p| &p.inner);
+    let before = performance_reference.as_ref().map(|p| &p.inner);
+    let made = py.detach(|| {
+        let (others, told) = match measured {
+            Some(now) => {
+                tidegauge_core::performance::rows((reference, current), before, now, &options)?
+            }
+            None => (Vec::new(), Value::Null),
+        };
+        let rows = comparison::compare_with(reference, current, &options, others)?;
+        Ok::<_, tidegauge_core::Error>(json!({ "rows": rows, "performance": told }))
+    });
+    let answer = made.map_err(|e| from_core(py, e))?;
+    serde_json::to_string(&answer).map_err(|e| usage_error(py, e.to_string()))
 }
 
 /// Verdicts again from rows whose floats are texts, under the same options: what was decided, and where a
@@ -868,6 +883,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(set_statistics, m)?)?;
     m.add_function(wrap_pyfunction!(parity, m)?)?;
     metrics::register(m)?;
+    performance::register(m)?;
     m.add_function(wrap_pyfunction!(plan_paths, m)?)?;
     m.add_function(wrap_pyfunction!(parts::list_files, m)?)?;
     m.add_function(wrap_pyfunction!(parts::list_units, m)?)?;

@@ -38,6 +38,19 @@ pub fn compare(
     current: &Profile,
     options: &CompareOptions,
 ) -> Result<Vec<Row>> {
+    compare_with(reference, current, options, Vec::new())
+}
+
+/// [`compare`], with entries made elsewhere that checks and tolerances judge too.
+///
+/// # Errors
+/// As [`compare`].
+pub fn compare_with(
+    reference: &Profile,
+    current: &Profile,
+    options: &CompareOptions,
+    others: Vec<Entry>,
+) -> Result<Vec<Row>> {
     if !(options.alpha > 0.0 && options.alpha < 1.0) {
         return Err(Error::invalid(format!(
             "alpha is {}; a number between 0 and 1 would be accepted",
@@ -133,6 +146,7 @@ pub fn compare(
         ..Row::default()
     };
     quality::empty_windows(current, &unwindowed, &mut entries);
+    entries.extend(others);
     crate::checks::apply(&options.checks, &main_baseline(options), &mut entries);
     let statistic_tolerances = statistic_tolerances(options)?;
     let mut policy = Policy {
@@ -211,9 +225,12 @@ fn statistic_tolerances(options: &CompareOptions) -> Result<BTreeMap<(String, St
         let main = chosen.map_or(vec!["ks", "total_variation"], |name| vec![name]);
         for (name, limit) in limits {
             let decides = [&main[..], &["missing_rate", "new_category_mass"]].concat();
-            if !decides.contains(&name.as_str()) {
+            let metric = name.strip_suffix(crate::performance::WORSENING);
+            let metric = metric.and_then(crate::metrics::find);
+            if !decides.contains(&name.as_str()) && metric.is_none() {
                 return Err(Error::invalid(format!(
-                    "tolerance of {name:?} of column {column:?}, which does not decide; accepted are {}",
+                    "tolerance of {name:?} of column {column:?}, which does not decide; accepted are {}, and of a \
+                     score the worsening of a metric, such as \"roc_auc_worsening\"",
                     decides.join(", ")
                 )));
             }

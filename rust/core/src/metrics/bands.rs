@@ -1,5 +1,6 @@
 //! Label and prediction summed in bands of the prediction.
 
+use super::State;
 use super::weight::{Amount, Mass, Weighting};
 use crate::codec::{Reader, Writer};
 use crate::states::exact_sum::Sum;
@@ -51,6 +52,36 @@ impl BandSums {
 /// Edges of `n` bands of equal width over `[0, 1]`, without the outer ones.
 pub fn equal_width(n: u32) -> Vec<f64> {
     (1..n).map(|i| f64::from(i) / f64::from(n)).collect()
+}
+
+/// A bin of the score and what was observed in it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bin {
+    /// Edges; the first and the last bin are open.
+    pub low: Option<f64>,
+    /// Upper edge, which belongs to the next bin.
+    pub high: Option<f64>,
+    /// Rows with score and label.
+    pub rows: u64,
+    /// Weighted mean of the score; NaN without rows.
+    pub mean_score: f64,
+    /// Weighted mean of the label.
+    pub observed: f64,
+}
+
+/// The bins of a state, ascending; none where it has no bands.
+pub fn reliability(state: &State) -> Vec<Bin> {
+    let Some((edges, bands)) = state.bands() else {
+        return Vec::new();
+    };
+    let bin = |(i, b): (usize, &BandSums)| Bin {
+        low: i.checked_sub(1).and_then(|i| edges.get(i)).copied(),
+        high: edges.get(i).copied(),
+        rows: b.rows,
+        mean_score: b.prediction / b.amount.w,
+        observed: b.label / b.amount.w,
+    };
+    bands.iter().enumerate().map(bin).collect()
 }
 
 impl Bands {

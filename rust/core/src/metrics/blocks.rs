@@ -4,7 +4,7 @@
 //! independent rows, times the square of Student's over the normal quantile at one degree of freedom
 //! less than there are blocks; the metric is then evaluated with it.
 
-use super::{Answer, Context, Metric, State, not_applicable};
+use super::{Answer, Context, Fairness, GroupAnswer, Metric, State, not_applicable};
 use crate::special::{normal_isf, student_two_sided_isf};
 use crate::statistics::NotApplicable;
 
@@ -79,21 +79,8 @@ fn blocked(
     context: &Context,
 ) -> Result<Blocked, NotApplicable> {
     let values: Vec<f64> = without.iter().filter_map(|v| *v.get(i)?).collect();
-    let count = without.len() as f64;
-    let mean = values.iter().sum::<f64>() / count;
-    let square = |v: &f64| (v - mean) * (v - mean);
-    let variance = values.iter().map(square).sum::<f64>() * (count - 1.0) / count;
-    let one_sigma = answer.interval.as_ref().map(|i| i.at(ONE_SIGMA));
-    let se = one_sigma.map_or(0.0, |(low, high)| 0.5 * (high - low));
-    let factor =
-        student_two_sided_isf(context.alpha, count - 1.0) / normal_isf(0.5 * context.alpha);
-    let ratio = factor * factor * variance / (se * se);
     let complete = values.len() == without.len();
-    let design_effect = if complete && ratio.is_finite() && ratio > 0.0 {
-        ratio
-    } else {
-        1.0
-    };
+    let design_effect = effect(&answer, &values, without.len(), context).unwrap_or(1.0);
     let of_blocks = Context {
         design_effect,
         ..context.clone()
@@ -106,6 +93,104 @@ fn blocked(
         design_effect,
         blocks: without.len(),
     })
+}
+
+/// The design effect that the values without each of `blocks` blocks show; none where one is missing or
+/// either variance is 0.
+fn effect(answer: &Answer, values: &[f64], blocks: usize, context: &Context) -> Option<f64> {
+    let count = blocks as f64;
+    let mean = values.iter().sum::<f64>() / count;
+    let square = |v: &f64| (v - mean) * (v - mean);
+    let variance = values.iter().map(square).sum::<f64>() * (count - 1.0) / count;
+    let one_sigma = answer.interval.as_ref().map(|i| i.at(ONE_SIGMA));
+    let se = one_sigma.map_or(0.0, |(low, high)| 0.5 * (high - low));
+    let factor =
+        student_two_sided_isf(context.alpha, count - 1.0) / normal_isf(0.5 * context.alpha);
+    let ratio = factor * factor * variance / (se * se);
+    (values.len() == blocks && ratio.is_finite() && ratio > 0.0).then_some(ratio)
+}
+
+/// The rates of a group, in the order of [`GroupAnswer`].
+fn rates(group: &GroupAnswer) -> [&Answer; 4] {
+    [
+        &group.selection_rate,
+        &group.adverse_impact_ratio,
+        &group.true_positive_rate,
+        &group.equal_opportunity_difference,
+    ]
+}
+
+/// Evaluates rates of groups with the variance of blocks, and says whether it is that of blocks.
+///
+/// `blocks` are states of the rows of `whole`, split by block; fewer than two leave rows independent.
+///
+/// # Errors
+/// As [`Fairness::evaluate`].
+pub fn evaluate_fairness(
+    whole: &Fairness,
+    blocks: &[Fairness],
+    reference: u32,
+    context: &Context,
+) -> Result<(Vec<GroupAnswer>, bool), NotApplicable> {
+    let independent = Context {
+        design_effect: 1.0,
+        ..context.clone()
+    };
+    let base = whole.evaluate(reference, &independent)?;
+    if blocks.len() < 2 {
+        return Ok((base, false));
+    }
+    // By block left out, the four rates of each group.
+    let mut without: Vec<Vec<[Option<f64>; 4]>> = Vec::with_capacity(blocks.len());
+    fairness_without(blocks, whole.nothing(), &mut |rest| {
+        let value = |a: &Answer| a.outcome.as_ref().map(|o| o.value).ok();
+        let answers = rest.evaluate(reference, &independent).unwrap_or_default();
+        without.push(answers.iter().map(|g| rates(g).map(value)).collect());
+    })?;
+    let mut out = base.clone();
+    for (at, group) in base.iter().enumerate() {
+        for (k, answer) in rates(group).into_iter().enumerate() {
+            let values = without.iter().filter_map(|w| w.get(at)?[k]);
+            let values: Vec<f64> = values.collect();
+            let Some(design_effect) = effect(answer, &values, blocks.len(), context) else {
+                continue;
+            };
+            let of_blocks = Context {
+                design_effect,
+                ..context.clone()
+            };
+            let again = whole.evaluate(reference, &of_blocks)?.swap_remove(at);
+            let slot = &mut out[at];
+            match k {
+                0 => slot.selection_rate = again.selection_rate,
+                1 => slot.adverse_impact_ratio = again.adverse_impact_ratio,
+                2 => slot.true_positive_rate = again.true_positive_rate,
+                _ => slot.equal_opportunity_difference = again.equal_opportunity_difference,
+            }
+        }
+    }
+    Ok((out, true))
+}
+
+/// As [`leave_one_out`], of rates.
+fn fairness_without(
+    blocks: &[Fairness],
+    others: Fairness,
+    each: &mut impl FnMut(&Fairness),
+) -> Result<(), NotApplicable> {
+    if blocks.len() == 1 {
+        each(&others);
+        return Ok(());
+    }
+    let (left, right) = blocks.split_at(blocks.len() / 2);
+    for (inside, outside) in [(left, right), (right, left)] {
+        let mut rest = others.clone();
+        for block in outside {
+            rest.merge(block).map_err(failed)?;
+        }
+        fairness_without(inside, rest, each)?;
+    }
+    Ok(())
 }
 
 /// Calls `each` with all blocks but one, by halves: `others` are the blocks not in `blocks`.

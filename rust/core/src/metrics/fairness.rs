@@ -75,6 +75,22 @@ impl Fairness {
         })
     }
 
+    /// No rows, for the same groups.
+    pub fn nothing(&self) -> Self {
+        let empty = |_: &Group| Group {
+            rows: 0,
+            unlabelled: 0,
+            unpredicted: 0,
+            predicted: [Mass::default(); 2],
+            confusion: Confusion::empty(2),
+        };
+        Self {
+            weighting: self.weighting,
+            groups: self.groups.iter().map(empty).collect(),
+            ungrouped: 0,
+        }
+    }
+
     /// Adds rows by code of group, of label and of predicted class; [`MISSING`] where there is none.
     ///
     /// # Errors

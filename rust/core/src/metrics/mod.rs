@@ -48,8 +48,8 @@ mod roc_auc;
 mod score_ks;
 mod specificity;
 
-pub use bands::equal_width;
-pub use blocks::{Blocked, evaluate_blocks};
+pub use bands::{Bin, equal_width, reliability};
+pub use blocks::{Blocked, evaluate_blocks, evaluate_fairness};
 pub use fairness::{Fairness, GroupAnswer};
 pub use interval::{Interval, Scale, Share};
 pub use loss::Loss;

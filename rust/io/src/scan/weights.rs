@@ -161,12 +161,7 @@ impl Weigher {
         unit: usize,
         each: &mut dyn FnMut(Option<f64>),
     ) -> Result<()> {
-        let mut numbers = Numbers {
-            each,
-            decimals: self.decimals,
-            dictionary: Vec::new(),
-            rows: 0,
-        };
+        let mut numbers = Numbers::new(each, self.decimals);
         read(source, unit, self.at, &mut numbers)?;
         let rows = numbers.rows;
         counted(source, unit, self.at, rows)
@@ -242,11 +237,23 @@ impl Weigher {
 }
 
 /// Hands over a column of numbers row by row.
-struct Numbers<'a> {
+pub(super) struct Numbers<'a> {
     each: &'a mut dyn FnMut(Option<f64>),
     decimals: f64,
     dictionary: Vec<f64>,
     rows: usize,
+}
+
+impl<'a> Numbers<'a> {
+    /// Of a column whose integers count so many parts of one.
+    pub(super) fn new(each: &'a mut dyn FnMut(Option<f64>), decimals: f64) -> Self {
+        Numbers {
+            each,
+            decimals,
+            dictionary: Vec::new(),
+            rows: 0,
+        }
+    }
 }
 
 impl Numbers<'_> {
