@@ -122,7 +122,8 @@ def metrics() -> str:
         + "parameters. Sums are exact and rounded once, so that no order or partition of rows changes a number. "
         + "Rankings are exact where every score is kept, and certified by bounds where scores are counted in cells. "
         + "Intervals take rows as independent draws, times a design effect; "
-        + "[calibration](calibration/metrics.md) says how often they cover.\n\n"
+        + "[calibration](calibration/metrics.md) says how often they cover. "
+        + "[Performance](model-performance.md) has them by window and segment.\n\n"
         + "\n".join(f"| {row} |" for row in rows)
         + "\n"
     )

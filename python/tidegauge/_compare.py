@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidegauge import _core
 from tidegauge._baselines import check_baselines, deciding_baselines
+from tidegauge._performance import finish, missing_rows
 from tidegauge._profile import as_profile
 from tidegauge.errors import UsageError
 from tidegauge.results import Report, parse_rows
@@ -16,6 +17,8 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
 
+    from tidegauge._explain import Explanation
+    from tidegauge._performance import Measured
     from tidegauge._profile import Profile
     from tidegauge.results import Row
 
@@ -135,6 +138,8 @@ def decide(
     model: str | None = None,
     context: Any,
     build: Any,
+    measured: Measured | None = None,
+    explanation: Explanation | None = None,
 ) -> Report:
     """Compare with what the record needs to know; shared by ``compare``, ``drift`` and ``run``."""
     options, told = prepare(
@@ -150,9 +155,20 @@ def decide(
         model=model,
         context=context,
     )
-    rows = [*rows_of(reference, current, options, told), *coverage_rows(reference, current, told)]
+    if measured is not None and measured.plan:
+        options["performance"] = measured.plan
+    if explanation is not None:
+        options["explain"] = {"model": explanation.model["digest"], **explanation.settings.semantic()}
+    states = (None, None) if measured is None else (measured.current, measured.reference)
+    answer = json.loads(_core.compare(reference._core, current._core, json.dumps({**options, **told}), *states))
+    unmeasured = missing_rows(measured, told, reference, current)
+    rows = [*parse_rows([*answer["rows"], *unmeasured]), *coverage_rows(reference, current, told)]
+    if explanation is not None:
+        rows += explanation.rows(told)
     deciding = deciding_baselines(baselines, decided_by)
-    return Report(rows, reference, current, lambda report: build(report, options, context), deciding)
+    report = Report(rows, reference, current, lambda report: build(report, options, context), deciding)
+    report.performance, report.explanation = finish(answer["performance"], report.rows), explanation
+    return report
 
 
 def prepare(

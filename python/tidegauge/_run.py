@@ -15,6 +15,7 @@ import msgspec
 from tidegauge import _core, _provenance
 from tidegauge._compare import decide
 from tidegauge._files import write_all
+from tidegauge._performance import Settings, measure
 from tidegauge._profile import Options, Profile, is_profile, make_options, scan
 from tidegauge._waivers import waive
 from tidegauge._work import FOLDER, Work
@@ -24,8 +25,9 @@ from tidegauge.results import check_outputs
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
+    from tidegauge._explain import Explanation
     from tidegauge._profile import Progress
     from tidegauge.config import Reference
     from tidegauge.record import Context
@@ -163,7 +165,30 @@ def compute(
     else:
         current = _take(settings, settings.current.path, current_options, reference, progress, work)
         _note(settings, settings.current, "current", current, context)
-    report = decide(reference, current, **decision_options(settings, reference), context=context, build=build)
+    performance = measure(
+        (
+            (_rows_of(settings, settings.reference.path), reference_options, reference),
+            (_rows_of(settings, settings.current.path), current_options, current),
+        ),
+        _performance(settings),
+        progress,
+    )
+    begin = getattr(progress, "begin", None)
+
+    def told(text: str) -> None:
+        if begin is not None:
+            begin(f"{text}: ", "rows")
+
+    explanation = _explanation(settings, reference, current, (reference_options, current_options), told)
+    report = decide(
+        reference,
+        current,
+        **decision_options(settings, reference),
+        context=context,
+        build=build,
+        measured=performance,
+        explanation=explanation,
+    )
     waive(report, settings, context)
     return report
 
@@ -276,6 +301,23 @@ def _profiles(settings: Config, report: Report) -> dict[str, tuple[Path, bytes]]
     return {"current": (named[0], report.current.to_bytes())} if named else {}
 
 
+def explain_only(settings: Config, told: Callable[[str], None]) -> Explanation:
+    """What ``[explain]`` asks for, without the comparison: windows are those of the time column alone.
+
+    Raises
+    ------
+    ConfigError, UsageError, InputError
+        As for :func:`run`.
+    """
+    reference_options, current_options = plan(settings)
+    reference = _take(settings, settings.reference.path, reference_options, None, None)
+    current = _take(settings, settings.current.path, current_options, reference, None)
+    found = _explanation(settings, reference, current, (reference_options, current_options), told)
+    if found is None:
+        raise ConfigError("nothing is explained; accepted is [explain] without enabled = false")
+    return found
+
+
 def plan(settings: Config) -> tuple[Options, Options]:
     """Scan options of the reference and of the current data."""
     roles = settings.roles
@@ -337,6 +379,95 @@ def _take(
     return work.current(where, options, like, progress)
 
 
+def _rows_of(settings: Config, names: str | list[str]) -> str | list[str] | None:
+    """Paths of rows; None where the side is a profile."""
+    where = paths(settings, names)
+    return None if isinstance(where, str) and is_profile(where) else where
+
+
+def _explanation(
+    settings: Config,
+    reference: Profile,
+    current: Profile,
+    options: tuple[Options, Options],
+    told: Callable[[str], None],
+) -> Explanation | None:
+    """Importances, drift and weak segments where a model file and labels are known."""
+    chosen, path = settings.explain, settings.model.path
+    if chosen is None or not chosen.enabled:
+        return None
+    if path is None:
+        raise ConfigError("explain: no model; accepted is model.path, the model's file")
+    from tidegauge import _explain
+
+    info = reference.info
+    roles = {**info["roles"], **options[1].roles}
+    known = [name for name in info["order"] if roles.get(name) == "label"]
+    if len(known) != 1:
+        raise ConfigError(f"explain: {len(known)} columns have the role label; importances need one, named in roles")
+    sides = [_rows_of(settings, side.path) for side in (settings.reference, settings.current)]
+    if sides[1] is None:
+        raise ConfigError(
+            "explain: the current data is a profile; importances need its rows, or explain.enabled = false"
+        )
+    scores = [name for name in info["order"] if roles.get(name) == "score"]
+    score = settings.performance.score or (scores[0] if len(scores) == 1 else None)
+    time = next((name for name in info["order"] if roles.get(name) == "time"), None)
+    features = tuple(name for name in info["order"] if roles.get(name) == "feature")
+    types = {column["name"]: column["logical"] for column in info["columns"]}
+    before = None if sides[0] is None else _explain.table_of(sides[0], options[0], types)
+    now = _explain.table_of(sides[1], options[1], types)
+    windows = sorted({
+        (group["window_start"], group["window_end"])
+        for group in current.info["groups"]
+        if group["window_start"] is not None and group["segment_by"] is None
+    })  # fmt: skip
+    parts: dict[tuple[str, str] | None, Any] = (
+        {None: now} if not windows or time is None else _explain.cut(now, time, windows)
+    )
+    made = _explain.Settings(
+        model=settings.path(path),
+        features=None if chosen.features is None else tuple(chosen.features),
+        categories=chosen.categories,
+        scoring=chosen.scoring,
+        method=chosen.method,
+        n_repeats=chosen.n_repeats,
+        random_state=chosen.random_state,
+        groups=chosen.groups,
+        rows=chosen.rows,
+        alpha=chosen.alpha,
+        fail_at=chosen.fail_at,
+        segments=chosen.segments,
+        segment_depth=chosen.segment_depth,
+        segment_rows=chosen.segment_rows,
+        allow_pickle=chosen.allow_pickle,
+    )
+    block = settings.roles.block
+    if block is None and time is not None and before is not None and _explain.days(before, time) >= 20:
+        # As the profile of the reference does.
+        block = "1d"
+    return _explain.explain(
+        made,
+        _explain.Roles(known[0], score, time, features, settings.current.time_zone),
+        before,
+        parts,
+        block=None if block == "none" else block,
+        told=told,
+    )
+
+
+def _performance(settings: Config) -> Settings:
+    chosen = settings.performance
+    return Settings(
+        metrics=None if chosen.metrics is None else tuple(chosen.metrics),
+        score=chosen.score,
+        classes=tuple(chosen.classes),
+        threshold=chosen.threshold,
+        protected=tuple(chosen.protected),
+        enabled=chosen.enabled,
+    )
+
+
 def _rows_of_reference(options: Options) -> dict[str, Any]:
     """Row filters of the reference, told apart from those of the current data."""
     chosen = {"where": options.where, "since": options.since, "until": options.until}
@@ -375,5 +506,6 @@ def _checks(settings: Config, columns: list[str]) -> list[dict[str, Any]]:
         if not limits:
             raise ConfigError(f"checks: {check.statistic} of {check.feature!r} has no limit; accepted are min and max")
         features = [check.feature] if whole else names
-        checks += [{"feature": name, "statistic": check.statistic, **limits} for name in features]
+        segments = {"segments": True} if check.segments else {}
+        checks += [{"feature": name, "statistic": check.statistic, **limits, **segments} for name in features]
     return checks

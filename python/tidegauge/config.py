@@ -139,12 +139,60 @@ class Decisions(Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 class Check(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """Limits on the value of any statistic, for the columns that a glob names or ``"*"``, the whole set."""
+    """Limits on the value of any statistic, for the columns that a glob names or ``"*"``, the whole set.
+
+    With `segments`, in every segment too.
+    """
 
     feature: str
     statistic: str
     min: float | None = None
     max: float | None = None
+    segments: bool = False
+
+
+class Performance(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Metrics of label and score by window and segment, where both are known.
+
+    `classes` names those of the label, the positive one last; `threshold` is the smallest score that
+    predicts it; `score` is the column where several have that role; `protected` are columns whose groups
+    are compared, in place of those with that role.
+    """
+
+    metrics: list[str] | None = None
+    score: str | None = None
+    classes: list[str | float | bool] = []
+    threshold: float | None = None
+    protected: list[str] = []
+    enabled: bool = True
+
+
+class Explain(Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Importances of each window, their drift and weak segments, of the model at ``model.path``.
+
+    `features` are the columns in the model's order where it does not know their names; `categories` lists,
+    for a column whose codes the model takes, the values by code: any other value is missing to the model.
+    `rows` and `segment_rows` draw so many rows of each window, and of all; `fail_at` is the change of an
+    importance whose row fails, in units of the loss: ``tidegauge explain`` then exits with 1, while a report is
+    decided by data and predictions alone. A pickle runs what it says, and is read only with
+    `allow_pickle`.
+    """
+
+    features: list[str] | None = None
+    categories: dict[str, list[str | int | float | bool]] = {}
+    scoring: str | None = None
+    method: Literal["auto", "exact", "permutation"] = "auto"
+    n_repeats: Annotated[int, Meta(ge=1)] = 5
+    random_state: Annotated[int, Meta(ge=0)] = 0
+    groups: dict[str, list[str]] | None = None
+    rows: Annotated[int, Meta(ge=2)] | None = None
+    alpha: Annotated[float, Meta(gt=0, lt=1)] = 0.05
+    fail_at: Annotated[float, Meta(gt=0)] | None = None
+    segments: bool = True
+    segment_depth: Literal[1, 2, 3] = 2
+    segment_rows: Annotated[int, Meta(ge=2)] | None = None
+    allow_pickle: bool = False
+    enabled: bool = True
 
 
 class Output(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -229,6 +277,8 @@ class Config(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=Tru
     decisions: Decisions = msgspec.field(default_factory=Decisions)
     checks: list[Check] = []
     waivers: list[Waiver] = []
+    performance: Performance = msgspec.field(default_factory=Performance)
+    explain: Explain | None = None
     scan: Scan = msgspec.field(default_factory=Scan)
     store: Store | None = None
     output: Output = msgspec.field(default_factory=Output)

@@ -137,7 +137,7 @@ def build(report: Report, options: dict[str, Any], context: Context) -> dict[str
     dict
         JSON values only.
     """
-    reference, current = report.reference, report.current
+    reference, current, explanation = report.reference, report.current, report.explanation
     reference_info, current_info = reference.info, current.info
     drawn = json.loads(_core.histograms(reference._core, current._core, json.dumps(options)))
     configuration = {**options, **current.options.semantic(), **context.configuration}
@@ -159,6 +159,8 @@ def build(report: Report, options: dict[str, Any], context: Context) -> dict[str
         "histograms": drawn["features"],
         "limitations": [*_limitations(report, configuration), *context.notes],
         **context.sections,
+        **({} if report.performance is None else {"performance": report.performance}),
+        **({} if explanation is None else explanation.sections()),
     }
     inputs = {
         "reference": _provenance.side(reference, reference_info, context.folder, context.files.get("reference", [])),
@@ -167,6 +169,8 @@ def build(report: Report, options: dict[str, Any], context: Context) -> dict[str
         "configuration_as_written": context.as_written and mask(context.as_written),
         **mask_all(context.inputs),
     }
+    if explanation is not None:
+        inputs["model"] = {**inputs.get("model", {}), "checks": explanation.checks}
     finished = dt.datetime.now(dt.UTC)
     envelope = {
         "started": _instant(context.started),
@@ -255,5 +259,8 @@ def _limitations(report: Report, configuration: dict[str, Any]) -> list[str]:
     if unread:
         notes.append(f"Not evaluated because of an error: {', '.join(sorted(set(unread)))}.")
     notes.extend(f"{str(row['message'])[0].upper()}{str(row['message'])[1:]}." for row in report.incomplete)
-    notes.append("No labels are joined, and no importance is measured; a shift says nothing of its cost to the model.")
+    if report.explanation is not None:
+        notes.extend(f"{note[:1].upper()}{note[1:]}." for note in report.explanation.notes)
+    if report.performance is None:
+        notes.append("No performance is measured; a shift says nothing of its cost to the model.")
     return notes

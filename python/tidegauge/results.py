@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     import pandas as pd
     import polars as pl
 
+    from tidegauge._explain import Explanation
     from tidegauge._profile import Profile
 
 Row = dict[str, Any]
@@ -72,6 +73,10 @@ class Report:
         self.reference = reference
         self.current = current
         self.decided_by = tuple(decided_by)
+        #: How well the model did, where it was measured; ``result.performance`` of the record.
+        self.performance: dict[str, Any] | None = None
+        #: Importances, their drift and weak segments, where a model was given.
+        self.explanation: Explanation | None = None
         self._build = build
         self._record: dict[str, Any] | None = None
 

@@ -157,6 +157,8 @@ def test_schema_is_published_without_internals() -> None:
         "checks",
         "decisions",
         "waivers",
+        "performance",
+        "explain",
         "scan",
         "store",
         "output",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tidegauge.cli import _verify
+from tidegauge.cli._explain import explain as explain_command
 from tidegauge.cli._render import report as report_command
 from tidegauge.cli._show import append_summary, echo, show
 
@@ -130,6 +131,7 @@ def cli() -> None:
 cli.add_command(report_command)
 for command in (_verify.gate, _verify.sign, _verify.verify):
     cli.add_command(command)
+cli.add_command(explain_command)
 
 
 @cli.command()

@@ -120,6 +120,8 @@ class View:
     row_count: int
     rows: list[Row]
     run_id: str
+    performance: str = ""
+    """The sentence that joins drift and performance."""
 
     @property
     def main(self) -> str:
@@ -163,6 +165,7 @@ def build(record: Mapping[str, Any]) -> View:
         row_count=len(rows),
         rows=rows,
         run_id=next((str(row["run_id"]) for row in rows if row.get("run_id")), ""),
+        performance=visible(str(mapping(result.get("performance")).get("sentence") or "")),
     )
 
 

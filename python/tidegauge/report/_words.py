@@ -167,7 +167,8 @@ def summary(view: View) -> list[Sentence]:
         for row in view.rows
         if row.get("statistic") == "coverage" and row.get("verdict") == "inconclusive"
     ]
-    return [*unread, _how_many(view), _which(view), _side_by_side(view)]
+    performance: list[Sentence] = [[view.performance]] if view.performance else []
+    return [*unread, _how_many(view), _which(view), *performance, _side_by_side(view)]
 
 
 def _how_many(view: View) -> Sentence:

@@ -1,0 +1,722 @@
+"""Explanations of a log: importances of the reference and of each window, their drift, and weak segments.
+
+What the model takes is declared: the columns in its order (``features``), and the codes of those that are
+categories (``categories``); everything else goes to the model as it is.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tidegauge import _core
+from tidegauge.errors import ConfigError, InputError, UsageError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    import polars as pl
+
+    from tidegauge._importance_drift import ImportanceDrift
+    from tidegauge._profile import Options
+    from tidegauge._segments import SegmentResult
+    from tidegauge.importance import ImportanceResult
+    from tidegauge.results import Row
+
+#: More rows than this are read in batches, by models with an exact form.
+HELD = 1_000_000
+
+#: Losses that segments are searched by, of each scoring.
+SEGMENT_LOSS = {
+    "accuracy": "zero_one",
+    "neg_log_loss": "log_loss",
+    "neg_brier_score": "log_loss",
+    "neg_mean_absolute_error": "absolute",
+    "neg_mean_squared_error": "squared",
+    "r2": "squared",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """What ``[explain]`` says."""
+
+    model: str
+    features: tuple[str, ...] | None = None
+    categories: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    scoring: str | None = None
+    method: str = "auto"
+    n_repeats: int = 5
+    random_state: int = 0
+    groups: Mapping[str, Sequence[str]] | None = None
+    rows: int | None = None
+    block: str | None = None
+    alpha: float = 0.05
+    fail_at: float | None = None
+    segments: bool = True
+    segment_depth: int = 2
+    segment_rows: int | None = None
+    allow_pickle: bool = False
+
+    def semantic(self) -> dict[str, Any]:
+        """What changes the answer beside the model's bytes: no path."""
+        chosen = {
+            "features": None if self.features is None else list(self.features),
+            "categories": {name: list(values) for name, values in self.categories.items()},
+            "scoring": self.scoring,
+            "method": self.method,
+            "n_repeats": self.n_repeats,
+            "random_state": self.random_state,
+            "groups": None if self.groups is None else {name: list(g) for name, g in self.groups.items()},
+            "rows": self.rows,
+            "block": self.block,
+            "alpha": self.alpha,
+            "fail_at": self.fail_at,
+            "segments": self.segments,
+            "segment_depth": self.segment_depth,
+            "segment_rows": self.segment_rows,
+        }
+        return {name: value for name, value in chosen.items() if value not in (None, {}, [])}
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Columns that an explanation needs."""
+
+    label: str
+    score: str | None = None
+    time: str | None = None
+    features: tuple[str, ...] = ()
+    time_zone: str | None = None
+
+
+@dataclass
+class Explanation:
+    """Importances, drift and weak segments.
+
+    Attributes
+    ----------
+    windows : dict of (start, end) or None to ImportanceResult
+        In the order of time; None is the whole.
+    reference : ImportanceResult or None
+    drift : ImportanceDrift or None
+    segments : SegmentResult or None
+    model : dict
+        Name of the file, bytes and digest.
+    notes : list of str
+        What a reader must know.
+    """
+
+    settings: Settings
+    windows: dict[tuple[str, str] | None, ImportanceResult]
+    reference: ImportanceResult | None
+    drift: ImportanceDrift | None
+    segments: SegmentResult | None
+    model: dict[str, Any]
+    notes: list[str]
+    checks: dict[str, Any] = field(default_factory=dict)
+
+    def rows(self, told: Mapping[str, Any] | None = None) -> list[Row]:
+        """Rows in the shape of reports: one a feature, window and side, then those of the drift and segments."""
+        told = told or {}
+        found: list[Row] = []
+        if self.reference is not None:
+            found += _importance_rows(self.reference, None, True, told)
+        for window, result in self.windows.items():
+            found += _importance_rows(result, window, False, told)
+        names = {_utc(window[0]): window for window in self.windows if window is not None}
+        if self.drift is not None:
+            for row in self.drift.rows:
+                window = names.get(row["window_start"]) if row["window_start"] else None
+                start, end = window or (None, None)
+                # A report is decided by data and predictions; a changed importance is told beside them.
+                own = {"kind": "importance", "window_start": start, "window_end": end, "decides": False}
+                found.append({**row, **told, **own})
+        if self.segments is not None:
+            found += [{**row, **told, "kind": "segment"} for row in self.segments.rows]
+        return found
+
+    def sections(self) -> dict[str, Any]:
+        """Sections of a record's result."""
+        register = self.risk_register()
+        found: dict[str, Any] = {"explanations": self.explanations()}
+        return found if register is None else found | {"risk_register": register}
+
+    def explanations(self) -> dict[str, Any]:
+        """``result.explanations`` of a record: what the rows do not say."""
+        sides: list[tuple[str, tuple[str, str] | None, ImportanceResult]] = []
+        if self.reference is not None:
+            sides.append(("reference", None, self.reference))
+        sides += [("current", window, result) for window, result in self.windows.items()]
+        first = next(result for _, _, result in sides)
+        return {
+            "model": self.model,
+            "scoring": first.scoring,
+            "definition": first.definition,
+            "method": first.method,
+            "settings": self.settings.semantic(),
+            "sides": [
+                {
+                    "side": side,
+                    "window_start": window[0] if window else None,
+                    "window_end": window[1] if window else None,
+                    "rows": result.n_rows,
+                    "baseline": _finite(result.baseline),
+                    "provenance": _canonical_provenance(result),
+                    "notes": result.notes,
+                }
+                for side, window, result in sides
+            ],
+            "drift": None if self.drift is None else {"verdict": self.drift.verdict, "notes": self.drift.notes},
+            "notes": self.notes,
+        }
+
+    def risk_register(self) -> dict[str, Any] | None:
+        """``result.risk_register``: segments where the loss is higher, as searched."""
+        if self.segments is None:
+            return None
+        found = self.segments
+        return {
+            "loss": found.loss,
+            "definition": found.definition,
+            "alpha": found.alpha,
+            "options": found.options,
+            "rows": found.n_rows,
+            "rows_left_out": found.n_missing,
+            "found": len(found.found),
+            "candidates": len(found.segments),
+            "entries": [
+                {
+                    "segment": " and ".join(map(str, s.conditions)),
+                    "rows": s.n_rows,
+                    "mean_loss": _finite(s.mean_loss),
+                    "mean_loss_elsewhere": _finite(s.mean_loss_rest),
+                    "difference": _finite(s.difference),
+                    "ci_low": s.ci_low,
+                    "ci_high": s.ci_high,
+                    "qvalue": s.qvalue,
+                    "weak": bool(s.qvalue is not None and s.qvalue <= found.alpha),
+                }
+                for s in found.segments
+            ],
+        }
+
+
+def explain(
+    settings: Settings,
+    roles: Roles,
+    reference: pl.LazyFrame | None,
+    windows: Mapping[tuple[str, str] | None, pl.LazyFrame],
+    *,
+    block: str | None = None,
+    told: Callable[[str], None] = lambda _: None,
+) -> Explanation:
+    """Importances of the reference and of each window, drift, and weak segments of all windows together.
+
+    Parameters
+    ----------
+    settings : Settings
+    roles : Roles
+    reference : LazyFrame or None
+        Without one there is no drift.
+    windows : mapping of (start, end) or None to LazyFrame
+    block : str, optional
+        A length of time or a column: rows of one block belong together, and errors are those of blocks.
+    told : callable
+        Called with what is done next.
+
+    Raises
+    ------
+    ConfigError, UsageError, InputError
+        If the model cannot be read, a column is missing, or a value has no code where the model needs one.
+    """
+    from tidegauge import _models
+    from tidegauge._importance_drift import importance_drift
+
+    path = Path(settings.model)
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {(error.strerror or str(error)).lower()}; accepted is a model file") from None
+    described = {"file": path.name, "bytes": len(content), "digest": _core.blake3(content)}
+    model = _models.load(path, allow_pickle=settings.allow_pickle)
+    any_rows = reference if reference is not None else next(iter(windows.values()))
+    inputs = Inputs.of(settings, roles, model, any_rows)
+    inputs.block = inputs.block_of(block)
+    notes: list[str] = []
+    checks: dict[str, Any] = {}
+
+    def importance(name: str, rows: pl.LazyFrame) -> ImportanceResult:
+        told(f"importance: {name}")
+        return inputs.importance(model, rows, name, notes)
+
+    before = None if reference is None else importance("reference", reference)
+    found = {}
+    for window, rows in windows.items():
+        name = "current" if window is None else f"window from {window[0]}"
+        try:
+            found[window] = importance(name, rows)
+        except _NothingToMeasureError as error:
+            notes.append(f"{name}: {error}")
+    if not found and before is None:
+        raise UsageError("no window has a row with a label; nothing can be explained")
+    if (gap := inputs.gap(model, any_rows)) is not None:
+        checks["score"] = gap
+        if gap["largest_difference"] > gap["tolerance"]:
+            notes.append(
+                f"the model's predictions differ from column {roles.score!r} by up to {gap['largest_difference']:.3g}: "
+                "the explanations are of the model in the file, not of the score that was logged"
+            )
+    for result in [*([before] if before else []), *found.values()]:
+        notes += [note for note in result.notes if note not in notes]
+    drift = None
+    if before is not None and found:
+        drift = importance_drift(
+            before,
+            {(window[0] if window else None): result for window, result in found.items()}
+            if None not in found
+            else found[None],
+            alpha=settings.alpha,
+            fail_at=settings.fail_at,
+        )
+    segments = None
+    if settings.segments:
+        told("weak segments")
+        segments = inputs.weak(windows, notes)
+    return Explanation(settings, found, before, drift, segments, described, notes, checks)
+
+
+class _NothingToMeasureError(UsageError):
+    """A window without a row that has a label."""
+
+
+@dataclass
+class Inputs:
+    """How rows of a log become the model's input, and back to the names of the log."""
+
+    settings: Settings
+    roles: Roles
+    features: list[str]
+    #: The model's own name of each feature where it has names.
+    names: list[str]
+    schema: dict[str, Any]
+    #: Whether the model knows no names and takes an array.
+    array: bool = False
+    #: Whether the model holds the levels of its categories.
+    levels: bool = False
+    #: What makes rows dependent, as an expression; none where rows are independent.
+    block: pl.Expr | None = None
+
+    @classmethod
+    def of(cls, settings: Settings, roles: Roles, model: Any, rows: pl.LazyFrame) -> Inputs:
+        """Check names and types before anything is computed."""
+        import polars as pl
+
+        from tidegauge import _models
+
+        schema = dict(rows.collect_schema())
+        own: list[str] | None = None
+        count: int | None = None
+        numbers = levels = False
+        try:
+            read = _models.read(model)
+            count, own = len(read.features), read.features if read.named else None
+            levels = bool(read.categories)
+            numbers = not levels and read.encode is None
+        except UsageError:
+            given = getattr(model, "feature_names_in_", None)
+            own = None if given is None else [str(name) for name in given]
+        if settings.features is not None:
+            features = list(settings.features)
+            if count is not None and count != len(features):
+                raise ConfigError(f"explain.features: {len(features)} columns; the model takes {count}")
+        elif own is not None and all(name in schema for name in own):
+            features = own
+        else:
+            told = "not named" if own is None else f"{', '.join(own[:3])} ..., which are no columns of the data"
+            raise ConfigError(f"the model's features are {told}; list the columns in its order as explain.features")
+        missing = [name for name in [*features, roles.label] if name not in schema]
+        if missing:
+            raise ConfigError(f"explain: column {missing[0]!r} is not in the data; it has {', '.join(schema)}")
+        for name, values in settings.categories.items():
+            if name not in features:
+                raise ConfigError(f"explain.categories: {name!r} is no feature; accepted are {', '.join(features)}")
+            if len(set(values)) < len(values) or not values:
+                raise ConfigError(f"explain.categories.{name}: values are listed once each, and at least one")
+        for name in features:
+            text = not (schema[name].is_numeric() or schema[name] == pl.Boolean)
+            if numbers and text and name not in settings.categories:
+                raise ConfigError(
+                    f"column {name!r} is {schema[name]} and the model takes numbers; list its values by code as "
+                    f"explain.categories.{name}"
+                )
+        names = own or [f"column_{j}" for j in range(len(features))]
+        return cls(settings, roles, features, names, schema, own is None, levels)
+
+    def encoded(self, rows: pl.LazyFrame) -> pl.LazyFrame:
+        """The model's input and the label; a value without a code is missing."""
+        import polars as pl
+
+        columns = []
+        for name, own in zip(self.features, self.names, strict=True):
+            column = pl.col(name)
+            values = self.settings.categories.get(name)
+            if values is not None:
+                text = all(isinstance(value, str) for value in values)
+                column = column.cast(pl.String) if text else column
+                column = column.replace_strict(list(values), [float(i) for i in range(len(values))], default=None)
+                column = column.cast(pl.Float64)
+            columns.append(column.alias(own))
+        if self.block is not None:
+            columns.append(self.block.alias(_BLOCK))
+        return rows.select(*columns, pl.col(self.roles.label).alias(_LABEL))
+
+    def block_of(self, block: str | None) -> pl.Expr | None:
+        """The block of a row: the value of a column, or the stretch of time.
+
+        Raises
+        ------
+        ConfigError
+            If it is neither.
+        """
+        import re
+
+        import polars as pl
+
+        if block is None or block == "none":
+            return None
+        if block in self.schema:
+            return pl.col(block).cast(pl.String)
+        time = self.roles.time
+        if time is None or not re.fullmatch(r"[1-9][0-9]*(h|d|w|mo)", block):
+            raise ConfigError(f"block {block!r}; accepted are a column, or a length such as 1d with a time column")
+        moment = pl.col(time)
+        if getattr(self.schema[time], "time_zone", None) is not None and self.roles.time_zone is not None:
+            moment = moment.dt.convert_time_zone(self.roles.time_zone)
+        return moment.dt.truncate(block).dt.epoch("us") if self.schema[time] != pl.Date else moment.dt.truncate(block)
+
+    def importance(self, model: Any, rows: pl.LazyFrame, name: str, notes: list[str]) -> ImportanceResult:
+        """Importances of one side under the names of the log."""
+        from dataclasses import replace
+
+        import polars as pl
+
+        from tidegauge.importance import permutation_importance
+
+        settings = self.settings
+        lazy = self.encoded(rows)
+        label = pl.col(_LABEL)
+        dtype = lazy.collect_schema()[_LABEL]
+        present = label.is_not_null() & label.is_not_nan() if dtype.is_float() else label.is_not_null()
+        counted = lazy.select(pl.len(), present.sum().alias("n")).collect()
+        total, n = counted.row(0)
+        if n < 2:
+            raise _NothingToMeasureError(f"{n} of {total} rows have a label; at least 2 are needed")
+        if n < total:
+            notes.append(f"{name}: {total - n:,} of {total:,} rows have no label and are left out")
+        lazy = lazy.filter(present)
+        common: dict[str, Any] = {
+            "method": settings.method,
+            "scoring": settings.scoring,
+            "alpha": settings.alpha,
+            "allow_pickle": settings.allow_pickle,
+        }
+        found: ImportanceResult
+        if n > HELD and settings.rows is None:
+            block = None if self.block is None else _BLOCK
+            found = permutation_importance(model, lazy, _LABEL, **_blocked(block), **common)
+        else:
+            frame = lazy.collect()
+            if settings.rows is not None and settings.rows < n:
+                notes.append(f"{name}: {settings.rows:,} of {n:,} rows with a label, drawn by random_state")
+            found = permutation_importance(
+                model,
+                self._table(frame.drop(_LABEL, _BLOCK, strict=False)),
+                frame[_LABEL].to_numpy(),
+                **common,
+                **_blocked(None if self.block is None else frame[_BLOCK].to_numpy()),
+                n_repeats=settings.n_repeats,
+                random_state=settings.random_state,
+                groups=self._groups(),
+                max_rows=settings.rows,
+            )
+        back = dict(zip(self.names, self.features, strict=True))
+        return replace(
+            found,
+            features=[back.get(name, name) for name in found.features],
+            correlated=[[(back.get(other, other), r) for other, r in close] for close in found.correlated],
+        )
+
+    def _groups(self) -> dict[str, list[str]] | None:
+        if self.settings.groups is None:
+            return None
+        own = dict(zip(self.features, self.names, strict=True))
+        for group, members in self.settings.groups.items():
+            for member in members:
+                if member not in own:
+                    raise ConfigError(
+                        f"explain.groups.{group}: {member!r} is no feature; accepted are {', '.join(self.features)}"
+                    )
+        return {group: [own[member] for member in members] for group, members in self.settings.groups.items()}
+
+    def _table(self, frame: pl.DataFrame) -> Any:
+        """Numbers as they are; text and categories as pandas holds them, which is what libraries read."""
+        import polars as pl
+
+        text = [n for n, t in zip(frame.columns, frame.dtypes, strict=True) if not (t.is_numeric() or t == pl.Boolean)]
+        if not text:
+            return frame.to_numpy().astype(float) if self.array else frame
+        try:
+            import pandas as pd
+        except ImportError:
+            raise UsageError(
+                f"column {text[0]!r} is {frame[text[0]].dtype}; give its codes as explain.categories, or install "
+                "tidegauge[pandas] for models that take categories"
+            ) from None
+        held = pd.DataFrame(frame.with_columns(pl.col(text).cast(pl.String)).to_dict(as_series=False))
+        if self.levels:
+            held[text] = held[text].astype("category")
+        return held
+
+    def gap(self, model: Any, rows: pl.LazyFrame) -> dict[str, Any] | None:
+        """Largest difference of the model's predictions from the score that was logged, on at most 1,024 rows."""
+        import numpy as np
+        import polars as pl
+
+        from tidegauge import _models
+
+        if self.roles.score is None or self.roles.score not in self.schema:
+            return None
+        if not self.schema[self.roles.score].is_numeric():
+            return None
+        score = pl.col(self.roles.score)
+        frame = rows.filter(score.is_not_null()).head(1024).collect()
+        if frame.height == 0:
+            return None
+        table = _models.Table(self._table(self.encoded(frame.lazy()).drop(_LABEL, _BLOCK, strict=False).collect()))
+        try:
+            read = _models.read(model)
+            predicted = np.asarray(read.compute(read.columns(table)), dtype=float)
+        except UsageError:
+            return None
+        if predicted.shape != (frame.height,):
+            return None
+        logged = frame[self.roles.score].cast(pl.Float64).to_numpy()
+        scale = max(1.0, float(np.max(np.abs(logged))))
+        gap = float(np.max(np.abs(predicted - logged)))
+        # Scores are often logged in single precision.
+        return {"rows": frame.height, "largest_difference": gap, "tolerance": 1e-6 * scale}
+
+    def weak(self, windows: Mapping[tuple[str, str] | None, pl.LazyFrame], notes: list[str]) -> SegmentResult | None:
+        """Weak segments of all windows together, by the score that was logged."""
+        import polars as pl
+
+        from tidegauge._segments import find_segments
+        from tidegauge.importance import LOSSES
+
+        roles, settings = self.roles, self.settings
+        if roles.score is None:
+            notes.append("weak segments are not searched: no column has the role score")
+            return None
+        scoring = settings.scoring or ("neg_log_loss" if self._binary(windows) else "neg_mean_squared_error")
+        loss = SEGMENT_LOSS.get(scoring)
+        if loss is None or (loss == "log_loss" and scoring not in LOSSES):
+            notes.append(f"weak segments are not searched: {scoring} is no loss of a row")
+            return None
+        keep = [*self.features, roles.label, roles.score]
+        columns: list[Any] = [pl.col(name) for name in dict.fromkeys(keep)]
+        if self.block is not None:
+            columns.append(self.block.alias(_BLOCK))
+        frame = pl.concat([rows.select(columns) for rows in windows.values()]).collect()
+        if settings.segment_rows is not None and settings.segment_rows < frame.height:
+            notes.append(
+                f"weak segments are searched in {settings.segment_rows:,} of {frame.height:,} rows, drawn by "
+                "random_state"
+            )
+            frame = frame.sample(settings.segment_rows, seed=settings.random_state)
+        try:
+            return find_segments(
+                frame,
+                loss=loss,
+                features=self.features,
+                categorical=list(settings.categories),
+                label=roles.label,
+                score=roles.score if loss == "log_loss" else None,
+                prediction=None if loss == "log_loss" else roles.score,
+                block=_BLOCK if _BLOCK in frame.columns else None,
+                depth=settings.segment_depth,
+                alpha=settings.alpha,
+                random_state=settings.random_state,
+            )
+        except UsageError as error:
+            notes.append(f"weak segments are not searched: {error}")
+            return None
+
+    def _binary(self, windows: Mapping[tuple[str, str] | None, pl.LazyFrame]) -> bool:
+        import polars as pl
+
+        label = pl.col(self.roles.label)
+        first = next(iter(windows.values()))
+        seen = first.select(label.drop_nulls().unique().head(3)).collect()[self.roles.label]
+        return seen.len() <= 2
+
+
+def _blocked(block: Any) -> dict[str, Any]:
+    import inspect
+
+    from tidegauge.importance import permutation_importance
+
+    return {"block": block} if "block" in inspect.signature(permutation_importance).parameters else {}
+
+
+_LABEL = "__label__"
+_BLOCK = "__block__"
+
+
+def table_of(data: Any, options: Options, like: Mapping[str, str] | None = None) -> pl.LazyFrame:
+    """The rows of a side as they are profiled: filtered, none held.
+
+    Raises
+    ------
+    UsageError, InputError
+        As for :func:`tidegauge.profile`.
+    """
+    import polars as pl
+
+    from tidegauge import sources
+
+    names = sources._paths(data)
+    if names is None:
+        if type(data).__module__.partition(".")[0] == "polars" and type(data).__name__ == "LazyFrame":
+            lazy: pl.LazyFrame = data
+        elif isinstance(data, pl.DataFrame):
+            lazy = data.lazy()
+        else:
+            from tidegauge._joint import _frame
+
+            lazy = _frame(data, "data").lazy()
+    else:
+        kinds = {sources._kind(name) for name in names}
+        if len(kinds) > 1:
+            raise UsageError(f"paths of {' and '.join(sorted(kinds))} in one call; give files of one format")
+        for name in names:
+            if not sources.is_remote(name) and not Path(name).exists() and not any(c in name for c in "*?["):
+                raise InputError(f"{name}: no such file or folder")
+        lazy = sources._guard(lambda: sources._scan(kinds.pop(), names, options.schema or {}, like or {}), names)
+    schema = sources._guard(lazy.collect_schema, names or [])
+    if options.where is not None:
+        try:
+            lazy = lazy.filter(pl.sql_expr(options.where))
+        except pl.exceptions.PolarsError as error:
+            raise UsageError(f"where: {sources._first_line(error)}; accepted is an SQL condition") from None
+    if options.since is not None or options.until is not None:
+        selection = sources.Selection(
+            columns=None, exclude=(), needed=(), where=None, since=options.since, until=options.until,
+            time=options.time, time_zone=options.time_zone,
+        )  # fmt: skip
+        lazy = lazy.filter(sources._limits(schema, selection))
+    return lazy
+
+
+def cut(
+    rows: pl.LazyFrame, time: str, windows: Sequence[tuple[str, str]]
+) -> dict[tuple[str, str] | None, pl.LazyFrame]:
+    """The rows of each window: ``start <= time < end``, of the windows that a profile has found."""
+    import polars as pl
+
+    dtype = rows.collect_schema()[time]
+    found: dict[tuple[str, str] | None, pl.LazyFrame] = {}
+    for start, end in windows:
+        low, high = (_border(text, dtype) for text in (start, end))
+        found[start, end] = rows.filter((pl.col(time) >= low) & (pl.col(time) < high))
+    return found
+
+
+def days(rows: pl.LazyFrame, time: str) -> int:
+    """Days that hold a row."""
+    import polars as pl
+
+    moment = pl.col(time)
+    moment = moment if rows.collect_schema()[time] == pl.Date else moment.dt.date()
+    return int(rows.select(moment.n_unique()).collect().item())
+
+
+def _border(text: str, dtype: Any) -> pl.Expr:
+    import polars as pl
+
+    moment = dt.datetime.fromisoformat(text).astimezone(dt.UTC)
+    if dtype == pl.Date:
+        return pl.lit(moment.date())
+    zone = getattr(dtype, "time_zone", None)
+    if zone is None:
+        return pl.lit(moment.replace(tzinfo=None))
+    return pl.lit(moment).dt.convert_time_zone(zone)
+
+
+def _importance_rows(
+    result: ImportanceResult, window: tuple[str, str] | None, reference: bool, told: Mapping[str, Any]
+) -> list[Row]:
+    """One row a feature; those of the reference itself have no baseline."""
+    import numpy as np
+
+    from tidegauge.results import ROW_FIELDS
+
+    order = np.argsort(-result.importances_mean, kind="stable")
+    variance = getattr(result, "variance", "iid")
+    effective = getattr(result, "n_eff", None)
+    found = []
+    for rank, i in enumerate(order, start=1):
+        close = ", ".join(f"{name} {r:.2f}" for name, r in result.correlated[i]) if result.correlated else ""
+        row: Row = dict.fromkeys(ROW_FIELDS)
+        low, high = (_finite(x) for x in result.interval[i])
+        row.update(
+            told,
+            window_start=window[0] if window else None,
+            window_end=window[1] if window else None,
+            baseline=None if reference else "reference",
+            role="feature",
+            feature=result.features[i],
+            kind="importance",
+            statistic="permutation_importance",
+            definition=result.definition,
+            decides=False,
+            value=_finite(result.importances_mean[i]),
+            unit="loss",
+            exactness="exact" if result.method == "exact" else "estimated",
+            ci_low=low,
+            ci_high=high,
+            variance=None if low is None else variance,
+            value_if_no_change=0.0,
+            null="importance of at most 0; one-sided, normal" if _finite(result.pvalue[i]) is not None else None,
+            pvalue=_finite(result.pvalue[i]),
+            qvalue=_finite(result.qvalue[i]),
+            n_reference=result.n_rows if reference else None,
+            n_current=None if reference else result.n_rows,
+            n_eff_reference=(None if effective is None else _finite(effective[i])) if reference else None,
+            n_eff_current=None if reference else (None if effective is None else _finite(effective[i])),
+            rank=rank,
+            message=f"moves with {close}" if close else None,
+        )
+        found.append(row)
+    return found
+
+
+def _canonical_provenance(result: ImportanceResult) -> dict[str, Any]:
+    """Seed, generator and digests: nothing that depends on the libraries at hand."""
+    kept = {name: value for name, value in result.provenance.items() if name not in ("check", "source")}
+    return json.loads(json.dumps(kept, default=str))  # type: ignore[no-any-return]
+
+
+def _utc(text: str) -> str:
+    moment = dt.datetime.fromisoformat(text)
+    moment = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
+    return moment.isoformat().replace("+00:00", "Z")
+
+
+def _finite(x: Any) -> float | None:
+    import math
+
+    return None if x is None or not math.isfinite(x) else float(x)

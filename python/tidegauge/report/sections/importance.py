@@ -1,0 +1,188 @@
+"""What the model relies on, and whether that changed: importances of each window beside the reference."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tidegauge.report import charts_explain as charts
+from tidegauge.report._text import interval, mapping, number, objects, to_float
+from tidegauge.report._view import Row, over_limit, window_key
+
+if TYPE_CHECKING:
+    from tidegauge.report._page import Page
+
+MOST_BARS = 15
+"""Features drawn as bars."""
+MOST_RANKS = 8
+"""Features followed over the windows."""
+MOST_LINES = 40
+"""Features in the table."""
+
+
+class Cell(NamedTuple):
+    """An importance: value, interval, and whether it changed."""
+
+    value: str
+    limits: str
+    word: str
+    style: str
+
+
+EMPTY = Cell("–", "", "", "")
+
+
+def build(page: Page) -> dict[str, Any] | None:
+    """Bars, ranks, drift beside importance, and the table of all; nothing without importances."""
+    told = mapping(page.result.get("explanations"))
+    rows = [r for r in page.view.rows if r.get("statistic") == "permutation_importance"]
+    if not told or not rows:
+        return None
+    reference = {str(r.get("feature")): r for r in rows if r.get("baseline") is None}
+    by: dict[Any, dict[str, Row]] = {}
+    for row in rows:
+        if row.get("baseline") is not None:
+            by.setdefault(window_key(row), {})[str(row.get("feature"))] = row
+    windows = [w for w in page.windows if w.key in by]
+    changes = {
+        (window_key(r), str(r.get("feature"))): r for r in page.view.rows if r.get("statistic") == "importance_change"
+    }
+    alpha = to_float(mapping(told.get("settings")).get("alpha")) or 0.05
+
+    def changed(key: Any, name: str) -> bool:
+        q = to_float((changes.get((key, name)) or {}).get("qvalue"))
+        return q is not None and q <= alpha
+
+    largest = _largest([*by.values(), reference])
+    names = sorted(largest, key=lambda name: (-largest[name], name))
+    last = windows[-1] if windows else None
+    moved = [(w, n) for w in windows for n in names if changed(w.key, n)]
+    lines = []
+    for name in names[:MOST_LINES]:
+        cells = [_cell(by[w.key].get(name), changed(w.key, name), changes.get((w.key, name))) for w in windows]
+        lines.append((name, _cell(reference.get(name), False, None), cells))
+    return {
+        "told": told,
+        "model": mapping(told.get("model")),
+        "shown": windows,
+        "reference_known": bool(reference),
+        "lines": lines,
+        "more": len(names) - len(lines),
+        "bars": None if last is None else _bars(by[last.key], reference, last.label),
+        "last": last,
+        "ranks": _ranks(by, windows, names),
+        "quadrant": None if last is None else _quadrant(page, by[last.key], last),
+        "sentences": _sentences(page, moved, names, len(windows), changes, bool(reference)),
+        "variances": sorted({str(r.get("variance")) for r in rows if r.get("variance")}),
+        "sides": objects(told.get("sides")),
+    }
+
+
+def _largest(sides: list[dict[str, Row]]) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for side in sides:
+        for name, row in side.items():
+            found[name] = max(found.get(name, 0.0), to_float(row.get("value")) or 0.0)
+    return found
+
+
+def _limits(row: Row) -> charts.Limits:
+    low, high = to_float(row.get("ci_low")), to_float(row.get("ci_high"))
+    return None if low is None or high is None else (low, high)
+
+
+def _cell(row: Row | None, changed: bool, change: Row | None) -> Cell:
+    if row is None or row.get("value") is None:
+        return EMPTY
+    limits = interval(row.get("ci_low"), row.get("ci_high"))
+    word = ("more" if (to_float((change or {}).get("value")) or 0.0) > 0 else "less") if changed else ""
+    return Cell(number(row["value"], 3), "" if limits == "–" else limits, word, "warn" if word else "")
+
+
+def _bars(now: dict[str, Row], reference: dict[str, Row], label: str) -> Any:
+    ranked = _ranked(now)[:MOST_BARS]
+    drawn = []
+    for name in ranked:
+        before = to_float((reference.get(name) or {}).get("value"))
+        drawn.append((name, to_float(now[name].get("value")) or 0.0, _limits(now[name]), before))
+    first = drawn[0][0] if drawn else ""
+    return charts.bars(
+        drawn,
+        ident="imp",
+        title=f"Importances, {label}",
+        description=f"The {len(drawn)} largest, in units of the loss; the model relies most on {first}.",
+    )
+
+
+def _ranks(by: Any, windows: Any, names: list[str]) -> Any:
+    if len(windows) < 2:
+        return None
+    order = {w.key: _ranked(by[w.key]) for w in windows}
+    lines = []
+    for name in names[:MOST_RANKS]:
+        ranks = [order[w.key].index(name) + 1 if name in by[w.key] else None for w in windows]
+        pairs = [(by[a.key].get(name), by[b.key].get(name)) for a, b in pairwise(windows)]
+        lines.append((name, ranks, [a is None or b is None or _overlap(_limits(a), _limits(b)) for a, b in pairs]))
+    return charts.ranks(
+        lines,
+        [w.label for w in windows],
+        ident="rank",
+        title="Ranks of the importances over the windows",
+        description=f"The {len(lines)} largest; dashed where both intervals overlap, so that the change may be chance.",
+    )
+
+
+def _ranked(now: dict[str, Row]) -> list[str]:
+    return sorted(now, key=lambda name: (-(to_float(now[name].get("value")) or 0.0), name))
+
+
+def _overlap(a: charts.Limits, b: charts.Limits) -> bool:
+    return a is None or b is None or (a[0] <= b[1] and b[0] <= a[1])
+
+
+def _points(page: Page, now: dict[str, Row], key: Any) -> list[tuple[str, float, float]]:
+    """Drift over its fail limit, and share of the importance, of each feature that has both."""
+    total = sum(max(to_float(r.get("value")) or 0.0, 0.0) for r in now.values())
+    found = []
+    for feature in page.view.features:
+        judged = feature.cells.get(page.view.main, {}).get(key)
+        row = now.get(feature.name)
+        if judged is None or row is None or not total:
+            continue
+        ratio = judged.ratio if judged.ratio is not None else over_limit(judged.lead or {})
+        found.append((feature.name, ratio or 0.0, max(to_float(row.get("value")) or 0.0, 0.0) / total))
+    return found
+
+
+def _quadrant(page: Page, now: dict[str, Row], window: Any) -> Any:
+    points = _points(page, now, window.key)
+    if not points:
+        return None
+    both = [name for name, x, y in points if x >= 1.0 and y >= 0.05]
+    return {
+        "svg": charts.quadrant(
+            points,
+            limits=(1.0, 0.05),
+            ident="quad",
+            title=f"Drift and importance, {window.label}",
+            description=f"{len(both)} of {len(points)} features moved beyond the fail limit and hold 5 % of the "
+            "importance.",
+        ),
+        "both": both,
+        "points": sorted(points, key=lambda p: (-p[1] * p[2], p[0])),
+    }
+
+
+def _sentences(
+    page: Page, moved: list[Any], names: list[str], windows: int, changes: Any, reference: bool
+) -> list[str]:
+    if not reference or not changes:
+        return ["There is no reference of the importances, so a change cannot be told."]
+    if not moved:
+        return [f"No importance changed beyond chance{f' in {windows} windows' if windows > 1 else ''}."]
+    count: dict[str, int] = {}
+    for _, name in moved:
+        count[name] = count.get(name, 0) + 1
+    told = ", ".join(f"{name} ({n} of {windows})" for name, n in sorted(count.items(), key=lambda c: (-c[1], c[0]))[:5])
+    more = f" and {len(count) - 5} more" if len(count) > 5 else ""
+    return [f"The reasons of the model changed beyond chance for {told}{more}."]
