@@ -63,7 +63,7 @@ fn measure_performance(
         "paths" => {
             let paths: Vec<String> = source.extract(py)?;
             let source = py
-                .detach(|| open(&paths, options.max_bad_units, batch_rows(&own)))
+                .detach(|| open(&paths, options.max_bad_units, batch_rows(&own), false))
                 .map_err(|e| from_io(py, e))?;
             run(&source)?
         }
