@@ -659,7 +659,7 @@ def _border(text: str, dtype: Any) -> pl.Expr:
 def _importance_rows(
     result: ImportanceResult, window: tuple[str, str] | None, reference: bool, told: Mapping[str, Any]
 ) -> list[Row]:
-    """One row a feature; those of the reference itself have no baseline."""
+    """One row a feature; those of the reference itself are compared with nothing, baseline ``none``."""
     import numpy as np
 
     from tidegauge.results import ROW_FIELDS
@@ -676,7 +676,7 @@ def _importance_rows(
             told,
             window_start=window[0] if window else None,
             window_end=window[1] if window else None,
-            baseline=None if reference else "reference",
+            baseline="none" if reference else "reference",
             role="feature",
             feature=result.features[i],
             kind="importance",

@@ -38,10 +38,10 @@ def build(page: Page) -> dict[str, Any] | None:
     rows = [r for r in page.view.rows if r.get("statistic") == "permutation_importance"]
     if not told or not rows:
         return None
-    reference = {str(r.get("feature")): r for r in rows if r.get("baseline") is None}
+    reference = {str(r.get("feature")): r for r in rows if r.get("baseline") == "none"}
     by: dict[Any, dict[str, Row]] = {}
     for row in rows:
-        if row.get("baseline") is not None:
+        if row.get("baseline") != "none":
             by.setdefault(window_key(row), {})[str(row.get("feature"))] = row
     windows = [w for w in page.windows if w.key in by]
     changes = {
