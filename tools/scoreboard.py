@@ -3,11 +3,21 @@
 Cases and wrong answers were measured on the tools at the versions named, or read in their code; tests/scoreboard
 asserts the right answers. Ours is computed here, and where a parity definition exists theirs too. Answers of the
 packages themselves come from tests/oracle/peers, whose generate.py runs each in an environment of its own.
+
+    python tools/scoreboard.py --peers [NAME ...]
+
+makes those environments in a temporary folder (`NAME=INTERPRETER` takes one that is there), asks each package again,
+and prints case, right answer, ours, and what it answers; a package that does not install here is named and left out.
+It writes nothing, and exits 1 where an answer is not the one recorded.
 """
 
+import argparse
 import json
 import math
 import re
+import subprocess
+import sys
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -56,12 +66,13 @@ def theirs(name: str, x: Any, y: Any) -> str:
 
 
 ROOT = Path(__file__).resolve().parent.parent
+PEERS = ROOT / "tests" / "oracle" / "peers"
 
 
 def run(case: int) -> str:
     """What packages answered to a case, each with its version."""
     told = []
-    for path in sorted((ROOT / "tests" / "oracle" / "peers").glob("*.json")):
+    for path in sorted(PEERS.glob("*.json")):
         found = json.loads(path.read_text(encoding="utf-8"))
         answer = found["scoreboard"].get(str(case))
         if answer:
@@ -737,3 +748,70 @@ def page() -> str:
         + "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
         + "\n"
     )
+
+
+def ask(name: str, interpreter: str | None, folder: Path) -> dict[str, Any] | str:
+    """What one package answers now, or why it cannot be asked."""
+    sys.path.insert(0, str(PEERS))
+    from generate import ENVIRONMENTS
+
+    if name not in ENVIRONMENTS:
+        raise SystemExit(f"peer {name!r}; one of {', '.join(ENVIRONMENTS)} would be accepted")
+    steps = []
+    if interpreter is None:
+        interpreter = str(folder / name / "bin" / "python")
+        steps.append([sys.executable, "-m", "venv", str(folder / name)])
+        steps.append([interpreter, "-m", "pip", "install", "--quiet", *ENVIRONMENTS[name]])
+    steps.append([interpreter, str(PEERS / "generate.py"), name, "--print"])
+    for step in steps:
+        done = subprocess.run(step, capture_output=True, text=True)
+        if done.returncode:
+            return next(
+                (line for line in reversed(done.stderr.splitlines()) if line.strip()), f"exit {done.returncode}"
+            )
+    found: dict[str, Any] = json.loads(done.stdout.rpartition("\f")[2])
+    return found
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Answers of other packages, beside the right one and ours.")
+    parser.add_argument("--peers", nargs="*", metavar="NAME[=INTERPRETER]", help="ask the packages themselves")
+    wanted = parser.parse_args().peers
+    if wanted is None:
+        print(page(), end="")
+        return
+    recorded = {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in sorted(PEERS.glob("*.json"))}
+    cases = {c.number: c for c in (*CASES, *(Case(*case) for case in MORE))}
+    changed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        for text in wanted or list(recorded):
+            name, _, interpreter = text.partition("=")
+            found = ask(name, interpreter or None, Path(folder))
+            if isinstance(found, str):
+                print(f"{name}: not asked: {found}\n")
+                continue
+            print(f"{name}: {', '.join(f'{package} {v}' for package, v in found['versions'].items())}")
+            for number, told in found["scoreboard"].items():
+                if int(number) not in cases:
+                    continue  # of searches, whose times differ
+                case = cases[int(number)]
+                before = recorded[name]["scoreboard"].get(number)
+                changed += told != before
+                print(f"  {number}. {case.case}\n      right      {case.right}\n      tidegauge  {case.ours()}")
+                print(f"      {name:<9}  {told}" + ("" if told == before else f"\n      recorded   {before}"))
+            values = [
+                (definition, sample, found["values"].get(definition, {}).get(sample), x)
+                for definition, held in recorded[name]["values"].items()
+                for sample, x in held.items()
+            ]
+            off = [v for v in values if v[2] is None or not math.isclose(v[2], v[3], rel_tol=1e-9, abs_tol=1e-12)]
+            changed += len(off)
+            print(f"  {len(values) - len(off)} of {len(values)} recorded numbers are those it gives")
+            for definition, sample, now, then in off:
+                print(f"      {definition} of {sample}: {now}, recorded {then}")
+            print()
+    raise SystemExit(1 if changed else 0)
+
+
+if __name__ == "__main__":
+    main()

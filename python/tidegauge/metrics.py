@@ -2551,7 +2551,8 @@ def _codes(name: str, column: pl.Series, classes: Sequence[Any]) -> pl.Series:
     import polars as pl
 
     known = pl.Series(list(classes), dtype=column.dtype, strict=False) if column.dtype != pl.Null else None
-    if known is None or known.null_count() or column.null_count() == len(column):
+    # A cast that changes a class, as 0.5 to 0, would change rows.
+    if known is None or known.to_list() != list(classes) or column.null_count() == len(column):
         unknown = column.is_not_null()
         if column.null_count() < len(column):
             position = {value: code for code, value in enumerate(classes)}
@@ -2567,6 +2568,22 @@ def _codes(name: str, column: pl.Series, classes: Sequence[Any]) -> pl.Series:
         row = int(unknown.arg_max() or 0)
         raise UsageError(f"{name} is {column[row]!r} in row {row}; the classes are {_told(list(classes))}")
     return made
+
+
+def _refuse_scores(label: pl.Series, guess: pl.Series, labels: Sequence[Any] | None) -> None:
+    """Refuse fractions where the classes are none: scores that lack a threshold."""
+    if not guess.dtype.is_float():
+        return
+    classes = _classes(label) if labels is None else list(labels)
+    if any(isinstance(c, float) and not c.is_integer() for c in classes):
+        return
+    fractions = (guess != guess.floor()).fill_null(False)
+    if fractions.any():
+        row = int(fractions.arg_max() or 0)
+        raise UsageError(
+            f"prediction is {guess[row]!r} in row {row}, and the classes are {_told(classes)}; "
+            "accepted are predicted classes, or scores of the positive class with threshold="
+        )
 
 
 def _positive(classes: Sequence[Any], pos_label: Any, greater: bool) -> Any:
@@ -2684,6 +2701,8 @@ def _classified(
         classes = [other, positive]
     else:
         guess = _values("prediction", predicted)
+        if not binary:
+            _refuse_scores(label, guess, labels)
         classes = _classes(label, guess) if labels is None else list(labels)
         if binary:
             if len(classes) > 2 and labels is None and guess.dtype.is_float():

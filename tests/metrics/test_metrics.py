@@ -110,6 +110,13 @@ def test_weights_of_zero_leave_rows_out() -> None:
         (lambda: metrics.accuracy(["a", "b"], ["a", "c"], labels=["a", "b"]), "prediction is 'c' in row 1"),
         (lambda: metrics.accuracy(["a", "x"], ["a", "b"], labels=["a", "b"]), "label is 'x' in row 1"),
         (lambda: metrics.accuracy(["a", "b"], [0, 1]), "text and numbers"),
+        (lambda: metrics.accuracy([0, 1], [0.2, 0.7]), "0.2 in row 0, and the classes are 0, 1; .* with threshold="),
+        (
+            lambda: metrics.mcc([0, 1], [1.0, 0.7], labels=[0, 1]),
+            "0.7 in row 1, and the classes are 0, 1; .*threshold=",
+        ),
+        (lambda: metrics.mcc([False, True], np.float32([0.25, 0.5])), "0.25 in row 0, and the classes are 0, 1"),
+        (lambda: metrics.accuracy([0, 1], [0, 1], labels=[0.5, 1]), "label is 0 in row 0; the classes are 0.5, 1"),
         (lambda: metrics.mse(["a"], [1.0]), "label is String; numbers are accepted"),
         (lambda: metrics.mse([1.0, 2.0], [1.0]), "columns differ in length: prediction has 1 rows and label has 2"),
         (lambda: metrics.mse([1.0, math.inf], [1.0, 2.0]), "1 of 2 rows are outside the domain, finite labels"),

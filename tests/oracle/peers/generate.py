@@ -3,11 +3,10 @@
     python -m venv PEER && PEER/bin/pip install evidently==0.7.23 "pandas<3"
     PEER/bin/python tests/oracle/peers/generate.py evidently
 
-writes evidently.json here: numbers for tests/oracle/test_parity.py, and the package's own answers to cases of the
-scoreboard, which docs/scoreboard.md shows. Environments used: evidently==0.7.23 "pandas<3"; scouter-ml==0.25.0 numpy
-polars; popmon==1.4.11 "setuptools<80"; whylogs==1.6.4 "pandas<3" scipy ipython; alibi-detect==0.13.0;
-deepchecks==0.19.1 scikit-learn==1.4.2 "numpy<2" "category-encoders<2.7" "setuptools<80";
-sliceline==0.3.0. No code is copied: each is called.
+writes evidently.json here (``--print`` prints it instead): numbers for tests/oracle/test_parity.py, and the
+package's own answers to cases of the scoreboard, which docs/scoreboard.md shows. ENVIRONMENTS below has what to
+install for each; `python tools/scoreboard.py --peers` makes the environments, asks anew and shows what differs. No
+code is copied: each is called.
 """
 
 import json
@@ -21,6 +20,19 @@ from pathlib import Path
 from typing import Any
 
 from samples import NUMBERS, WORDS
+
+#: What `pip install` takes for each package.
+ENVIRONMENTS = {
+    "evidently": ["evidently==0.7.23", "pandas<3"],
+    "scouter": ["scouter-ml==0.25.0", "numpy", "polars"],
+    "popmon": ["popmon==1.4.11", "setuptools<80"],
+    "whylogs": ["whylogs==1.6.4", "pandas<3", "scipy", "ipython"],
+    "alibi_detect": ["alibi-detect==0.13.0"],
+    "deepchecks": [
+        "deepchecks==0.19.1", "scikit-learn==1.4.2", "numpy<2", "category-encoders<2.7", "setuptools<80",
+    ],
+    "sliceline": ["sliceline==0.3.0"],
+}  # fmt: skip
 
 Answer = tuple[str, str, float]  # definition, sample, number
 
@@ -240,7 +252,7 @@ PEERS: dict[str, tuple[Callable[[], Iterator[Answer]], Callable[[], Iterator[tup
 
 def main() -> None:
     warnings.simplefilter("ignore")
-    name = sys.argv[1]
+    name, show = sys.argv[1], "--print" in sys.argv[2:]
     run, cases, distribution = PEERS[name]
     values: dict[str, dict[str, float]] = {}
     for definition, case, number in run():
@@ -252,8 +264,12 @@ def main() -> None:
         found = sliceline_slices()
         made |= found
         made["scoreboard"] = {"31": f"{found['candidates']:,} candidates, {found['seconds']} s of CPU"}
-    path = Path(__file__).with_name(f"{name}.json")
-    path.write_text(json.dumps(made, indent=1) + "\n", encoding="utf-8")
+    text = json.dumps(made, indent=1) + "\n"
+    if show:
+        # Packages print too: the answer is the last document.
+        print("\f" + text)
+    else:
+        Path(__file__).with_name(f"{name}.json").write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":
