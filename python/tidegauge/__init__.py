@@ -20,6 +20,7 @@ _HOME = {
     "Gate": "_gate",
     "ImportanceDrift": "_importance_drift",
     "ImportanceResult": "importance",
+    "ModelComparison": "_compare_models",
     "Profile": "_profile",
     "Report": "results",
     "RowSample": "_sample",
@@ -29,6 +30,7 @@ _HOME = {
     "Verification": "_verify",
     "__version__": "_core",
     "compare": "_compare",
+    "compare_models": "_compare_models",
     "contributions": "_contributions",
     "drift": "_drift",
     "find_segments": "_segments",
@@ -50,6 +52,7 @@ __all__ = [
     "Gate",
     "ImportanceDrift",
     "ImportanceResult",
+    "ModelComparison",
     "Profile",
     "Report",
     "RowSample",
@@ -60,6 +63,7 @@ __all__ = [
     "__version__",
     "audit",
     "compare",
+    "compare_models",
     "config",
     "contributions",
     "drift",
@@ -83,6 +87,7 @@ __all__ = [
 if TYPE_CHECKING:
     from tidegauge import audit, config, errors, metrics, stats
     from tidegauge._compare import compare
+    from tidegauge._compare_models import ModelComparison, compare_models
     from tidegauge._contributions import contributions
     from tidegauge._core import __version__
     from tidegauge._drift import drift

@@ -11,6 +11,7 @@ import click
 
 from tidegauge.cli import _verify
 from tidegauge.cli._explain import explain as explain_command
+from tidegauge.cli._models import compare_models
 from tidegauge.cli._render import report as report_command
 from tidegauge.cli._show import append_summary, echo, show
 
@@ -132,6 +133,7 @@ cli.add_command(report_command)
 for command in (_verify.gate, _verify.sign, _verify.verify):
     cli.add_command(command)
 cli.add_command(explain_command)
+cli.add_command(compare_models)
 
 
 @cli.command()

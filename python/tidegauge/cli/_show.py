@@ -47,7 +47,15 @@ def colored() -> bool:
 
 
 def append_summary(record: Mapping[str, Any]) -> None:
-    """Append the Markdown to the file that ``GITHUB_STEP_SUMMARY`` names, if it is set.
+    """Append the Markdown of a record to the file that ``GITHUB_STEP_SUMMARY`` names, if it is set."""
+    if os.environ.get("GITHUB_STEP_SUMMARY"):
+        from tidegauge.report import render_markdown
+
+        append_markdown(render_markdown(record))
+
+
+def append_markdown(markdown: str) -> None:
+    """Append Markdown to the file that ``GITHUB_STEP_SUMMARY`` names, if it is set.
 
     A summary that cannot be written is told and changes no exit code: the verdict does not depend
     on it.
@@ -55,9 +63,7 @@ def append_summary(record: Mapping[str, Any]) -> None:
     name = os.environ.get("GITHUB_STEP_SUMMARY")
     if not name:
         return
-    from tidegauge.report import render_markdown
-
-    text = render_markdown(record).encode()
+    text = markdown.encode()
     path = Path(name)
     try:
         held = path.stat().st_size if path.exists() else 0

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegauge_core::Error;
 use tidegauge_core::kernels::key::mix;
+use tidegauge_core::metrics::paired::{METRICS, Rows, paired as compare};
 use tidegauge_core::metrics::{
     self, Answer, Average, Batch, Context, Coverage, Fairness, Label, MISSING, Metric, Part, Plan,
     Prediction, State, Task, Weighting, equal_width, evaluate_blocks, one_vs_rest,
@@ -134,6 +135,13 @@ impl Columns {
         match self.get(name) {
             Some(Column::Codes(codes)) => Ok(codes),
             _ => Err(Error::invalid(format!("no column of codes {name:?}"))),
+        }
+    }
+
+    fn numbers(&self, name: &str) -> Result<&[f64], Error> {
+        match self.get(name) {
+            Some(Column::Numbers(numbers)) => Ok(numbers),
+            _ => Err(Error::invalid(format!("no column of numbers {name:?}"))),
         }
     }
 
@@ -408,6 +416,93 @@ pub fn fairness(py: Python<'_>, data: AnyRecordBatch, options: &str) -> PyResult
     py.detach(made).map_err(|e| failed(py, "group_fairness", e))
 }
 
+/// Options of a paired comparison.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PairedOptions {
+    metrics: Vec<String>,
+    threshold: f64,
+    alpha: f64,
+}
+
+/// Differences of metrics of two models on a table with the columns `label`, `a`, `b`, `weight` and
+/// `block`; rows that lack a label or a prediction are counted, and compared by neither.
+#[pyfunction]
+pub fn paired(py: Python<'_>, data: AnyRecordBatch, options: &str) -> PyResult<String> {
+    let options: PairedOptions = crate::parse(py, options)?;
+    let columns = Columns::read(py, data)?;
+    let made = || -> Result<String, Failure> {
+        let (label, a, b) = (
+            columns.numbers("label")?,
+            columns.numbers("a")?,
+            columns.numbers("b")?,
+        );
+        let unlabelled = label.iter().filter(|x| x.is_nan()).count();
+        let kept: Vec<usize> = (0..columns.rows)
+            .filter(|i| !(label[*i].is_nan() || a[*i].is_nan() || b[*i].is_nan()))
+            .collect();
+        let of = |values: &[f64]| -> Vec<f64> { kept.iter().map(|i| values[*i]).collect() };
+        let weight = columns.weights().map(of);
+        let block: Option<Vec<u32>> = match columns.get("block") {
+            Some(Column::Codes(codes)) => {
+                let hashed = codes.iter().any(|c| *c >= MAX_BLOCKS);
+                let fold = |c: u32| match hashed {
+                    true => (mix(c.into()) % u64::from(MAX_BLOCKS)) as u32,
+                    false => c,
+                };
+                Some(kept.iter().map(|i| fold(codes[*i])).collect())
+            }
+            _ => None,
+        };
+        let (label, a, b) = (of(label), of(a), of(b));
+        let rows = Rows {
+            label: &label,
+            a: &a,
+            b: &b,
+            weight: weight.as_deref(),
+            block: block.as_deref(),
+        };
+        let found: Vec<Value> = options
+            .metrics
+            .iter()
+            .map(|name| {
+                let better = metrics::find(name).and_then(|m| m.higher_is_better);
+                match compare(name, &rows, options.threshold, options.alpha) {
+                    Err(reason) => json!({"metric": name, "message": reason.0}),
+                    Ok(p) => json!({
+                        "metric": name,
+                        "definition": format!("paired_difference/{name}/v1"),
+                        "higher_is_better": better,
+                        "a": number(p.a),
+                        "b": number(p.b),
+                        "difference": number(p.difference),
+                        "standard_error": number(p.standard_error),
+                        "ci_low": number(p.interval.0),
+                        "ci_high": number(p.interval.1),
+                        "blocks": p.blocks,
+                        "method": p.method,
+                    }),
+                }
+            })
+            .collect();
+        Ok(json!({
+            "rows": columns.rows,
+            "compared": kept.len(),
+            "unlabelled": unlabelled,
+            "unpredicted": columns.rows - kept.len() - unlabelled,
+            "metrics": found,
+        })
+        .to_string())
+    };
+    py.detach(made).map_err(|e| failed(py, "paired", e))
+}
+
+/// Names of the metrics whose difference is known for two models on the same rows.
+#[pyfunction]
+pub fn paired_metrics() -> Vec<&'static str> {
+    METRICS.to_vec()
+}
+
 /// The registry of metrics as JSON.
 #[pyfunction]
 pub fn metric_registry() -> String {
@@ -479,5 +574,7 @@ fn number(x: f64) -> Value {
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(metric, m)?)?;
     m.add_function(wrap_pyfunction!(fairness, m)?)?;
+    m.add_function(wrap_pyfunction!(paired, m)?)?;
+    m.add_function(wrap_pyfunction!(paired_metrics, m)?)?;
     m.add_function(wrap_pyfunction!(metric_registry, m)?)
 }

@@ -13,6 +13,7 @@ mod blocks;
 mod confusion;
 mod interval;
 mod loss;
+pub mod paired;
 mod ranking;
 mod scores;
 mod state;
