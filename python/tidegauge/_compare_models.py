@@ -256,15 +256,15 @@ def compare_models(
         if name not in known:
             raise UsageError(f"metric {name!r} has no paired difference; accepted are {', '.join(known)}")
     for name, margin in margins.items():
-        if not (isinstance(margin, (int, float)) and math.isfinite(margin) and margin >= 0):
+        if not (math.isfinite(margin) and margin >= 0):
             raise UsageError(f"max_drop of {name} is {margin!r}; accepted is a finite number of at least 0")
     if not 0.0 < alpha < 1.0:
         raise UsageError(f"alpha {alpha!r}; accepted is between 0 and 1")
 
     notes: list[str] = []
     names = [label, a, *cuts, *([time] if time else []), *([weight] if weight else [])]
-    by_time = block is not None and time is not None and _length(block)
-    if block is not None and not by_time:
+    clock = time if block is not None and _length(block) else None
+    if block is not None and clock is None:
         if _length(block):
             raise UsageError(f"block {block!r} is a length of time, which needs time=; or give a column")
         names.append(block)
@@ -294,7 +294,7 @@ def compare_models(
         if columns["weight"].null_count():
             raise UsageError(f"weight {weight!r} is null in row {columns['weight'].is_null().arg_max()}")
     if block is not None:
-        unit = table[time].dt.truncate(block) if by_time else table[block]
+        unit = table[block] if clock is None else table[clock].dt.truncate(block)
         if unit.null_count():
             raise UsageError(f"block {block!r} is null in row {unit.is_null().arg_max()}; each row has a block")
         columns["block"] = (unit.rank("dense") - 1).cast(pl.UInt32)

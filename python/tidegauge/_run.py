@@ -310,8 +310,8 @@ def explain_only(settings: Config, told: Callable[[str], None]) -> Explanation:
         As for :func:`run`.
     """
     reference_options, current_options = plan(settings)
-    reference = _take(settings, settings.reference.path, reference_options, None, None)
-    current = _take(settings, settings.current.path, current_options, reference, None)
+    reference = _take(settings, settings.reference.path, reference_options, None, None, None)
+    current = _take(settings, settings.current.path, current_options, reference, None, None)
     found = _explanation(settings, reference, current, (reference_options, current_options), told)
     if found is None:
         raise ConfigError("nothing is explained; accepted is [explain] without enabled = false")

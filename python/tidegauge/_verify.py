@@ -618,7 +618,8 @@ def _made_again(settings: Config, profiles: Mapping[str, Profile], progress: Pro
     from tidegauge import _run
 
     context = _run.context_of(settings, dt.datetime.now(dt.UTC), None)
-    report = _run.compute(settings, context, **profiles, progress=progress)
+    reference, current = profiles.get("reference"), profiles.get("current")
+    report = _run.compute(settings, context, reference=reference, current=current, progress=progress)
     result: dict[str, Any] = json.loads(json.dumps(report.record["result"]))
     return result
 

@@ -83,7 +83,7 @@ def compare_models(
         for path in outputs:
             click.echo(f"wrote {path}", err=True)
     append_markdown(found.to_markdown())
-    echo({"text": str, "json": lambda f: f.to_json(), "markdown": lambda f: f.to_markdown()}[form](found))
+    echo(found.to_json() if form == "json" else found.to_markdown() if form == "markdown" else str(found))
     if not options["max_drop"] or found.decision == "allow":
         return 0
     return 0 if found.decision == "inconclusive" and allow_inconclusive else 1
