@@ -1073,7 +1073,7 @@ pub fn slices(
             losses.len()
         )));
     }
-    if !(weight > 0.0 && weight <= 1.0) || !(1..=3).contains(&depth) || top == 0 || min_rows == 0 {
+    if !(weight > 0.0 && weight <= 1.0 && (1..=3).contains(&depth)) || top == 0 || min_rows == 0 {
         return Err(Error::invalid(format!(
             "alpha {weight}, {depth} levels, {top} slices of at least {min_rows} rows; accepted are alpha above 0 to 1, 1 to 3 levels, 1 or more"
         )));
