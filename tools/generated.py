@@ -78,7 +78,7 @@ def statistics() -> str:
         + "".join(f"- `{s['name']}`: {cell(s['weights'])}.\n" for s in registry)
         + "\n## Joint statistics\n\n"
         + "Of whole rows: frames, two-dimensional arrays or row samples, never profiles. `block=` names rows that move "
-        + "together. They are asked for by name (`tg.stats.mmd(x, y)`) and take no part in `compare`.\n\n"
+        + "together: `tg.stats.mmd(x, y)`, or by name in a comparison ([joint statistics](joint.md)).\n\n"
         + "".join(
             f"- `{s['definition']}`: {cell(s['summary'])}; {cell(s['notes'])}. {cell(s['reference'])}.\n"
             for s in json.loads(_core.joint_registry())

@@ -30,9 +30,13 @@ ACCEPTED = (
 
 
 def check_baselines(
-    names: Sequence[str], decided_by: Sequence[str] = (), *, error: type[UsageError] = UsageError
+    names: Sequence[str],
+    decided_by: Sequence[str] = (),
+    segment_baselines: Sequence[str] = (),
+    *,
+    error: type[UsageError] = UsageError,
 ) -> None:
-    """Refuse names that no baseline has, and deciding ones that are not among them.
+    """Refuse names that no baseline has, and deciding ones and those of segments that are not among them.
 
     Raises
     ------
@@ -46,9 +50,10 @@ def check_baselines(
             raise error(f"baselines: {name!r}{_suggestion(name)}; accepted are {ACCEPTED}")
         if name in names[:i]:
             raise error(f"baselines: {name!r} is given twice")
-    for name in [decided_by] if isinstance(decided_by, str) else decided_by:
-        if name not in names:
-            raise error(f"decided_by: {name!r} is not among the baselines; accepted are {', '.join(names)}")
+    for option, chosen in (("decided_by", decided_by), ("segment_baselines", segment_baselines)):
+        for name in [chosen] if isinstance(chosen, str) else chosen:
+            if name not in names:
+                raise error(f"{option}: {name!r} is not among the baselines; accepted are {', '.join(names)}")
 
 
 def deciding_baselines(names: Sequence[str], decided_by: Sequence[str] = ()) -> tuple[str, ...]:

@@ -18,8 +18,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from tidegauge._explain import Explanation
+    from tidegauge._joint_rows import Samples
     from tidegauge._performance import Measured
     from tidegauge._profile import Profile
+    from tidegauge.config import Joint
     from tidegauge.results import Row
 
 
@@ -32,6 +34,8 @@ def compare(
     statistics: Mapping[str, str] | None = None,
     baselines: Sequence[str] = ("reference",),
     decided_by: Sequence[str] = (),
+    segment_baselines: Sequence[str] = (),
+    as_of: str | dt.date | None = None,
     decisions: Mapping[str, Any] | None = None,
     checks: Sequence[Mapping[str, Any]] = (),
     model: str | None = None,
@@ -68,6 +72,13 @@ def compare(
     decided_by : sequence of str
         Baselines whose verdicts count, as one family with one level; the others are context and
         change no verdict. Default: ``"reference"`` where it is a baseline, else all.
+    segment_baselines : sequence of str
+        Baselines that segments are compared with too. Default: those that decide alone, and ``"rest"`` and
+        ``"segment:..."``; whole windows are compared with every baseline.
+    as_of : str, date or datetime
+        Instant of the comparison (ISO; without an offset UTC; cut to whole seconds; ``"now"``): how old the newest
+        row is, and which time should have held rows, is told as of then where a window is still open.
+        Default: the end of each window.
     decisions : mapping
         Rules beside tolerances; see ``docs/decisions-over-time.md``.
 
@@ -116,6 +127,8 @@ def compare(
         statistics=statistics,
         baselines=baselines,
         decided_by=decided_by,
+        segment_baselines=segment_baselines,
+        as_of=as_of,
         decisions=decisions,
         checks=checks,
         model=model,
@@ -133,8 +146,13 @@ def decide(
     statistics: Mapping[str, str] | None = None,
     baselines: Sequence[str] = ("reference",),
     decided_by: Sequence[str] = (),
+    segment_baselines: Sequence[str] = (),
+    as_of: str | dt.date | None = None,
     decisions: Mapping[str, Any] | None = None,
     checks: Sequence[Mapping[str, Any]] = (),
+    joint: Joint | None = None,
+    samples: Samples | None = None,
+    joint_again: Sequence[Mapping[str, Any]] = (),
     model: str | None = None,
     context: Any,
     build: Any,
@@ -150,8 +168,11 @@ def decide(
         statistics=statistics,
         baselines=baselines,
         decided_by=decided_by,
+        segment_baselines=segment_baselines,
+        as_of=as_of,
         decisions=decisions,
         checks=checks,
+        joint=joint,
         model=model,
         context=context,
     )
@@ -159,8 +180,18 @@ def decide(
         options["performance"] = measured.plan
     if explanation is not None:
         options["explain"] = {"model": explanation.model["digest"], **explanation.settings.semantic()}
+    found: dict[str, Any] = {}
+    if joint and samples:
+        from tidegauge._joint_rows import joint_rows
+
+        found = joint_rows(reference, current, samples, joint, alpha=alpha)
+    elif joint and joint_again:
+        from tidegauge._joint_rows import from_rows
+
+        found = from_rows(joint_again, joint)
     states = (None, None) if measured is None else (measured.current, measured.reference)
-    answer = json.loads(_core.compare(reference._core, current._core, json.dumps({**options, **told}), *states))
+    whole = json.dumps({**options, **told, **found})
+    answer = json.loads(_core.compare(reference._core, current._core, whole, *states))
     unmeasured = missing_rows(measured, told, reference, current)
     rows = [*parse_rows([*answer["rows"], *unmeasured]), *coverage_rows(reference, current, told)]
     if explanation is not None:
@@ -180,27 +211,33 @@ def prepare(
     statistics: Mapping[str, str] | None = None,
     baselines: Sequence[str] = ("reference",),
     decided_by: Sequence[str] = (),
+    segment_baselines: Sequence[str] = (),
+    as_of: str | dt.date | None = None,
     decisions: Mapping[str, Any] | None = None,
     checks: Sequence[Mapping[str, Any]] = (),
+    joint: Joint | None = None,
     model: str | None = None,
     context: Any,
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Options of a comparison, checked, and what every row tells of its run."""
     if not 0 < alpha < 1:
         raise UsageError(f"alpha: {alpha}; accepted is a number between 0 and 1")
-    check_baselines(baselines, decided_by)
+    check_baselines(baselines, decided_by, segment_baselines)
     by_column, by_statistic = _tolerances(tolerances or {})
     options: dict[str, Any] = {
         "alpha": alpha,
         "baselines": list(baselines),
         "decided_by": list(decided_by),
+        "segment_baselines": list(segment_baselines),
+        "as_of": as_instant(as_of),
         "decisions": _rules(decisions),
         "tolerances": by_column,
         "statistic_tolerances": by_statistic,
         "checks": [dict(check) for check in checks],
         "statistics": dict(statistics or {}),
+        "joint": joint.semantic() if joint else {},
     }
-    options = {name: value for name, value in options.items() if value not in ({}, [])}
+    options = {name: value for name, value in options.items() if value not in ({}, [], None)}
     name = model or current.model
     told = {
         "model": name,
@@ -214,6 +251,29 @@ def rows_of(reference: Profile, current: Profile, options: Mapping[str, Any], to
     """Rows of every window, segment and statistic."""
     answer = json.loads(_core.compare(reference._core, current._core, json.dumps({**options, **told})))
     return parse_rows(answer["rows"])
+
+
+def as_instant(value: str | dt.date | None) -> str | None:
+    """An instant as RFC 3339 in UTC, whole seconds.
+
+    Raises
+    ------
+    UsageError
+        If it is no date or time.
+    """
+    if value is None:
+        return None
+    if isinstance(value, str):
+        try:
+            value = dt.datetime.now(dt.UTC) if value == "now" else dt.datetime.fromisoformat(value)
+        except ValueError:
+            raise UsageError(
+                f"as_of: {value!r} is no date or time; accepted are 2014-01-01, 2014-01-01T12:00:00+00:00 and now"
+            ) from None
+    if not isinstance(value, dt.datetime):
+        value = dt.datetime.combine(value, dt.time())
+    moment = value if value.tzinfo else value.replace(tzinfo=dt.UTC)
+    return moment.astimezone(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def _tolerances(

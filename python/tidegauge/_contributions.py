@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from tidegauge import _core
 from tidegauge._baselines import check_baselines
@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     import polars as pl
 
     from tidegauge._profile import Profile
+    from tidegauge.results import Row
 
+#: Statistics that are sums over cells.
+SUMS = frozenset(
+    (
+        "chi_square", "hellinger", "jensen_shannon", "kullback_leibler", "ks", "psi", "total_variation", "wasserstein",
+    )
+)  # fmt: skip
+#: Categories that fewer rows hold on both sides are one cell.
+MIN_COUNT = 10
 _TEXTS = ("model_version", "window_start", "window_end", "baseline", "segment_by", "segment_value", "feature",
           "statistic", "definition")  # fmt: skip
 
@@ -29,8 +38,10 @@ def contributions(
     statistic: str | None = None,
     *,
     baselines: Sequence[str] = ("reference",),
+    decided_by: Sequence[str] = (),
+    segment_baselines: Sequence[str] = (),
     statistics: Mapping[str, str] | None = None,
-    min_count: int = 10,
+    min_count: int = MIN_COUNT,
 ) -> pl.DataFrame:
     """What each cell adds to a statistic of one feature; no data is read.
 
@@ -43,7 +54,7 @@ def contributions(
     statistic : {"chi_square", "hellinger", "jensen_shannon", "kullback_leibler", "ks", "psi", \
 "total_variation", "wasserstein"}, optional
         Default: the one that decides for the column.
-    baselines, statistics
+    baselines, decided_by, segment_baselines, statistics
         As for :func:`tidegauge.compare`.
     min_count : int
         Categories that fewer rows hold on both sides are one cell, ``rare``.
@@ -74,8 +85,13 @@ def contributions(
 
     if min_count < 1:
         raise UsageError(f"min_count: {min_count!r}; accepted is a whole number from 1")
-    check_baselines(baselines)
-    options = {"baselines": list(baselines), "statistics": dict(statistics or {})}
+    check_baselines(baselines, decided_by, segment_baselines)
+    options = {
+        "baselines": list(baselines),
+        "decided_by": list(decided_by),
+        "segment_baselines": list(segment_baselines),
+        "statistics": dict(statistics or {}),
+    }
     left, right = as_profile(reference)._core, as_profile(current)._core
     rows = json.loads(_core.contributions(left, right, feature, statistic, min_count, json.dumps(options)))
     schema = dict.fromkeys(_TEXTS, pl.String) | {
@@ -87,3 +103,59 @@ def contributions(
     return frame.with_columns(
         pl.col("window_start", "window_end").str.to_datetime("%+", time_unit="us", time_zone="UTC")
     )
+
+
+#: Features of a record that carry their cells, and cells of each.
+MOST_FEATURES, MOST_CELLS = 50, 5
+
+
+def of_findings(
+    reference: Profile, current: Profile, rows: Sequence[Row], options: Mapping[str, Any], decided_by: Sequence[str]
+) -> list[dict[str, Any]]:
+    """What adds most to the findings of a report, as its record holds it.
+
+    For each feature that warns or fails by the distance of its values, worst first, the window in which it
+    exceeds its limit most, without segments, and the cells that add most to the statistic there. Categories of
+    few rows are one cell.
+    """
+    worst: dict[str, Row] = {}
+    for row in rows:
+        raised = row["decides"] and row["verdict"] in ("warn", "fail") and row["segment_by"] is None
+        if not raised or row["baseline"] not in decided_by or row["statistic"] not in SUMS or row["value"] is None:
+            continue
+        held = worst.get(row["feature"])
+        if held is None or _beyond(row) > _beyond(held):
+            worst[row["feature"]] = row
+    ranked = sorted(worst.values(), key=lambda row: (-_beyond(row)[0], -_beyond(row)[1], row["feature"]))
+    found = []
+    for row in ranked[:MOST_FEATURES]:
+        chosen = {"baselines": [row["baseline"]], "segments": False}
+        told = _core.contributions(
+            reference._core,
+            current._core,
+            row["feature"],
+            row["statistic"],
+            MIN_COUNT,
+            json.dumps({**options, **chosen}),
+        )
+        place = ("window_start", "window_end", "baseline")
+        cells = [
+            cell
+            for cell in json.loads(told)
+            if cell["segment_by"] is None
+            and all(cell[name] == row[name] for name in place)
+            and cell["model_version"] in (None, row["model_version"])
+        ]
+        cells.sort(key=lambda cell: (-abs(cell["contribution"]), cell["cell"]))
+        names = ("label", "kind", "n_reference", "n_current", "share_reference", "share_current", "contribution")
+        shown = [{name: cell[name] for name in names} for cell in cells[:MOST_CELLS] if cell["contribution"]]
+        if shown:
+            told_of = (*place, "model_version", "feature", "statistic", "definition", "value", "verdict")
+            found.append({**{name: row[name] for name in told_of}, "cells": shown, "more": len(cells) - len(shown)})
+    return found
+
+
+def _beyond(row: Row) -> tuple[int, float]:
+    """Verdict, and how often the value exceeds the limit that fails."""
+    limit = row["fail_at"]
+    return row["verdict"] == "fail", row["value"] / limit if limit else float("inf")

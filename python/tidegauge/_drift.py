@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tidegauge._compare import decide
+from tidegauge._joint_rows import as_joint, check_sources, draw
 from tidegauge._performance import Settings, measure
 from tidegauge._profile import Options, Profile, as_profile, is_profile, make_options, scan
 
@@ -48,7 +49,10 @@ def drift(
     statistics: Mapping[str, str] | None = None,
     baselines: Sequence[str] = ("reference",),
     decided_by: Sequence[str] = (),
+    segment_baselines: Sequence[str] = (),
+    as_of: str | dt.date | None = None,
     decisions: Mapping[str, Any] | None = None,
+    joint: Mapping[str, Any] | Sequence[str] | str | None = None,
     title: str | None = None,
 ) -> Report:
     """Compare two tables: one verdict per feature, one ranked list.
@@ -63,8 +67,12 @@ def drift(
     columns, exclude, categorical, time, id, label, prediction, score, weight, frequency, \
 model, model_version, block, schema, window, time_zone, by, where, since, until, threads, max_bad_units
         As for :func:`tidegauge.profile`. Only features, predictions, scores and labels are judged.
-    alpha, tolerances, statistics, baselines, decided_by, decisions, title
+    alpha, tolerances, statistics, baselines, decided_by, segment_baselines, as_of, decisions, title
         As for :func:`tidegauge.compare`.
+    joint : str, sequence of str, or mapping
+        Statistics of whole rows, on a sample of rows that is drawn for them: ``"classifier_test"``, ``"mmd"``,
+        ``"energy_multivariate"``, ``"pca_reconstruction"``; or a mapping with the keys of ``[joint]`` in a
+        configuration, as ``{"statistics": ["mmd"], "rows": 2000, "key": "id"}``. See ``docs/joint.md``.
 
     Returns
     -------
@@ -94,7 +102,8 @@ model, model_version, block, schema, window, time_zone, by, where, since, until,
     return compute(
         reference, current, options,
         alpha=alpha, tolerances=tolerances, statistics=statistics, baselines=baselines,
-        decided_by=decided_by, decisions=decisions, title=title,
+        decided_by=decided_by, segment_baselines=segment_baselines, as_of=as_of, decisions=decisions, joint=joint,
+        title=title,
     )  # fmt: skip
 
 
@@ -108,7 +117,10 @@ def compute(
     statistics: Mapping[str, str] | None = None,
     baselines: Sequence[str] = ("reference",),
     decided_by: Sequence[str] = (),
+    segment_baselines: Sequence[str] = (),
+    as_of: str | dt.date | None = None,
     decisions: Mapping[str, Any] | None = None,
+    joint: Mapping[str, Any] | Sequence[str] | str | None = None,
     title: str | None = None,
     command: str | None = None,
     progress: Progress | None = None,
@@ -117,6 +129,9 @@ def compute(
     from tidegauge.record import Context, build
 
     started = dt.datetime.now(dt.UTC)
+    asked = as_joint(joint)
+    if asked:
+        check_sources(reference, current, asked)
     # Calibrated thresholds rest on the reference's own windows.
     calibrated = (decisions or {}).get("calibrated") is not None
     window = options.window if calibrated else None
@@ -126,6 +141,12 @@ def compute(
     before = replace(options, window=window, since=None, until=None)
     performance = measure(((rows[0], before, frozen), (rows[1], options, measured)), Settings(), progress)
     context = Context(started=started, command=command, title=title, model=options.model)
+    samples = None
+    if asked:
+        samples = draw(
+            reference, current, frozen, measured, asked, of_reference=replace(options, since=None, until=None),
+            of_current=options,
+        )  # fmt: skip
     return decide(
         frozen,
         measured,
@@ -134,7 +155,11 @@ def compute(
         statistics=statistics,
         baselines=baselines,
         decided_by=decided_by,
+        segment_baselines=segment_baselines,
+        as_of=as_of,
         decisions=decisions,
+        joint=asked,
+        samples=samples,
         model=options.model,
         context=context,
         build=build,

@@ -116,7 +116,7 @@ class Profile:
         Name of the model that rows of a comparison will carry.
     """
 
-    __slots__ = ("_core", "inputs", "model", "options")
+    __slots__ = ("_core", "_digest", "_info", "inputs", "model", "options")
 
     def __init__(
         self,
@@ -126,6 +126,9 @@ class Profile:
         options: Options | None = None,
     ) -> None:
         self._core = core
+        # Both take a walk through all states.
+        self._digest: str | None = None
+        self._info: str | None = None
         self.inputs = tuple(inputs)
         self.options = options or Options()
         self.model = self.options.model
@@ -133,7 +136,9 @@ class Profile:
     @property
     def digest(self) -> str:
         """Hash of the content, ``b3:`` and 64 hexadecimal digits."""
-        return self._core.digest
+        if self._digest is None:
+            self._digest = self._core.digest
+        return self._digest
 
     @property
     def rows(self) -> int:
@@ -143,7 +148,9 @@ class Profile:
     @property
     def info(self) -> dict[str, Any]:
         """Schema, counts and moments per column, groups, coverage and problems, as plain values."""
-        info: dict[str, Any] = json.loads(self._core.info_json())
+        if self._info is None:
+            self._info = self._core.info_json()
+        info: dict[str, Any] = json.loads(self._info)
         return info
 
     def merge(self, *others: Profile) -> Profile:

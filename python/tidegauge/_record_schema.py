@@ -56,12 +56,18 @@ class Engine(Struct):
 
 
 class PackedColumn(Struct):
-    """A column of rows: one value for all, one a row, or distinct values and the position of each row's."""
+    """A column of rows: one value for all, one a row, distinct values and where they stand, or as another column.
+
+    ``docs/format.md`` has the forms.
+    """
 
     value: Any = UNSET
     values: list[Any] | UnsetType = UNSET
     distinct: list[Any] | UnsetType = UNSET
     index: list[Count] | UnsetType = UNSET
+    times: list[Count] | UnsetType = UNSET
+    like: str | UnsetType = UNSET
+    at: list[Count] | UnsetType = UNSET
 
 
 class Rows(Struct):
@@ -84,6 +90,8 @@ class Result(Struct):
     configuration: dict[str, Any]
     rows: Rows
     histograms: Any
+    #: Cells that add most to each finding.
+    contributions: list[dict[str, Any]]
     limitations: list[str]
     #: Sections that a run adds where its configuration asks for them.
     performance: Any = UNSET

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from tidegauge import _core, _provenance
-from tidegauge._compare import decide
+from tidegauge._compare import as_instant, decide
 from tidegauge._files import write_all
+from tidegauge._joint_rows import as_joint, check_sources, draw
 from tidegauge._performance import Settings, measure
 from tidegauge._profile import Options, Profile, is_profile, make_options, scan
 from tidegauge._waivers import waive
 from tidegauge._work import FOLDER, Work
-from tidegauge.config import Config, load
+from tidegauge.config import Config, Joint, load
 from tidegauge.errors import ConfigError
 from tidegauge.results import check_outputs
 
@@ -141,12 +142,14 @@ def compute(
     *,
     reference: Profile | None = None,
     current: Profile | None = None,
+    joint_again: Sequence[Mapping[str, Any]] = (),
     progress: Progress | None = None,
     work: Work | None = None,
 ) -> Report:
     """Profile and compare, and write nothing; profiles that are given are taken in place of the data.
 
     With `work` a store is used and checkpoints are kept.
+    They hold no rows: what joint statistics found is then that of `joint_again`, rows of a record.
     """
     from tidegauge.record import build
 
@@ -155,6 +158,12 @@ def compute(
         report = _monitored(settings, context, work, progress)
         waive(report, settings, context)
         return report
+    joint = _joint(settings)
+    places = (paths(settings, settings.reference.path), paths(settings, settings.current.path))
+    from_data = reference is None and current is None
+    if joint and from_data:
+        check_sources(*places, joint)
+    as_instant(settings.current.as_of)
     if reference is not None:
         reference = Profile(reference._core, inputs=reference.inputs, options=reference_options)
     else:
@@ -180,10 +189,16 @@ def compute(
             begin(f"{text}: ", "rows")
 
     explanation = _explanation(settings, reference, current, (reference_options, current_options), told)
+    samples = None
+    if joint and from_data:
+        samples = draw(*places, reference, current, joint, of_reference=reference_options, of_current=current_options)
     report = decide(
         reference,
         current,
         **decision_options(settings, reference),
+        joint=joint,
+        samples=samples,
+        joint_again=joint_again,
         context=context,
         build=build,
         measured=performance,
@@ -199,6 +214,8 @@ def _monitored(settings: Config, context: Context, work: Work, progress: Progres
     from tidegauge._store import Store
 
     assert settings.store is not None
+    if settings.joint.statistics:
+        raise ConfigError("joint: a store keeps no rows; accepted are joint statistics in a run without [store]")
     # What is scanned once is not read again: the store keeps footers, and no digests of chunks and rows.
     reference_options, current_options = (replace(options, digests=False) for options in plan(settings))
     with Store.open(settings.path(settings.store.path)) as store:
@@ -216,6 +233,8 @@ def decision_options(settings: Config, reference: Profile) -> dict[str, Any]:
         "statistics": statistics,
         "baselines": settings.current.baselines,
         "decided_by": settings.current.decided_by,
+        "segment_baselines": settings.current.segment_baselines,
+        "as_of": settings.current.as_of,
         "decisions": msgspec.to_builtins(settings.decisions),
         "checks": _checks(settings, columns),
         "model": settings.model.name,
@@ -354,6 +373,14 @@ def plan(settings: Config) -> tuple[Options, Options]:
     reference, current = sides
     window = settings.current.window
     return replace(reference, window=window if settings.decisions.calibrated else None), replace(current, window=window)
+
+
+def _joint(settings: Config) -> Joint | None:
+    """Joint statistics, with paths against the configuration's folder."""
+    joint = settings.joint
+    chosen = {name: getattr(joint, name) for name in ("reference_sample", "samples")}
+    found = {name: settings.path(path) for name, path in chosen.items() if path is not None}
+    return as_joint(msgspec.structs.replace(joint, **found))
 
 
 def paths(settings: Config, names: str | list[str]) -> str | list[str]:

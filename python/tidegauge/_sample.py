@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     import polars as pl
 
+    from tidegauge.sources import Source
+
 #: Column that tells how many rows have the content of a sampled one.
 MULTIPLICITY = "multiplicity"
 
@@ -51,12 +53,7 @@ class RowSample:
         repeat : bool
             Each row as often as it occurs, instead of once with the column ``multiplicity``.
         """
-        if not repeat:
-            return self._frame
-        import polars as pl
-
-        repeated = self._frame.select(pl.all().repeat_by(MULTIPLICITY).explode()) if len(self) else self._frame
-        return repeated.drop(MULTIPLICITY)
+        return repeated(self._frame) if repeat else self._frame
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
         return self._frame.__arrow_c_stream__(requested_schema)
@@ -137,16 +134,40 @@ def row_sample(
     >>> tg.row_sample(backwards, k=3, row_key="id").to_polars().equals(sample.to_polars())
     True
     """
-    import polars as pl
-
-    from tidegauge._permutation import seed_of
     from tidegauge.sources import Selection, resolve
 
-    if threads is not None and threads < 1:
-        raise UsageError(f"threads is {threads}; 1 or more would be accepted")
     key, left = _names(row_key), _names(exclude)
     wanted = None if columns is None else [*_names(columns), *key]
     source = resolve(data, Selection(columns=wanted, exclude=left, needed=key))
+    return draw_rows(source, k=k, row_key=key, columns=wanted, exclude=left, random_state=random_state, threads=threads)
+
+
+def repeated(frame: pl.DataFrame) -> pl.DataFrame:
+    """Each row of a sample as often as it occurs."""
+    import polars as pl
+
+    rows = frame.select(pl.all().repeat_by(MULTIPLICITY).explode()) if frame.height else frame
+    return rows.drop(MULTIPLICITY)
+
+
+def draw_rows(
+    source: Source,
+    *,
+    k: int,
+    row_key: list[str],
+    columns: list[str] | None = None,
+    exclude: Sequence[str] = (),
+    random_state: Any = 0,
+    threads: int | None = None,
+) -> RowSample:
+    """Draw the rows of :func:`row_sample` from a source."""
+    import polars as pl
+
+    from tidegauge._permutation import seed_of
+
+    if threads is not None and threads < 1:
+        raise UsageError(f"threads is {threads}; 1 or more would be accepted")
+    key, left, wanted = row_key, list(exclude), columns
     with _readable(source) as (paths, table):
         present = _present(paths, table)
         if MULTIPLICITY in present:

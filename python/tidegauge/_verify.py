@@ -584,9 +584,10 @@ def _numbers(record: Mapping[str, Any], places: Places) -> Level:
         if profile.digest != recorded:
             other = f"{profile.digest[:15]}, recorded is {recorded[:15]}"
             level.differences.append(f"profile of the {side}: its content is {other}")
+    joint = [row for row in unpack_rows(record["result"]["rows"]) if row["kind"] == "joint"]
     skip = tuple(name for name in _FROM_DATA if name in record["result"])
     try:
-        result = _made_again(settings, profiles, None)
+        result = _made_again(settings, profiles, None, joint)
     except InputError as error:
         if not skip:
             raise
@@ -594,6 +595,8 @@ def _numbers(record: Mapping[str, Any], places: Places) -> Level:
     level.differences += differences(record["result"], result, skip=skip)
     level.outcome = "different" if level.differences else "same"
     level.told = "every number of the result, from reference.tgp and current.tgp"
+    if joint:
+        skip = (*skip, "joint statistics")
     if skip:
         level.told = f"every number of the result but {', '.join(skip)}, from the profiles"
     return level
@@ -613,13 +616,18 @@ def _rescan(record: Mapping[str, Any], places: Places, progress: Progress | None
     return level
 
 
-def _made_again(settings: Config, profiles: Mapping[str, Profile], progress: Progress | None) -> dict[str, Any]:
-    """The result that a configuration gives now; nothing is written."""
+def _made_again(
+    settings: Config,
+    profiles: Mapping[str, Profile],
+    progress: Progress | None,
+    joint: Sequence[Mapping[str, Any]] = (),
+) -> dict[str, Any]:
+    """The result that a configuration gives now; nothing is written. No profile holds what gave `joint` rows."""
     from tidegauge import _run
 
     context = _run.context_of(settings, dt.datetime.now(dt.UTC), None)
     reference, current = profiles.get("reference"), profiles.get("current")
-    report = _run.compute(settings, context, reference=reference, current=current, progress=progress)
+    report = _run.compute(settings, context, reference=reference, current=current, joint_again=joint, progress=progress)
     result: dict[str, Any] = json.loads(json.dumps(report.record["result"]))
     return result
 

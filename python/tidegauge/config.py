@@ -15,7 +15,7 @@ import os
 import re
 import tomllib
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_args, get_origin
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar, get_args, get_origin
 
 import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
@@ -74,6 +74,8 @@ class Current(Reference, forbid_unknown_fields=True, omit_defaults=True, kw_only
     by: list[str | list[str]] = []
     baselines: list[str] = msgspec.field(default_factory=lambda: ["reference"])
     decided_by: list[str] = []
+    segment_baselines: list[str] = []
+    as_of: str | None = None
 
 
 class Roles(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -136,6 +138,35 @@ class Decisions(Struct, forbid_unknown_fields=True, omit_defaults=True):
     consecutive: Annotated[int, Meta(ge=1, le=10_000)] = 1
     calibrated: FalseAlarms | None = None
     over_time: Literal["window", "online_fdr", "sequential"] = "window"
+
+
+JointStatistic = Literal["classifier_test", "energy_multivariate", "mmd", "pca_reconstruction"]
+
+
+class Joint(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True):
+    """Statistics of whole rows, on a sample of rows of the reference and of each window."""
+
+    statistics: list[JointStatistic] = []
+    #: Rows of each sample.
+    rows: Annotated[int, Meta(ge=20, le=100_000)] = 5_000
+    #: Columns that identify a row; without them, the content does.
+    key: Names = []
+    #: Columns to compare, default all features, and to leave out.
+    columns: list[str] | None = None
+    exclude: Names = []
+    permutations: Annotated[int, Meta(ge=19, le=100_000)] = 199
+    classifier: Literal["auto", "lightgbm", "sklearn"] = "auto"
+    random_state: Annotated[int, Meta(ge=0)] = 0
+    #: Limits of the statistics that decide.
+    tolerances: dict[JointStatistic, Tolerance] = {}
+    #: A row sample of the reference to take instead, and the folder to leave both in.
+    reference_sample: str | None = None
+    samples: str | None = None
+
+    def semantic(self) -> dict[str, Any]:
+        """What the numbers depend on: no paths."""
+        chosen: dict[str, Any] = msgspec.to_builtins(self)
+        return {name: value for name, value in chosen.items() if name not in ("reference_sample", "samples")}
 
 
 class Check(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -279,6 +310,7 @@ class Config(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=Tru
     waivers: list[Waiver] = []
     performance: Performance = msgspec.field(default_factory=Performance)
     explain: Explain | None = None
+    joint: Joint = msgspec.field(default_factory=Joint)
     scan: Scan = msgspec.field(default_factory=Scan)
     store: Store | None = None
     output: Output = msgspec.field(default_factory=Output)
@@ -355,7 +387,8 @@ def _checked(data: dict[str, Any], label: str, overrides: Sequence[str]) -> Conf
         data = _under(data)
         _check_keys(data, Config, "")
         config = msgspec.convert(_substitute(data, ""), Config)
-        check_baselines(config.current.baselines, config.current.decided_by, error=ConfigError)
+        current = config.current
+        check_baselines(current.baselines, current.decided_by, current.segment_baselines, error=ConfigError)
     except msgspec.ValidationError as error:
         raise ConfigError(f"{label}: {_plain_message(error)}") from None
     except ConfigError as error:
@@ -446,11 +479,25 @@ def as_decisions(rules: Mapping[str, Any] | Decisions | None) -> Decisions:
     """
     if rules is None or isinstance(rules, Decisions):
         return rules or Decisions()
+    return convert(rules, Decisions, "decisions")
+
+
+_Kind = TypeVar("_Kind", bound=Struct)
+
+
+def convert(data: Mapping[str, Any], kind: type[_Kind], name: str) -> _Kind:
+    """One table of a configuration that was given as an argument.
+
+    Raises
+    ------
+    UsageError
+        If a key or value is not accepted.
+    """
     try:
-        _check_keys(rules, Decisions, "decisions")
-        return msgspec.convert(rules, Decisions)
+        _check_keys(data, kind, name)
+        return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
-        raise UsageError(f"decisions: {_plain_message(error)}") from None
+        raise UsageError(f"{name}: {_plain_message(error)}") from None
     except ConfigError as error:
         raise UsageError(str(error)) from None
 

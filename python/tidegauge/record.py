@@ -12,15 +12,18 @@ import json
 import os
 import platform
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidegauge import _core, _provenance
 from tidegauge._secrets import mask, mask_all
 from tidegauge.errors import FormatError
-from tidegauge.results import ROW_FIELDS, overall_verdict, plain_row
+from tidegauge.results import ROW_FIELDS, overall_verdict
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from tidegauge._profile import Profile
     from tidegauge.results import Report, Row
 
@@ -84,13 +87,26 @@ def digest(value: Any) -> str:
 
 
 def pack_rows(rows: list[Row]) -> dict[str, Any]:
-    """Rows as a record keeps them: by column, each in the shortest of three forms.
+    """Rows as a record keeps them: by column, each in the shortest of five forms.
 
-    ``{"value": v}`` is one value for all rows, ``{"values": [...]}`` one a row, and
-    ``{"distinct": [...], "index": [...]}`` the values in order of first appearance and the position
-    of each row's. A function of the rows alone, so that equal rows have equal digests.
+    ``{"value": v}`` is one value for all rows; ``{"values": [...]}`` one a row; ``{"distinct": [...],
+    "index": [...]}`` the values in order of first appearance and the position of each row's, or with
+    ``"times": [...]`` of each stretch of equal ones and how long it is; ``{"like": name, "at": [...],
+    "values": [...]}`` the values of another column but for those rows. A function of the rows alone, so that
+    equal rows have equal digests.
     """
-    return {"count": len(rows), "columns": {name: _pack([row[name] for row in rows]) for name in ROW_FIELDS}}
+    columns: dict[str, Any] = {}
+    like: list[str] | None = None
+    for name in (_LIKE, *(name for name in ROW_FIELDS if name != _LIKE)):
+        values = [row[name] for row in rows]
+        # 1, 1.0 and True are equal as keys and differ as JSON; every value is a scalar.
+        texts = list(map(repr, values))
+        if not _NON_FINITE.keys().isdisjoint(texts):
+            values = [_NON_FINITE.get(text, value) for text, value in zip(texts, values, strict=True)]
+            texts = list(map(repr, values))
+        columns[name] = _pack(values, texts, like)
+        like = like or texts
+    return {"count": len(rows), "columns": {name: columns[name] for name in ROW_FIELDS}}
 
 
 def unpack_rows(packed: dict[str, Any] | list[Row]) -> list[Row]:
@@ -109,17 +125,40 @@ def unpack_rows(packed: dict[str, Any] | list[Row]) -> list[Row]:
         raise FormatError(str(error)) from None
 
 
-def _pack(values: list[Any]) -> dict[str, Any]:
-    # 1, 1.0 and True are equal as keys and differ as JSON.
-    texts = [json.dumps(value) for value in values]
-    at: dict[str, int] = {}
-    index = [at.setdefault(text, len(at)) for text in texts]
-    if len(at) == 1:
+#: The column that others are told apart from: exact numbers are their own bounds.
+_LIKE = "value"
+_NON_FINITE = {"nan": "NaN", "inf": "Infinity", "-inf": "-Infinity"}
+
+
+def _pack(values: list[Any], texts: list[str], like: list[str] | None) -> dict[str, Any]:
+    """The shortest form of one column, by the characters of its values and positions."""
+    # In order of first appearance.
+    distinct = dict(zip(texts, values, strict=True))
+    if len(distinct) == 1:
         return {"value": values[0]}
-    coded = sum(map(len, at)) + sum(len(str(i)) for i in index)
-    if coded >= sum(map(len, texts)):
-        return {"values": values}
-    return {"distinct": [json.loads(text) for text in at], "index": index}
+    place = {text: i for i, text in enumerate(distinct)}
+    index = [place[text] for text in texts]
+    chosen = list(distinct.values())
+    held = _length(distinct)
+    forms = {"values": _length(texts), "index": held + _length(map(str, index))}
+    runs = [(i, len(list(run))) for i, run in groupby(index)]
+    forms["runs"] = held + sum(len(str(i)) + len(str(n)) + 2 for i, n in runs)
+    at = range(0) if like is None else [i for i, (a, b) in enumerate(zip(texts, like, strict=True)) if a != b]
+    if like is not None:
+        forms["like"] = _length(map(str, at)) + _length(texts[i] for i in at)
+    match min(forms, key=lambda form: forms[form]):
+        case "values":
+            return {"values": values}
+        case "index":
+            return {"distinct": chosen, "index": index}
+        case "runs":
+            return {"distinct": chosen, "index": [i for i, _ in runs], "times": [n for _, n in runs]}
+    return {"like": _LIKE, "at": list(at), "values": [values[i] for i in at]}
+
+
+def _length(texts: Iterable[str]) -> int:
+    """Characters of a list of these."""
+    return sum(len(text) + 1 for text in texts)
 
 
 def build(report: Report, options: dict[str, Any], context: Context) -> dict[str, Any]:
@@ -137,6 +176,8 @@ def build(report: Report, options: dict[str, Any], context: Context) -> dict[str
     dict
         JSON values only.
     """
+    from tidegauge._contributions import of_findings
+
     reference, current, explanation = report.reference, report.current, report.explanation
     reference_info, current_info = reference.info, current.info
     drawn = json.loads(_core.histograms(reference._core, current._core, json.dumps(options)))
@@ -155,8 +196,9 @@ def build(report: Report, options: dict[str, Any], context: Context) -> dict[str
             "grids": {c["name"]: c["grid_id"] for c in reference_info["columns"] if c.get("grid_id")},
         },
         "configuration": configuration,
-        "rows": pack_rows([plain_row(row) for row in report.rows]),
+        "rows": pack_rows(report.rows),
         "histograms": drawn["features"],
+        "contributions": of_findings(reference, current, report.rows, options, report.decided_by),
         "limitations": [*_limitations(report, configuration), *context.notes],
         **context.sections,
         **({} if report.performance is None else {"performance": report.performance}),

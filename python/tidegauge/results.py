@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -197,7 +198,9 @@ class Report:
         options = self.record["result"]["configuration"]
         return contributions(
             self.reference, self.current, feature, statistic,
-            baselines=options["baselines"], statistics=options.get("statistics"), min_count=min_count,
+            baselines=options["baselines"], decided_by=options.get("decided_by", ()),
+            segment_baselines=options.get("segment_baselines", ()), statistics=options.get("statistics"),
+            min_count=min_count,
         )  # fmt: skip
 
     def render(self, suffix: str) -> bytes:
@@ -364,7 +367,16 @@ def finding(row: Row) -> str:
 
 def parse_rows(rows: Sequence[Row]) -> list[Row]:
     """Rows of the core as Python values: every field present, non-finite text as floats."""
-    return [{name: _value(name, row.get(name)) for name in ROW_FIELDS} for row in rows]
+    found = []
+    for row in rows:
+        # The core's rows have every field, in order.
+        made = row if len(row) == len(ROW_FIELDS) else {name: row.get(name) for name in ROW_FIELDS}
+        for name in _FLOATS:
+            value = made[name]
+            if value is not None:
+                made[name] = float(value)
+        found.append(made)
+    return found
 
 
 def dump_row(row: Row) -> str:
@@ -374,7 +386,11 @@ def dump_row(row: Row) -> str:
 
 def plain_row(row: Row) -> Row:
     """One row as JSON values; numbers that are not finite are strings."""
-    return {name: _plain(value) for name, value in row.items()}
+    made = dict(row)
+    for name, value in row.items():
+        if isinstance(value, float) and not isfinite(value):
+            made[name] = "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
+    return made
 
 
 def check_outputs(paths: Sequence[str | os.PathLike[str]], *, accepted: Sequence[str] = OUTPUTS) -> list[Path]:
@@ -392,16 +408,6 @@ def check_outputs(paths: Sequence[str | os.PathLike[str]], *, accepted: Sequence
         if target in targets[:i]:
             raise UsageError(f"output {str(target)!r} is given twice")
     return targets
-
-
-def _value(name: str, value: Any) -> Any:
-    return float(value) if name in _FLOATS and value is not None else value
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, float) and (value != value or value in (float("inf"), float("-inf"))):
-        return "NaN" if value != value else "Infinity" if value > 0 else "-Infinity"
-    return value
 
 
 def _dtype(name: str) -> Any:

@@ -117,6 +117,12 @@ def resolve(
     return _from_table(data, selection)
 
 
+def comes_once(data: Any) -> bool:
+    """Whether `data` may be a stream that cannot be read again."""
+    held = type(data).__name__ in _HELD or type(data).__module__.partition(".")[0] in ("polars", "pandas", "numpy")
+    return not held and hasattr(data, "__arrow_c_stream__")
+
+
 @contextlib.contextmanager
 def small_chunks() -> Iterator[None]:
     """Have Polars read text in small chunks for a while, unless the environment says otherwise.

@@ -1381,8 +1381,9 @@ def range_violation(
 
     Notes
     -----
-    Definition ``range_violation/v1``: ordered values, infinities among them, against the range of the reference;
-    interval: Wilson; no p-value. Reports give the same number.
+    Definition ``range_violation/v2``: ordered values against the smallest and the largest finite value of the
+    reference; an infinity is inside where the reference holds it; interval: Wilson, of the share for this
+    reference; no p-value. Reports give the same number.
 
     References
     ----------

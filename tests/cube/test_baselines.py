@@ -67,7 +67,7 @@ def everything(cube: tg.Profile, reference: tg.Profile) -> tg.Report:
     """All baselines at once; each is a family of its own beside the reference."""
     names = ["previous", "rolling:2", "rolling:3", "rolling:2mo", "rolling:62d", "rolling:1y", "expanding"]
     more = ["seasonal:1mo", "seasonal:3mo", "seasonal:91d", "version:1.3", "version:1.4", "rest", "segment:carrier=AA"]
-    return tg.compare(reference, cube, baselines=["reference", *names, *more])
+    return tg.compare(reference, cube, baselines=["reference", *names, *more], segment_baselines=[*names, *more])
 
 
 def rows_of(report: tg.Report, **wanted: Any) -> list[dict[str, Any]]:
@@ -104,6 +104,40 @@ def test_windows_before_equal_their_rows_read_again(
     assert found == rows_of(expected)
     assert {row["segment_value"] for row in expected.rows} >= {None, "AA", "UA"}
     assert {row["variance"] for row in expected.rows} >= {"block:1d"}
+
+
+def test_segments_meet_context_only_where_it_is_asked_for(
+    everything: tg.Report, cube: tg.Profile, reference: tg.Profile
+) -> None:
+    names = ["reference", "previous", "rest", "rolling:2"]
+    report = tg.compare(reference, cube, baselines=names)
+    assert {row["baseline"] for row in report.rows if row["segment_by"] is not None} == {"reference", "rest"}
+    assert {row["baseline"] for row in report.rows if row["segment_by"] is None} == {
+        "reference",
+        "previous",
+        "rolling:2",
+    }
+    # A family of its own each: nothing changes for what decides.
+    for segment in (None, "AA", "UA"):
+        mine = {"baseline": "reference", "segment_value": segment}
+        assert rows_of(report, **mine) == rows_of(everything, **mine)
+        mine["baseline"] = "rest"
+        assert rows_of(report, **mine) == rows_of(everything, **mine)
+    # Of the context the family is smaller: effects are the same, adjusted limits are not.
+    values = ("feature", "statistic", "window_start", "model_version", "value", "pvalue", "n_reference", "n_current")
+    whole = {"baseline": "previous", "segment_by": None}
+    first, second = (
+        [[row[name] for name in values] for row in rows_of(one, **whole)] for one in (report, everything)
+    )  # fmt: skip
+    assert [row for row in first if row[1] not in ("verdict", "share_drifted")] == [
+        row for row in second if row[1] not in ("verdict", "share_drifted")
+    ]
+    some = tg.compare(reference, cube, baselines=names, segment_baselines=["previous"])
+    assert {r["baseline"] for r in some.rows if r["segment_by"] is not None} == {"reference", "previous", "rest"}
+    decided = tg.compare(reference, cube, baselines=names, decided_by=["previous"])
+    assert {r["baseline"] for r in decided.rows if r["segment_by"] is not None} == {"previous", "rest"}
+    with pytest.raises(UsageError, match="segment_baselines: 'expanding' is not among the baselines"):
+        tg.compare(reference, cube, baselines=names, segment_baselines=["expanding"])
 
 
 def test_another_version_of_the_window(everything: tg.Report, current: pl.DataFrame, reference: tg.Profile) -> None:

@@ -28,7 +28,7 @@ def report() -> tg.Report:
     current = tg.profile(
         str(LOG / "current.parquet"), like=reference, window="1mo", time_zone="America/New_York", **options
     )
-    return tg.compare(reference, current, baselines=["reference", "previous"])
+    return tg.compare(reference, current, baselines=["reference", "previous"], segment_baselines=["previous"])
 
 
 @pytest.mark.parametrize(

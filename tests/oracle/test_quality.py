@@ -14,6 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 import tidegauge as tg
 from engine import data_folder
+from statsmodels.stats.proportion import proportion_confint
 from tidegauge.errors import UsageError
 
 DATA_SETS = ["nycflights13", "bike_2011", "bike_sharing", "adult"]
@@ -324,6 +325,76 @@ def test_duplicates_of_a_key_of_several_columns_and_beyond_memory() -> None:
     assert of(drift(reference, again), "duplicate_keys", "a, b")["value"] == 7
     swapped = {"a": again["b"], "b": again["a"], "x": again["x"]}
     assert of(drift(reference, swapped), "duplicate_keys", "a, b")["value"] == 7
+
+
+def test_freshness_is_that_of_the_instant_of_the_comparison() -> None:
+    days = pl.datetime_range(dt.datetime(2024, 1, 1), dt.datetime(2024, 3, 31), "1h", eager=True)
+    hours = days.filter(~days.dt.date().is_between(dt.date(2024, 3, 20), dt.date(2024, 3, 22)))
+    table = pl.DataFrame({"t": hours, "x": pl.int_range(len(hours), eager=True) % 7})
+    reference = tg.profile(table.filter(pl.col("t") < dt.datetime(2024, 2, 1)), time="t", block="1d")
+    march = table.filter(pl.col("t").is_between(dt.datetime(2024, 2, 1), dt.datetime(2024, 3, 25, 4)))
+    current = tg.profile(march, like=reference, window="1mo")
+    day = 86_400.0
+
+    def told(as_of: Any) -> dict[tuple[str, str | None], Any]:
+        rows = tg.compare(reference, current, as_of=as_of).rows
+        names = ("freshness", "longest_gap", "empty_blocks")
+        return {(r["statistic"], r["window_start"][5:7]): r for r in rows if r["statistic"] in names}
+
+    ends = told(None)
+    assert ends["freshness", "02"]["value"] == 3600
+    # The window is open: with its end for now, its last days look empty.
+    assert ends["freshness", "03"]["value"] == (dt.datetime(2024, 4, 1) - dt.datetime(2024, 3, 25, 4)).total_seconds()
+    assert ends["empty_blocks", "03"]["value"] == 3 + 6
+    assert ends["freshness", "03"]["as_of"] is None
+    now = told("2024-03-25T06:00:00")
+    assert now["freshness", "02"]["value"] == 3600  # that window has ended
+    assert now["freshness", "03"]["value"] == 7200
+    assert now["freshness", "03"]["message"] == "the last row is 2.0 h old as of 2024-03-25T06:00:00Z"
+    assert now["longest_gap", "03"]["value"] == pytest.approx(3 * day + 3600)
+    assert now["empty_blocks", "03"]["value"] == 3
+    assert {r["as_of"] for r in now.values()} == {"2024-03-25T06:00:00Z"}
+    offset = dt.timezone(dt.timedelta(hours=2))
+    assert told(dt.datetime(2024, 3, 25, 8, 0, 0, 999, tzinfo=offset)) == now
+    late = told(dt.date(2024, 5, 1))
+    assert late["freshness", "03"]["value"] == ends["freshness", "03"]["value"]
+    ahead = told("2024-03-25")
+    assert (ahead["freshness", "03"]["value"], ahead["freshness", "02"]["value"]) == (-4 * 3600, 3600)
+    assert "4.0 h ahead, as of 2024-03-25T00:00:00Z" in ahead["freshness", "03"]["message"]
+    whole = tg.profile(march, like=reference)
+    found = [r for r in tg.compare(reference, whole, as_of="2024-03-26T04:00:00").rows if r["statistic"] == "freshness"]
+    assert [r["value"] for r in found] == [day]
+    assert not [r for r in tg.compare(reference, whole).rows if r["statistic"] == "freshness"]
+    with pytest.raises(UsageError, match="as_of: 'yesterday' is no date or time; accepted are 2014-01-01"):
+        tg.compare(reference, whole, as_of="yesterday")
+
+
+def test_range_violation_against_the_values_themselves() -> None:
+    rng = np.random.default_rng(11)
+    inf = math.inf
+    pools = [
+        [-inf, -1.0, 0.0, -0.0, 1.0, 2.0, inf], [0.0, 5e-324, -5e-324, 1e308, -1e308],
+        [float(x) for x in range(40)], list(rng.normal(size=3000)),
+    ]  # fmt: skip
+    for trial in range(60):
+        pool = pools[trial % len(pools)]
+        x = [pool[int(i)] for i in rng.integers(0, max(len(pool) - 2, 1), 1 + 40 * (trial % 90))]
+        y = [pool[int(i)] for i in rng.integers(0, len(pool), 1 + 35 * (trial % 70))]
+        holes = [None, math.nan] * (trial % 3)
+        rows = drift(
+            {"x": x + holes, "k": [0] * (len(x) + len(holes))}, {"x": y + holes, "k": [0] * (len(y) + len(holes))}
+        )
+        row = of(list(rows), "range_violation", "x")
+        finite = [v for v in x if math.isfinite(v)]
+        if not finite:
+            continue
+        # An infinity that the reference holds is no news, and makes no finite value one.
+        outside = sum(not min(finite) <= v <= max(finite) if math.isfinite(v) else v not in x for v in y)
+        assert row["bound_low"] - 1e-15 <= outside / len(y) <= row["bound_high"] + 1e-15, (trial, row)
+        if row["exactness"] == "exact":
+            assert row["value"] == pytest.approx(outside / len(y), abs=1e-15)
+            low, high = proportion_confint(outside, len(y), 0.05, "wilson")
+            assert (row["ci_low"], row["ci_high"]) == (pytest.approx(low, abs=1e-12), pytest.approx(high, abs=1e-12))
 
 
 def test_checks_gate_on_any_row() -> None:

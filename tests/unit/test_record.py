@@ -15,7 +15,9 @@ from tidegauge.results import ROW_FIELDS, plain_row
 VALUES = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(allow_nan=False, allow_infinity=False), st.text(), st.just("NaN")
 )
-ROWS = st.lists(st.fixed_dictionaries(dict.fromkeys(ROW_FIELDS[:6], VALUES)), max_size=8)
+FEW = st.one_of(st.sampled_from([None, True, 1, 1.0, "1", 0.0, -0.0]), VALUES)
+NAMES = ("run_id", "baseline", "value", "bound_low", "bound_high", "ci_low")
+ROWS = st.lists(st.fixed_dictionaries(dict.fromkeys(NAMES, FEW)), max_size=8)
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow], deadline=None)
@@ -40,7 +42,11 @@ def test_a_report_is_packed_and_unpacks() -> None:
 
 @pytest.mark.parametrize("column", [
     {"values": [1]}, {"distinct": [1], "index": [0, 1]}, {"distinct": [1], "index": [0, -1]}, {"index": [0, 0]}, {}, 7,
+    {"distinct": [1], "index": [0], "times": [3]}, {"distinct": [1], "index": [0, 0], "times": [2]},
+    {"distinct": [1], "index": [0, 0, 0], "times": [3, -1, 0]}, {"like": "y", "at": [], "values": []},
+    {"like": "value", "at": [2], "values": [1]}, {"like": "value", "at": [-1], "values": [1]},
+    {"like": "value", "at": [1], "values": []}, {"like": "x", "at": [], "values": []},
 ])  # fmt: skip
 def test_damaged_rows_are_refused(column: Any) -> None:
     with pytest.raises(FormatError, match=r"rows: "):
-        unpack_rows({"count": 2, "columns": {"x": column}})
+        unpack_rows({"count": 2, "columns": {"x": column, "value": {"value": 1}}})

@@ -89,6 +89,11 @@ _decide = _options(
     ),
     click.option("--decided-by", multiple=True, metavar="NAME", help="Baselines that decide; default the reference."),
     click.option(
+        "--segment-baseline", "segment_baselines", multiple=True, metavar="NAME",
+        help="Baselines that segments are compared with too; default those that decide.",
+    ),
+    click.option("--as-of", metavar="TIME", help="Instant of the comparison, ISO or now; default each window's end."),
+    click.option(
         "--rule", "rules", multiple=True, metavar="KEY=VALUE",
         help="Rule of decision, as consecutive=2, minimum_n.current=100, calibrated.fail=0.05 or "
         "over_time=sequential; repeatable.",
@@ -141,10 +146,14 @@ cli.add_command(compare_models)
 @click.argument("current")
 @_all_scan
 @_decide
+@_names("--joint", "Statistics of whole rows: classifier_test, mmd, energy_multivariate, pca_reconstruction.")
+@click.option("--joint-rows", type=click.IntRange(20, 100_000), metavar="N", help="Rows of each sample; default 5000.")
+@_names("--joint-key", "Columns that identify a row of a sample.")
 @_quiet
 def drift(
     reference: str, current: str, form: str, outputs: tuple[str, ...], fail_on: FailOn, title: str | None,
-    baselines: tuple[str, ...], decided_by: tuple[str, ...], rules: tuple[str, ...],
+    baselines: tuple[str, ...], decided_by: tuple[str, ...], segment_baselines: tuple[str, ...],
+    as_of: str | None, rules: tuple[str, ...], joint: list[str], joint_rows: int | None, joint_key: list[str],
     quiet: bool, **scan: Any,
 ) -> int:  # fmt: skip
     """Compare two tables and judge every feature.
@@ -159,7 +168,8 @@ def drift(
     with Progress(quiet=quiet) as progress:
         report = compute(
             reference, current, _scan_options(**scan),
-            baselines=baselines, decided_by=decided_by, decisions=_decisions(rules), title=title,
+            baselines=baselines, decided_by=decided_by, segment_baselines=segment_baselines, as_of=as_of,
+            decisions=_decisions(rules), joint=_joint(joint, joint_rows, joint_key), title=title,
             command=_command(), progress=progress,
         )  # fmt: skip
     return _finish(report, form, outputs, fail_on, quiet)
@@ -218,7 +228,8 @@ def merge(profiles: tuple[str, ...], output: str, quiet: bool) -> int:
 @_quiet
 def compare(
     reference: str, current: str, form: str, outputs: tuple[str, ...], fail_on: FailOn, title: str | None,
-    baselines: tuple[str, ...], decided_by: tuple[str, ...], rules: tuple[str, ...], model: str | None,
+    baselines: tuple[str, ...], decided_by: tuple[str, ...], segment_baselines: tuple[str, ...],
+    as_of: str | None, rules: tuple[str, ...], model: str | None,
     quiet: bool,
 ) -> int:  # fmt: skip
     """Compare two profiles (.tgp); no data is read."""
@@ -227,8 +238,8 @@ def compare(
 
     check_outputs(outputs)
     report = compare_profiles(
-        reference, current, baselines=baselines, decided_by=decided_by, decisions=_decisions(rules), model=model,
-        title=title,
+        reference, current, baselines=baselines, decided_by=decided_by, segment_baselines=segment_baselines,
+        as_of=as_of, decisions=_decisions(rules), model=model, title=title,
     )  # fmt: skip
     return _finish(report, form, outputs, fail_on, quiet)
 
@@ -420,6 +431,14 @@ def _scan_options(
             raise click.UsageError(f"--by {text!r} names no column")
         cuts.append(names if len(names) > 1 else names[0])
     return make_options(columns=columns or None, exclude=exclude, by=cuts, **rest)
+
+
+def _joint(statistics: list[str], rows: int | None, key: list[str]) -> dict[str, Any] | None:
+    if not statistics:
+        if rows is not None or key:
+            raise click.UsageError("--joint-rows and --joint-key need --joint")
+        return None
+    return {"statistics": statistics, "key": key, **({} if rows is None else {"rows": rows})}
 
 
 def _decisions(rules: tuple[str, ...]) -> dict[str, Any] | None:

@@ -54,7 +54,8 @@ def render_markdown(record: Mapping[str, Any]) -> str:
     parts.append("".join(f"- {_inline(sentence)}\n" for sentence in summary(view)))
     tail = _tail(record, view)
     room = LIMIT - len("".join([*parts, tail]).encode()) - 400
-    for heading, blocks in (("Findings", _findings(view)), ("Columns by window", _tables(view))):
+    blocks_of = (("Findings", _findings(view)), ("Rows as a whole", _joint(view)), ("Columns by window", _tables(view)))
+    for heading, blocks in blocks_of:
         text, left = "", 0
         for block in blocks:
             if left or len((text + block).encode()) > room:
@@ -91,6 +92,16 @@ def _findings(view: View) -> Iterator[str]:
         yield f"\n{len(entries) - 20:,} more in `report.json`.\n"
     if unsure is not None:
         yield f"\n{_inline(unsure)}\n"
+
+
+def _joint(view: View) -> Iterator[str]:
+    shown = {window.key for window in view.windows[-_MOST_WINDOWS:]}
+    for label, row in view.joint(shown):
+        value = f"{number(row.get('value'))} ({interval(row.get('ci_low'), row.get('ci_high'))})"
+        p = "" if row.get("pvalue") is None else f", p {number(row.get('pvalue'), 2)}"
+        sign = "" if row.get("verdict") is None else f"{_SIGN.get(str(row.get('verdict')), '➖')} "
+        told = code(str(row.get("message") or ""), 300)
+        yield f"- {sign}{code(str(row.get('statistic')))} {code(label)}: {value}{p}; {told}\n"
 
 
 def _tables(view: View) -> Iterator[str]:

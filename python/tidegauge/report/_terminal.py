@@ -72,6 +72,16 @@ def render_text(record: Mapping[str, Any], width: int | None = None, color: bool
             lines.append(f"    and {len(entries) - _MOST} more in report.json")
         if unsure is not None:
             lines += wrap(f"    {_plain(unsure)}", "    ")
+    whole = view.joint()
+    if whole:
+        lines += ["", "Rows as a whole"]
+        for label, row in whole[-_MOST:]:
+            p = "" if row.get("pvalue") is None else f", p {number(row.get('pvalue'), 2)}"
+            verdict = "" if row.get("verdict") is None else f", {WORD.get(str(row.get('verdict')), '')}"
+            line = f"{shorten(str(row.get('statistic')))} {label}: {number(row.get('value'))}{p}{verdict}"
+            lines += wrap(f"  {line}; {visible(str(row.get('message') or ''))}", "    ")
+        if len(whole) > _MOST:
+            lines.append(f"    and {len(whole) - _MOST} more before")
     table = []
     for feature in view.features:
         j = feature.worst(view.main)

@@ -128,6 +128,17 @@ class View:
         """The baseline that findings are told against."""
         return self.baselines[0] if self.baselines else "reference"
 
+    def joint(self, windows: set[tuple[str | None, str | None]] | None = None) -> list[tuple[str, Row]]:
+        """Rows on whole rows with the name of their window, of some windows or of all."""
+        labels = {window.key: window.label for window in self.windows}
+        order = {key: place for place, key in enumerate(labels)}
+        found = [
+            row for row in self.rows if row.get("kind") == "joint" and row.get("statistic") not in ("check", "verdict")
+        ]
+        found = [row for row in found if windows is None or window_key(row) in windows or window_key(row) not in order]
+        found.sort(key=lambda row: (str(row.get("statistic")), order.get(window_key(row), len(order))))
+        return [(labels.get(window_key(row), "all rows"), row) for row in found]
+
     def verdicts(self, baseline: str) -> Counter[str]:
         """Worst verdict of each feature against `baseline`, counted."""
         found = (feature.worst(baseline) for feature in self.features)

@@ -57,12 +57,14 @@ impl Check {
         let place = || format!("check of {statistic:?} of {feature:?}");
         let metrics = crate::metrics::registry().iter().map(|m| m.name);
         let sets = of_sets().iter().map(|s| s.name);
+        let joint = crate::joint::definitions().into_iter().map(|d| d.name);
         let known: BTreeSet<&str> = registry()
             .iter()
             .map(|s| s.name)
             .chain(sets)
             .chain(metrics)
             .chain(OF_PERFORMANCE)
+            .chain(joint)
             .collect();
         let change = statistic.strip_suffix("_change");
         if !known.contains(statistic.as_str()) && change.and_then(crate::metrics::find).is_none() {

@@ -317,7 +317,9 @@ impl Blocked {
             Layout::Categories(n) => self.share(|i| i == *n, |i| i != missing),
             Layout::Ordered(coarse) => {
                 let last = coarse.len().saturating_sub(1);
-                self.share(|i| i == 0 || i == last, |i| i != missing)
+                let held = |i: usize| self.reference.totals.get(i).is_some_and(|t| *t > 0.0);
+                let infinite = |i: usize| i > missing && !held(i);
+                self.share(|i| i == 0 || i == last || infinite(i), |i| i != missing)
             }
         }
     }

@@ -4,6 +4,7 @@
 //! `tests/golden/special.json`, made with mpmath); below the range of f64 they are 0.
 
 use core::f64::consts::{FRAC_1_SQRT_2, LN_2, PI, TAU};
+use std::cell::Cell;
 
 /// Upper tail of the standard normal distribution.
 pub fn normal_sf(x: f64) -> f64 {
@@ -323,6 +324,16 @@ pub fn fisher_sf(x: f64, a: f64, b: f64) -> f64 {
     }
 }
 
+/// Quantiles that a thread remembers, one of those whose arguments share a slot.
+const REMEMBERED: usize = 1024;
+
+thread_local! {
+    /// Bits of `p` and `df`, and the quantile: the statistics of a column share their degrees of freedom, and
+    /// intervals are asked for at few levels.
+    static QUANTILES: [Cell<(u64, u64, f64)>; REMEMBERED] =
+        const { [const { Cell::new((0, 0, 0.0)) }; REMEMBERED] };
+}
+
 /// The `t >= 0` with `student_two_sided(t, df) == p`, for `0 < p <= 1`.
 pub fn student_two_sided_isf(p: f64, df: f64) -> f64 {
     if df.is_nan() || df <= 0.0 || !(0.0..=1.0).contains(&p) {
@@ -331,6 +342,24 @@ pub fn student_two_sided_isf(p: f64, df: f64) -> f64 {
     if p == 0.0 {
         return f64::INFINITY;
     }
+    let (a, b) = (p.to_bits(), df.to_bits());
+    let slot = (a ^ b.rotate_left(32)).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 54;
+    QUANTILES.with(|quantiles| {
+        let found = quantiles.get(slot as usize).map(Cell::get);
+        match found {
+            Some((x, y, t)) if (x, y) == (a, b) => t,
+            _ => {
+                let t = find_student_isf(p, df);
+                if let Some(cell) = quantiles.get(slot as usize) {
+                    cell.set((a, b, t));
+                }
+                t
+            }
+        }
+    })
+}
+
+fn find_student_isf(p: f64, df: f64) -> f64 {
     let mut low = normal_isf(0.5 * p).max(0.0); // tails are heavier than normal
     if low == 0.0 {
         return 0.0;

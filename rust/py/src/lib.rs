@@ -207,6 +207,7 @@ fn info(p: &CoreProfile) -> tidegauge_core::Result<Value> {
         "columns": columns,
         "groups": groups,
         "roles": m.roles,
+        "block": p.block,
         "weight": p.weight,
         "coverage": m.coverage,
         "sources": m.sources,

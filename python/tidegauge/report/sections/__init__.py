@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from . import (
+    contributions,
     data,
     distributions,
     findings,
@@ -21,6 +22,7 @@ from . import (
     heatmap,
     identity,
     importance,
+    joint,
     limitations,
     method,
     monitoring,
@@ -58,7 +60,9 @@ SECTIONS: tuple[Section, ...] = (
     risk,
     heatmap,
     distributions,
+    contributions,
     segments,
+    joint,
     quality,
     monitoring,
     rows,

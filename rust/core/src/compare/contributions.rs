@@ -103,6 +103,9 @@ pub fn contributions(
     };
     for (group, states) in &current.groups {
         for (name, baseline) in &asked {
+            if !options.compares(name, baseline, group) {
+                continue;
+            }
             let Found::States(other) = baselines.find(baseline, group)? else {
                 continue;
             };

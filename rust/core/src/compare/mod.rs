@@ -15,6 +15,7 @@ mod columns;
 mod contributions;
 mod curves;
 mod histograms;
+mod joint;
 mod options;
 mod pairs;
 mod quality;
@@ -25,6 +26,7 @@ use calibration::calibrate;
 use columns::{Compared, group_rows};
 pub use contributions::{ContributionRow, contributions};
 pub use histograms::histograms;
+pub use joint::JointRow;
 pub use options::{CompareOptions, Decisions, ToleranceOption};
 pub use pairs::{blocked_pair_of, pair_of};
 pub use quality::{Described, of_sets};
@@ -77,14 +79,8 @@ pub fn compare_with(
     for (name, baseline) in &asked {
         baselines.check(name, baseline)?;
     }
-    for name in &options.decided_by {
-        if !options.baselines.contains(name) {
-            return Err(Error::invalid(format!(
-                "decided_by {name:?} is no baseline that is asked for; accepted are {}",
-                options.baselines.join(", ")
-            )));
-        }
-    }
+    options.check_baselines()?;
+    let as_of = options.as_of()?;
     check_decisions(options)?;
     let keeps = asked.iter().any(|b| b.1 == Baseline::Expanding);
     let mut entries = Vec::new();
@@ -100,9 +96,13 @@ pub fn compare_with(
             window_end: group.window.map(|w| current.time(w.1)),
             segment_by: group.segment.as_ref().map(|s| s.0.clone()),
             segment_value: group.segment.as_ref().map(|s| s.1.clone()),
+            as_of: as_of.map(rfc3339),
             ..Row::default()
         };
         for (name, baseline) in &asked {
+            if !options.compares(name, baseline, group) {
+                continue;
+            }
             let base = Row {
                 baseline: (*name).into(),
                 ..base.clone()
@@ -143,10 +143,12 @@ pub fn compare_with(
         model: options.model.clone(),
         model_version: options.model_version.clone(),
         baseline: main_baseline(options),
+        as_of: as_of.map(rfc3339),
         ..Row::default()
     };
     quality::empty_windows(current, &unwindowed, &mut entries);
     entries.extend(others);
+    joint::joint_rows(options, &mut entries)?;
     crate::checks::apply(&options.checks, &main_baseline(options), &mut entries);
     let statistic_tolerances = statistic_tolerances(options)?;
     let mut policy = Policy {

@@ -16,7 +16,7 @@ use crate::statistics::{Context, find};
 use crate::value::Logical;
 
 use super::columns::{Compared, kind_of};
-use super::{CompareOptions, rfc3339};
+use super::{CompareOptions, instant, rfc3339};
 
 /// A statistic of a whole set of rows: it needs the profile, not two samples of one column.
 #[derive(Debug, Clone, Copy)]
@@ -45,10 +45,10 @@ const EMPTY_BLOCKS: Described = Described {
 /// Age of the last row.
 const FRESHNESS: Described = Described {
     name: "freshness",
-    definition: "freshness/window-end/v1",
-    summary: "time from the last row to the end of the window",
+    definition: "freshness/v2",
+    summary: "time from the last row to the end of the window, or to as_of where that is earlier",
     notes: "largest value of the time column, cut to microseconds; a date lasts until its day ends; exact; \
-            windows only",
+            negative where a row lies beyond as_of; without windows, with as_of alone",
     unit: "s",
 };
 /// Longest stretch without a row.
@@ -56,8 +56,8 @@ const LONGEST_GAP: Described = Described {
     name: "longest_gap",
     definition: "longest_gap/v1",
     summary: "longest stretch of time without a row",
-    notes: "between rows, and from the window's start to the first and from the last to its end; a date \
-            covers its day; from the key histogram of the time column: exact up to 4,096 distinct times, else \
+    notes: "between rows, and from the window's start to the first and from the last to its end, or to \
+            as_of; a date covers its day; from the key histogram of the time column: exact up to 4,096 distinct times, else \
             the longest stretch that is empty for certain, with bounds as wide as two cells of the histogram",
     unit: "s",
 };
@@ -234,6 +234,7 @@ fn listed(names: &[&str]) -> String {
 
 /// Rows on how the rows of a group lie in time.
 pub(super) fn time_rows(compared: Compared<'_>, base: &Row, entries: &mut Vec<Entry>) {
+    let as_of = base.as_of.as_deref().and_then(instant);
     let Compared {
         reference,
         current,
@@ -253,9 +254,15 @@ pub(super) fn time_rows(compared: Compared<'_>, base: &Row, entries: &mut Vec<En
     if let Some(BlockRule::Time { length, .. }) = &reference.block
         && let Some(length) = micros(length)
     {
-        let window = group.window.map(|w| (w.0, w.1));
-        let blocks = PerBlock::of(states.first(), length, window);
-        let before = PerBlock::of(other.first(), length, None);
+        let window = group
+            .window
+            .map(|w| (w.0, as_of.map_or(w.1, |now| now.clamp(w.0, w.1))));
+        let open = group
+            .window
+            .zip(window)
+            .is_some_and(|(all, now)| now.1 < all.1);
+        let blocks = PerBlock::of(states.first(), length, window, open);
+        let before = PerBlock::of(other.first(), length, None, false);
         if let (Some(blocks), Some(before)) = (&blocks, &before)
             && let Some(row) = volume_rate(before, blocks, &reference.block, options.alpha)
         {
@@ -295,13 +302,24 @@ pub(super) fn time_rows(compared: Compared<'_>, base: &Row, entries: &mut Vec<En
     let Some((from, to)) = now.counts.range.map(|r| (unit.start(r.0), unit.end(r.1))) else {
         return;
     };
-    if let Some((_, end)) = group.window {
+    // The stretch of time that is judged ends with the window, or now.
+    let end = match (group.window.map(|w| w.1), as_of) {
+        (Some(end), Some(now)) => Some(end.min(now)),
+        (end, now) => end.or(now),
+    };
+    if let Some(end) = end {
         let age = i128::from(end) - to;
+        let when = match as_of {
+            Some(now) if now == end => format!("as of {}", rfc3339(now)),
+            _ => "the window ends".into(),
+        };
+        let message = match (age < 0, as_of == Some(end)) {
+            (false, false) => format!("the last row is {} before {when}", words(age)),
+            (false, true) => format!("the last row is {} old {when}", words(age)),
+            (true, _) => format!("the last row is {} ahead, {when}", words(-age)),
+        };
         let row = Row {
-            message: Some(format!(
-                "the last row is {} before the window ends",
-                words(age)
-            )),
+            message: Some(message),
             ..of(&FRESHNESS, &base, &column.name)
         };
         entries.push(Entry::given(exact(row, seconds(age))));
@@ -310,9 +328,10 @@ pub(super) fn time_rows(compared: Compared<'_>, base: &Row, entries: &mut Vec<En
         return;
     };
     let gap = match group.window {
+        Some((start, _)) => gap.or(i128::from(start), from),
         None => gap,
-        Some((start, end)) => gap.or(i128::from(start), from).or(to, i128::from(end)),
     };
+    let gap = end.map_or(gap, |end| gap.or(to, i128::from(end)));
     let usual = compared.before(at).and_then(|s| Gap::longest(s, unit));
     let usual = usual.map(|g| format!("in the reference {}", words(g.low)));
     let place =
@@ -468,8 +487,14 @@ struct PerBlock {
 
 impl PerBlock {
     /// The blocks of a window, or those from the first to the last with a row. None where the window
-    /// is no longer than a block.
-    fn of(state: Option<&ColumnState>, length: i128, window: Option<(i64, i64)>) -> Option<Self> {
+    /// is no longer than a block. Of an open window, which goes on, the last block counts where it has
+    /// ended or holds a row.
+    fn of(
+        state: Option<&ColumnState>,
+        length: i128,
+        window: Option<(i64, i64)>,
+        open: bool,
+    ) -> Option<Self> {
         // Blocks begin at local midnight: an hour more or less where clocks change.
         let between = |a: i64, b: i64| {
             let span = i128::from(b) - i128::from(a);
@@ -489,6 +514,12 @@ impl PerBlock {
         let (first, last) = (*keys.first()?, *keys.last()?);
         let span = match window {
             Some((a, b)) if i128::from(b) - i128::from(a) < length => return None,
+            Some((a, b)) if open => {
+                let ended = (i128::from(b) - i128::from(a)).div_euclid(length);
+                u64::try_from(ended)
+                    .ok()?
+                    .max(between(a, last)?.checked_add(1)?)
+            }
             Some((a, b)) => between(a, b)?,
             None => between(first, last)?.checked_add(1)?,
         };

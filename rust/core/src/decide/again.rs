@@ -141,7 +141,8 @@ fn qvalues(rows: &[Row], deciding: &[usize], options: &CompareOptions, all: &mut
         let member = calibrated
             || (row.fail_at.is_some()
                 && !matches!(row.verdict, None | Some(Verdict::NotEvaluated)));
-        if !member {
+        // Joint statistics share their level among themselves.
+        if !member || row.kind.as_deref() == Some("joint") {
             continue;
         }
         let decides = context.is_empty() || context.contains(&row.baseline);

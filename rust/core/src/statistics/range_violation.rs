@@ -4,17 +4,17 @@ use super::{Context, Interval, Kinds, MIN_COUNT, NotApplicable, Outcome, Statist
 use crate::pair::{Cell, NumericPair, Pair};
 use crate::value::Logical;
 
-/// Current values below the smallest or above the largest reference value, over the ordered current
-/// values (null and NaN left out), with Wilson's interval.
+/// Current values below the smallest or above the largest finite reference value, over the ordered current
+/// values (null and NaN left out), with Wilson's interval. An infinity is inside where the reference holds it.
 ///
 /// Of a continuous column that did not change, 2 / (n + 1) of the values are expected outside.
 pub const STATISTIC: Statistic = Statistic {
     name: "range_violation",
-    definition: "range_violation/v1",
+    definition: "range_violation/v2",
     summary: "share of current values outside the range of the reference",
     source: "Wilson (1927); expectation from exchangeability",
-    notes: "ordered values, infinities among them, against the range of the reference; interval: Wilson; no \
-            p-value",
+    notes: "ordered values against the smallest and the largest finite value of the reference; an infinity is \
+            inside where the reference holds it; interval: Wilson, of the share for this reference; no p-value",
     kinds: Kinds::Numeric,
     range: (0.0, 1.0),
     unit: "share",
@@ -31,7 +31,15 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     let side = |s: &crate::pair::Side| [s.finite, s.neg_inf, s.pos_inf];
     let n = total(side(&p.reference), "reference", "ordered value")?;
     let m = total(side(&p.current), "current sample", "ordered value")?;
-    let (below, above) = p.out_of_range;
+    let infinite = |held: u64, now: u64| if held == 0 { now } else { 0 };
+    let below = p
+        .out_of_range
+        .0
+        .saturating_add(infinite(p.reference.neg_inf, p.current.neg_inf));
+    let above = p
+        .out_of_range
+        .1
+        .saturating_add(infinite(p.reference.pos_inf, p.current.pos_inf));
     let outside = below.saturating_add(above).min(m);
     // Current values between the end of the reference and the end of its last cell look inside.
     let side = |passes: bool, end: Option<&Cell>| match end {
