@@ -74,4 +74,4 @@ def test_duckdb(report: tg.Report, tmp_path: Path) -> None:
     assert types["value"] == "DOUBLE"
     query = f"select max(value) from '{path}' where statistic = 'ks' and feature = 'x'"
     largest = max(row["value"] for row in report.rows if row["statistic"] == "ks" and row["feature"] == "x")
-    assert duckdb.sql(query).fetchone() == (largest,)
+    assert duckdb.sql(query).fetchall() == [(largest,)]

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tidegauge_core::Error;
 use tidegauge_core::kernels::key::mix;
-use tidegauge_core::metrics::paired::{METRICS, Rows, paired as compare};
+use tidegauge_core::metrics::paired::{NAMES, Rows, paired as compare};
 use tidegauge_core::metrics::{
     self, Answer, Average, Batch, Context, Coverage, Fairness, Label, MISSING, Metric, Part, Plan,
     Prediction, State, Task, Weighting, equal_width, evaluate_blocks, one_vs_rest,
@@ -500,7 +500,7 @@ pub fn paired(py: Python<'_>, data: AnyRecordBatch, options: &str) -> PyResult<S
 /// Names of the metrics whose difference is known for two models on the same rows.
 #[pyfunction]
 pub fn paired_metrics() -> Vec<&'static str> {
-    METRICS.to_vec()
+    NAMES.to_vec()
 }
 
 /// The registry of metrics as JSON.

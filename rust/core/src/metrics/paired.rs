@@ -14,7 +14,7 @@ use crate::statistics::NotApplicable;
 const FLOOR: f64 = f64::EPSILON;
 
 /// Metrics that have influences here.
-pub const METRICS: [&str; 14] = [
+pub const NAMES: [&str; 14] = [
     "accuracy",
     "balanced_accuracy",
     "brier",
@@ -70,7 +70,7 @@ pub struct Paired {
 /// `threshold` is the least score of a predicted 1. The value does not depend on the order of rows.
 ///
 /// # Errors
-/// When the metric is none of [`METRICS`], has no value of one of the models, or there are too few
+/// When the metric is none of [`NAMES`], has no value of one of the models, or there are too few
 /// rows or blocks for a variance.
 pub fn paired(
     metric: &str,
@@ -86,10 +86,10 @@ pub fn paired(
     {
         return not_applicable("columns differ in length");
     }
-    if !METRICS.contains(&metric) || find(metric).is_none() {
+    if !NAMES.contains(&metric) || find(metric).is_none() {
         return not_applicable(format!(
             "metric {metric:?} has no paired difference; accepted are {}",
-            METRICS.join(", ")
+            NAMES.join(", ")
         ));
     }
     if n < 2 {
