@@ -118,6 +118,7 @@ class Explanation:
     model: dict[str, Any]
     notes: list[str]
     checks: dict[str, Any] = field(default_factory=dict)
+    block: str | None = None
 
     def rows(self, told: Mapping[str, Any] | None = None) -> list[Row]:
         """Rows in the shape of reports: one a feature, window and side, then those of the drift and segments."""
@@ -136,7 +137,9 @@ class Explanation:
                 own = {"kind": "importance", "window_start": start, "window_end": end, "decides": False}
                 found.append({**row, **told, **own})
         if self.segments is not None:
-            found += [{**row, **told, "kind": "segment"} for row in self.segments.rows]
+            # The column of the blocks is made here; what they are is told.
+            variance = f"block:{self.block}" if self.block else "iid"
+            found += [{**row, **told, "kind": "segment", "variance": variance} for row in self.segments.rows]
         return found
 
     def sections(self) -> dict[str, Any]:
@@ -286,7 +289,8 @@ def explain(
     if settings.segments:
         told("weak segments")
         segments = inputs.weak(windows, notes)
-    return Explanation(settings, found, before, drift, segments, described, notes, checks)
+    kept = block if inputs.block is not None else None
+    return Explanation(settings, found, before, drift, segments, described, notes, checks, kept)
 
 
 class _NothingToMeasureError(UsageError):
