@@ -216,6 +216,9 @@ def _monitored(settings: Config, context: Context, work: Work, progress: Progres
     assert settings.store is not None
     if settings.joint.statistics:
         raise ConfigError("joint: a store keeps no rows; accepted are joint statistics in a run without [store]")
+    if settings.explain is not None and settings.explain.enabled:
+        # What a store keeps are profiles, which hold no rows to explain.
+        context.notes.append("Importances are not measured by a run with a store; one without a store measures them.")
     # What is scanned once is not read again: the store keeps footers, and no digests of chunks and rows.
     reference_options, current_options = (replace(options, digests=False) for options in plan(settings))
     with Store.open(settings.path(settings.store.path)) as store:

@@ -376,9 +376,14 @@ def test_nycflights_month_by_month(tmp_path: Path) -> None:
     current = pl.read_parquet(ROOT / "examples/nycflights13/current.parquet")
     shutil.copy(ROOT / "examples/nycflights13/reference.parquet", tmp_path / "reference.parquet")
     text = (ROOT / "examples/nycflights13/tidegauge.toml").read_text()
-    text = text.replace("../../out/nycflights13/", "out/").replace("current.parquet", "log/*.parquet")
-    (tmp_path / "plain.toml").write_text(text)
-    (tmp_path / "store.toml").write_text(text + '\n[store]\npath = "store"\n')
+    text = text.replace("../../out/nycflights13", "out").replace("current.parquet", "log/*.parquet")
+    # Performance and importances are measured on rows, which a store does not keep.
+    check, explain, output = (text.index(head) for head in ("[[checks]]", "[explain]", "[output]"))
+    plain = text[:check].replace('path = "model.lgb.txt"', "") + text[output:] + "[performance]\nenabled = false\n"
+    (tmp_path / "plain.toml").write_text(plain)
+    stored = text[:check] + text[explain:] + '[store]\npath = "store"\n'
+    (tmp_path / "store.toml").write_text(stored)
+    shutil.copy(ROOT / "examples/nycflights13/model.lgb.txt", tmp_path)
     (tmp_path / "log").mkdir()
     for month in range(6, 13):
         rows = current.filter(pl.col("month") == month)
@@ -389,6 +394,8 @@ def test_nycflights_month_by_month(tmp_path: Path) -> None:
     assert by_key(report.rows) == by_key(plain.rows)
     record = record_of(tmp_path)
     assert len(unpack_rows(record["result"]["rows"])) == len(report.rows)
+    told = [text for text in report.record["result"]["limitations"] if "run with a store" in text]
+    assert told == ["Importances are not measured by a run with a store; one without a store measures them."]
 
 
 def test_a_store_of_another_format_is_refused(log: Path) -> None:
