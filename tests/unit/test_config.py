@@ -159,6 +159,7 @@ def test_schema_is_published_without_internals() -> None:
         "waivers",
         "performance",
         "explain",
+        "joint",
         "scan",
         "store",
         "output",
