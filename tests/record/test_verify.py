@@ -115,7 +115,7 @@ def test_values_that_decode_to_others_are_named_by_their_number(folder: Path) ->
     assert any(value.search(text) for text in rescan.differences)
     assert found.levels[1].differences[0].startswith("logs/b.parquet: ")
     # Numbers of that column come first; those of others are intervals at another level.
-    assert "feature 'temp'" in rescan.differences[0]
+    assert rescan.differences[0].startswith("result.current.columns[temp].mean: ")
     assert not any("feature 'hum'" in text and ": value:" in text and "ks" in text for text in rescan.differences)
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from ._text import count, number, visible
 
-if TYPE_CHECKING:
-    from tidegauge._compare_models import ModelComparison, ModelDifference
+# `tidegauge.ModelComparison` and its rows; renderings do not import what computes.
+ModelComparison = Any
+ModelDifference = Any
 
 #: Bytes of a comment that code hosts take.
 MOST_BYTES = 60_000
