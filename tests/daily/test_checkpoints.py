@@ -10,7 +10,7 @@ from typing import Any
 import polars as pl
 import pytest
 import tidegauge as tg
-from conftest import MAIN, command, daily, damage, record_of, rows_of, tree, without_times, write_config
+from growing import MAIN, command, daily, damage, record_of, rows_of, tree, without_times, write_config
 from tidegauge._profile import Options, Profile, make_options, scan
 from tidegauge._work import Parts
 

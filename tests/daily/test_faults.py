@@ -8,7 +8,7 @@ from typing import Any
 
 import faults
 import pytest
-from conftest import daily, rows_of, write_config
+from growing import daily, rows_of, write_config
 
 #: Some of the calls of each kind; `faults.py` goes through all.
 SOME = [

@@ -11,7 +11,7 @@ import duckdb
 import polars as pl
 import pytest
 import tidegauge as tg
-from conftest import ROOT, command, damage, record_of, rows_of, tree, without_times, write_config
+from growing import ROOT, command, damage, record_of, rows_of, tree, without_times, write_config
 from tidegauge.record import unpack_rows
 
 KEY = ("model_version", "window_start", "window_end", "baseline", "segment_by", "segment_value", "feature", "statistic")

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 import tidegauge as tg
-from conftest import command, daily, record_of, rows_of, write_config
+from growing import command, daily, record_of, rows_of, write_config
 from tidegauge import config as configurations
 
 #: Rows of one day are taken as independent, so that a window of one day decides.

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import polars as pl
-import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 MAIN = [sys.executable, "-c", "from tidegauge.cli import main; main()"]
@@ -98,11 +97,3 @@ def record_of(folder: Path) -> dict[str, Any]:
 def tree(folder: Path) -> dict[str, bytes]:
     """Every file of a folder with its bytes."""
     return {str(p.relative_to(folder)): p.read_bytes() for p in sorted(folder.rglob("*")) if p.is_file()}
-
-
-@pytest.fixture
-def log(tmp_path: Path) -> Path:
-    """A reference of 25 days and a log of 6 days of two row groups each."""
-    rows_of(25, 120, seed=7).write_parquet(tmp_path / "reference.parquet")
-    daily(tmp_path / "log", 6, 120)
-    return tmp_path
