@@ -212,6 +212,11 @@ def test_options_of_drift(tmp_path: Path) -> None:
             ["previous"], (X, Y.with_columns(pl.col("a") + 3)), {**windows, "baselines": ["reference", "previous"]}
         ),
         "decisions": Case({"minimum_n": {"current": N + 1}}),
+        "joint": Case(["mmd"]),
+        "as_of": Case("2024-12-31", None, {"time": "ts"}),
+        "segment_baselines": Case(
+            ["reference", "previous"], None, {**windows, "by": ["c"], "baselines": ["reference", "previous"]}
+        ),
     }
     given = set(inspect.signature(tg.drift).parameters) - {"reference", "current", "max_bad_units", "title", "threads"}
     assert given == set(cases), "options of tg.drift without a case, or cases without one"
@@ -227,7 +232,8 @@ def test_options_of_drift(tmp_path: Path) -> None:
     # The other entrances share these options.
     shared = set(inspect.signature(tg.profile).parameters) - {"data", "like", "source_id"}
     compared = set(inspect.signature(tg.compare).parameters) - {"reference", "current", "checks"}
-    assert shared | compared == {*cases, "max_bad_units", "title", "threads"}
+    # Profiles hold no rows for joint statistics.
+    assert shared | compared == {*cases, "max_bad_units", "title", "threads"} - {"joint"}
     before = tg.profile(X)
     after = tg.profile(Y, like=before)
     limit = {"feature": "a", "statistic": "ks", "max": 0.01}
