@@ -117,3 +117,14 @@ def test_other_forms(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out)["exit_code"] == 1
     assert code(path, "--fail-on", "fail", "--format", "markdown") == 1
     assert capsys.readouterr().out.startswith("**Gate failed**")
+
+
+def test_a_job_keeps_the_decision_in_its_summary(
+    frames: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    report = written(tg.drift(frames["base"], frames["moved"]), tmp_path)
+    summary = tmp_path / "summary.md"
+    monkeypatch.setenv("GITHUB_STEP_SUMMARY", str(summary))
+    assert code(report, "--format", "markdown") == 1
+    assert summary.read_text().strip() == capsys.readouterr().out.strip()
+    assert "x: ks is " in summary.read_text()

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tidegauge.cli._show import echo
+from tidegauge.cli._show import append_markdown, echo
 
 _QUIET = click.option("-q", "--quiet", is_flag=True, help="No progress, no names of files written.")
 
@@ -29,6 +29,7 @@ def gate(report: str, fail_on: str | None, form: str) -> int:
     from tidegauge._gate import gate as decide
 
     found = decide(report, fail_on=fail_on)
+    append_markdown(found.to_markdown())
     if form == "json":
         echo(json.dumps(vars(found), indent=1, ensure_ascii=False))
     else:

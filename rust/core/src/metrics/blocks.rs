@@ -52,7 +52,7 @@ pub fn evaluate_blocks(
     let nothing = State::empty(first.plan().clone()).map_err(failed)?;
     // By metric and block left out, the value of each part.
     let mut without: Vec<Vec<Vec<Option<f64>>>> = vec![Vec::new(); metrics.len()];
-    leave_one_out(&held, nothing, &mut |rest| {
+    leave_one_out(&held, nothing, State::merge, &mut |rest| {
         for (metric, values) in metrics.iter().zip(&mut without) {
             let value = |a: &Answer| a.outcome.as_ref().map(|o| o.value).ok();
             let answers = metric.evaluate(rest, &independent).unwrap_or_default();
@@ -142,7 +142,8 @@ pub fn evaluate_fairness(
     }
     // By block left out, the four rates of each group.
     let mut without: Vec<Vec<[Option<f64>; 4]>> = Vec::with_capacity(blocks.len());
-    fairness_without(blocks, whole.nothing(), &mut |rest| {
+    let held: Vec<&Fairness> = blocks.iter().collect();
+    leave_one_out(&held, whole.nothing(), Fairness::merge, &mut |rest| {
         let value = |a: &Answer| a.outcome.as_ref().map(|o| o.value).ok();
         let answers = rest.evaluate(reference, &independent).unwrap_or_default();
         without.push(answers.iter().map(|g| rates(g).map(value)).collect());
@@ -172,32 +173,12 @@ pub fn evaluate_fairness(
     Ok((out, true))
 }
 
-/// As [`leave_one_out`], of rates.
-fn fairness_without(
-    blocks: &[Fairness],
-    others: Fairness,
-    each: &mut impl FnMut(&Fairness),
-) -> Result<(), NotApplicable> {
-    if blocks.len() == 1 {
-        each(&others);
-        return Ok(());
-    }
-    let (left, right) = blocks.split_at(blocks.len() / 2);
-    for (inside, outside) in [(left, right), (right, left)] {
-        let mut rest = others.clone();
-        for block in outside {
-            rest.merge(block).map_err(failed)?;
-        }
-        fairness_without(inside, rest, each)?;
-    }
-    Ok(())
-}
-
 /// Calls `each` with all blocks but one, by halves: `others` are the blocks not in `blocks`.
-fn leave_one_out(
-    blocks: &[&State],
-    others: State,
-    each: &mut impl FnMut(&State),
+fn leave_one_out<T: Clone>(
+    blocks: &[&T],
+    others: T,
+    merge: fn(&mut T, &T) -> crate::Result<()>,
+    each: &mut impl FnMut(&T),
 ) -> Result<(), NotApplicable> {
     if blocks.len() == 1 {
         each(&others);
@@ -207,9 +188,9 @@ fn leave_one_out(
     for (inside, outside) in [(left, right), (right, left)] {
         let mut rest = others.clone();
         for block in outside {
-            rest.merge(block).map_err(failed)?;
+            merge(&mut rest, block).map_err(failed)?;
         }
-        leave_one_out(inside, rest, each)?;
+        leave_one_out(inside, rest, merge, each)?;
     }
     Ok(())
 }
