@@ -462,6 +462,7 @@ fn the_registry_is_ordered_and_complete() {
             "interval",
             "mod",
             "parity",
+            "sparse",
             "superiority",
             "table",
             "weighing",

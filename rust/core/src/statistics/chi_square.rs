@@ -29,7 +29,7 @@ fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
     let df = (table.len() - 1) as f64;
     let mut outcome = Outcome::exact(value, (table.n, table.m));
     outcome.value_if_no_change = Some(df * table.inflation());
-    outcome.pvalue = Some(table.pvalue(value / table.inflation()));
+    outcome.pvalue = Some(table.pvalue(value, table.chi_square_null(table.inflation())));
     outcome.message = join([
         Some(format!("{df} degrees of freedom")),
         table.pooled_note(),

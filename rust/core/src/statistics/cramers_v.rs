@@ -40,7 +40,7 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     let mut outcome = Outcome::exact(value, (table.n, table.m));
     outcome.value_if_no_change = Some(0.0);
     let inflation = table.inflation();
-    outcome.pvalue = Some(table.pvalue(chi_square / inflation));
+    outcome.pvalue = Some(table.pvalue(chi_square, table.chi_square_null(inflation)));
     outcome.message = join([table.pooled_note()]);
     table.depends(&mut outcome);
     if scale > 0.0 {
@@ -56,7 +56,8 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
                 factor * r * (-2.0 - r * m / rows),
             )
         });
-        let interval = table.quadratic((raw, raw), unit, delta, true, STATISTIC.range);
+        let null = table.chi_square_null(unit);
+        let interval = table.quadratic((raw, raw), null, delta, true, STATISTIC.range);
         outcome = outcome.with_interval(interval, context);
     }
     Ok(outcome)

@@ -13,8 +13,8 @@ pub const STATISTIC: Statistic = Statistic {
     definition: "hellinger/10q-special/v1",
     summary: "Hellinger distance on the cells of psi",
     source: "Hellinger (1909); null as for psi, PSI ~ 8 H^2",
-    notes: "cells of psi, no prior; p: 8 H^2 over 1/n + 1/m is chi-square with k - 1 degrees of freedom; \
-            interval: delta method",
+    notes: "cells of psi, no prior; p: 8 H^2 over 1/n + 1/m is chi-square with k - 1 degrees of freedom, or, where cells hold \
+            few rows, the chi-square with the mean and variance that the counts of those cells give; interval: delta method",
     kinds: Kinds::Any,
     range: (0.0, 1.0),
     unit: "distance",
@@ -42,10 +42,13 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     let (low, high) = (squared(false), squared(true));
     let (value, bound) = (libm::sqrt(low), libm::sqrt(high));
     let mut outcome = Outcome::bounded(value, value, bound, STATISTIC.range, (table.n, table.m));
-    let (df, c) = ((table.len() - 1) as f64, table.inverse_rows() / 8.0);
+    let null = table.sparse_null(table.inverse_rows() / 8.0, |p, q| {
+        let root = libm::sqrt(p) - libm::sqrt(q);
+        0.5 * root * root
+    });
     let delta = table.delta_variance(|p, q| (-0.5 * libm::sqrt(q / p), -0.5 * libm::sqrt(p / q)));
-    outcome.value_if_no_change = Some(libm::sqrt(df * c).min(1.0));
-    outcome.pvalue = Some(table.pvalue(low / c));
+    outcome.value_if_no_change = Some(libm::sqrt(null.mean).min(1.0));
+    outcome.pvalue = Some(table.pvalue(low, null));
     outcome.message = join([table.pooled_note()]);
     table.depends(&mut outcome);
     let interval = table.quadratic(
@@ -53,7 +56,7 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
             outcome.bound_low * outcome.bound_low,
             outcome.bound_high * outcome.bound_high,
         ),
-        c,
+        null,
         delta,
         true,
         STATISTIC.range,

@@ -16,8 +16,8 @@ pub const STATISTIC: Statistic = Statistic {
     definition: "jensen_shannon/distance-nats-10q-special/v1",
     summary: "Jensen-Shannon distance (natural logarithm) on the cells of psi",
     source: "Lin (1991); Endres and Schindelin (2003); null as for psi, PSI ~ 8 JSD",
-    notes: "cells of psi, no prior; p: 8 JSD over 1/n + 1/m is chi-square with k - 1 degrees of freedom; \
-            interval: delta method",
+    notes: "cells of psi, no prior; p: 8 JSD over 1/n + 1/m is chi-square with k - 1 degrees of freedom, or, where cells hold \
+            few rows, the chi-square with the mean and variance that the counts of those cells give; interval: delta method",
     kinds: Kinds::Any,
     range: (0.0, 0.832_554_611_157_697_8),
     unit: "sqrt nats",
@@ -47,13 +47,20 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
         libm::sqrt(high).min(STATISTIC.range.1),
     );
     let mut outcome = Outcome::bounded(value, value, bound, STATISTIC.range, (table.n, table.m));
-    let (df, c) = ((table.len() - 1) as f64, table.inverse_rows() / 8.0);
+    let null = table.sparse_null(table.inverse_rows() / 8.0, |p, q| {
+        let both = p + q;
+        if both > 0.0 {
+            0.5 * both * jensen_term((p - q).abs() / both)
+        } else {
+            0.0
+        }
+    });
     let delta = table.delta_variance(|p, q| {
         let middle = 0.5 * (p + q);
         (0.5 * libm::log(p / middle), 0.5 * libm::log(q / middle))
     });
-    outcome.value_if_no_change = Some(libm::sqrt(df * c).min(STATISTIC.range.1));
-    outcome.pvalue = Some(table.pvalue(low / c));
+    outcome.value_if_no_change = Some(libm::sqrt(null.mean).min(STATISTIC.range.1));
+    outcome.pvalue = Some(table.pvalue(low, null));
     outcome.message = join([table.pooled_note()]);
     table.depends(&mut outcome);
     let interval = table.quadratic(
@@ -61,7 +68,7 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
             outcome.bound_low * outcome.bound_low,
             outcome.bound_high * outcome.bound_high,
         ),
-        c,
+        null,
         delta,
         true,
         STATISTIC.range,

@@ -47,6 +47,7 @@ mod probability_of_superiority;
 mod psi;
 mod quantile_shift;
 mod range_violation;
+mod sparse;
 mod total_variation;
 mod vanished_category_mass;
 mod volume;

@@ -64,7 +64,7 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
         let difference = (p - q).abs();
         difference * libm::log1p(difference / p.min(q))
     }));
-    let (df, c) = ((k - 1) as f64, table.inverse_rows());
+    let null = table.chi_square_null(table.inverse_rows());
     let gradient = |p: f64, q: f64| {
         let (p, q) = smooth(p, q);
         let log = libm::log(p / q);
@@ -76,13 +76,13 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     if weighed || sides.0.rounding() + sides.1.rounding() > 0.0 {
         outcome.loosen(table.moved(pair, gradient), STATISTIC.range);
     }
-    outcome.value_if_no_change = Some(df * c);
-    outcome.pvalue = Some(table.pvalue(value / c));
+    outcome.value_if_no_change = Some(null.mean);
+    outcome.pvalue = Some(table.pvalue(value, null));
     let mismatch = table.support_mismatch();
     outcome.support_mismatch = mismatch.is_some();
     outcome.message = join([mismatch, table.pooled_note()]);
     table.depends(&mut outcome);
     let bounds = (outcome.bound_low, outcome.bound_high);
-    let interval = table.quadratic(bounds, c, delta, false, STATISTIC.range);
+    let interval = table.quadratic(bounds, null, delta, false, STATISTIC.range);
     Ok(outcome.with_interval(interval, context))
 }

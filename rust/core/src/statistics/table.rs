@@ -1,6 +1,7 @@
 //! The coarse table behind PSI, the divergences, and the tests of categories.
 
 use super::folded::{self, Piece};
+use super::sparse;
 use super::{Interval, MIN_COUNT, NotApplicable, Outcome, RAO_SCOTT, clustered, cross, total};
 use std::sync::Arc;
 
@@ -38,6 +39,15 @@ pub(super) struct Table {
     design: Option<(Arc<Blocked>, Design)>,
     /// Whether missing rows are a cell.
     missing: bool,
+}
+
+/// Distribution of a value when nothing changed: a chi-square over its degrees of freedom, times its mean.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Null {
+    /// Mean of the value.
+    pub mean: f64,
+    /// Twice the squared mean over the variance, for independent rows.
+    pub df: f64,
 }
 
 impl Table {
@@ -146,13 +156,51 @@ impl Table {
             })
     }
 
-    /// Upper tail of what is a chi-square with one degree of freedom less than there are cells for
-    /// independent rows; with blocks, that of the test of homogeneity of the cells that are not rare.
-    pub fn pvalue(&self, chi_square: f64) -> f64 {
+    /// What `unit` times a chi-square with one degree of freedom less than there are cells is.
+    pub fn chi_square_null(&self, unit: f64) -> Null {
         let df = (self.len() - 1) as f64;
+        Null {
+            mean: df * unit,
+            df,
+        }
+    }
+
+    /// The same for a sum of `term(p, q)` over cells that is such a chi-square where every cell holds
+    /// many rows, but not where one holds a few: mean and variance of the terms of rare cells are summed
+    /// over the counts that the pooled share gives both sides, and those of the others are the limits.
+    /// Terms of two cells are taken to be as dependent as in the limit.
+    pub fn sparse_null(&self, unit: f64, term: impl Fn(f64, f64) -> f64) -> Null {
+        if self.len() < 2 {
+            return self.chi_square_null(unit);
+        }
+        let (n, m) = self.worth();
+        let own = unit / self.inflation();
+        let (mut mean, mut variance, mut squares) = (0.0, 0.0, 0.0);
+        for cell in &self.cells {
+            let h = self.pool(cell) / (n + m);
+            squares += h * h;
+            let limit = own * (1.0 - h);
+            let (first, second) = if n.min(m) * h < sparse::FEW {
+                sparse::moments(h, (n, m), &term)
+            } else {
+                (limit, 2.0 * limit * limit)
+            };
+            mean += first;
+            variance += second;
+        }
+        variance += 2.0 * own * own * (1.0 - squares);
+        Null {
+            mean: mean * self.inflation(),
+            df: 2.0 * mean * mean / variance,
+        }
+    }
+
+    /// Upper tail of a value that has this distribution when nothing changed; with blocks, that of the
+    /// test of homogeneity of the cells that are not rare.
+    pub fn pvalue(&self, value: f64, null: Null) -> f64 {
         match &self.design {
-            _ if df == 0.0 => 1.0,
-            None => chi_square_sf(chi_square, df),
+            _ if null.df == 0.0 => 1.0,
+            None => chi_square_sf(value * null.df / null.mean, null.df),
             Some((_, d)) => d.pvalue,
         }
     }
@@ -167,22 +215,21 @@ impl Table {
         self.inverse_rows() / self.own_inverse_rows()
     }
 
-    /// Interval of a value (squared when `root`) that is `unit` times that chi-square when nothing
-    /// changed, and has the variance `delta` by the delta method; with Student's quantiles where errors
-    /// were estimated from blocks.
+    /// Interval of a value (squared when `root`) that has this distribution when nothing changed, and the
+    /// variance `delta` by the delta method; with Student's quantiles where errors were estimated from
+    /// blocks.
     pub fn quadratic(
         &self,
         bounds: (f64, f64),
-        unit: f64,
+        null: Null,
         delta: f64,
         root: bool,
         range: (f64, f64),
     ) -> Interval {
-        let cells = (self.len() - 1) as f64;
         // Satterthwaite: as many degrees of freedom as give the mean and the variance.
         let spread = self.spread();
-        let df = cells * spread;
-        let bias = cells * unit;
+        let df = null.df * spread;
+        let bias = null.mean;
         // What moved may have moved in the direction that varies most.
         let largest = spread * self.largest();
         clustered(
