@@ -37,7 +37,7 @@ class Condition:
     kind : {"range", "value", "rare", "missing"}
         ``low <= x < high``; one value; a value too rare to be searched by itself; null or NaN.
     low, high : object or None
-        Ends of a range, None where it is open.
+        Ends of a range, None where it is open; with both open, every value that is not missing.
     value : object or None
         The value.
     """
@@ -53,6 +53,9 @@ class Condition:
 
     def _accepted(self) -> str:
         if self.kind == "range":
+            if self.low is None and self.high is None:
+                # The only bin of a column is all of its values.
+                return "is not missing"
             ends = [f">= {_text(self.low)}"] * (self.low is not None)
             return " and ".join([*ends, *[f"< {_text(self.high)}"] * (self.high is not None)])
         return f"= {_text(self.value)}" if self.kind == "value" else f"is {self.kind}"
@@ -62,9 +65,9 @@ class Condition:
         if self.kind in ("rare", "missing"):
             return f"({self.kind})"
         if self.kind == "range":
-            return self._accepted()
+            return "(not missing)" if self.low is None and self.high is None else self._accepted()
         text = self.value if isinstance(self.value, str) else _text(self.value)
-        return f"\\{text}" if text in ("(rare)", "(missing)", "(other)") else text
+        return f"\\{text}" if text in ("(rare)", "(missing)", "(not missing)", "(other)") else text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

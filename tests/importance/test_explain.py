@@ -168,7 +168,7 @@ def test_the_page_shows_importance_performance_and_risk(report: tg.Report) -> No
     page = report.render(".html").decode()
     for heading in ("Performance", "Importance", "Risk register", "Rank over the windows", "Calibration"):
         assert f">{heading}<" in page
-    assert "The reasons of the model changed beyond chance for b" in page
+    assert "What the model relies on changed beyond chance: b" in page
     assert report.record["result"]["performance"]["sentence"] in page
 
 

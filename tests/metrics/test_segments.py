@@ -294,3 +294,19 @@ def test_ways_out(tmp_path: Path) -> None:
     assert written["rows"] == result.rows
     assert result.summary()["findings"][0].startswith("x = 1: mean loss ")
     assert "1 of 1 segments hold up, 2,000 rows" in repr(result)
+
+
+def test_a_bin_open_at_both_ends_is_what_is_not_missing() -> None:
+    # Nearly all values are 0, so that no quantile cuts them: the bins are "missing" and everything else.
+    rng = np.random.default_rng(0)
+    n = 4_000
+    there = rng.random(n) < 0.3
+    data = {
+        "gust": [max(0.0, x - 2.0) if t else None for t, x in zip(there, rng.normal(size=n), strict=True)],
+        "other": rng.normal(size=n),
+        "loss": np.where(there, 2.0, 1.0) + rng.normal(0, 0.1, n),
+    }
+    result = tg.find_segments(data, loss="loss", features=["gust", "other"])
+    assert str(result.found[0].conditions[0]) == "gust is not missing"
+    row = result.rows[0]
+    assert (row["segment_by"], row["segment_value"]) == ("gust", "(not missing)")

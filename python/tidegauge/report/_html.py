@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from jinja2 import Environment, FunctionLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from . import _page, charts
+from . import _page, charts, curves
 from ._text import count, interval, number, percent, shorten, visible
 from ._words import LETTER, MEANING, WORD, Name, Quote, Sentence, against, summary
 from .sections import SECTIONS
@@ -81,6 +81,7 @@ def environment() -> Environment:
         finalize=_finalize,
     )
     environment.filters |= {
+        "edge": curves.edge_text,
         "name": _name,
         "number": number,
         "percent": percent,
@@ -136,11 +137,12 @@ def _plain(text: object, limit: int = 48) -> Markup:
 
 def _sentence(sentence: Sentence) -> Markup:
     return Markup("").join(
-        _name(part.text, 400)
+        _name(part.text, 240)
         if isinstance(part, Quote)
         else Markup("<b>{}</b>").format(_name(part.text, 120))
         if isinstance(part, Name)
-        else escape(part)
+        # A number and its sign stay on one line.
+        else escape(part.replace(" %", "\u00a0%"))
         for part in sentence
     )
 

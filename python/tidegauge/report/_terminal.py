@@ -97,7 +97,7 @@ def render_text(record: Mapping[str, Any], width: int | None = None, color: bool
                         str(lead.get("statistic") or ""),
                         number(lead.get("value")),
                         interval(lead.get("ci_low"), lead.get("ci_high")),
-                        "" if ratio is None else f"{ratio:.2g}x",
+                        "" if ratio is None else f"{ratio:.2g}x" if ratio < 99.5 else f"{ratio:,.0f}x",
                     ],
                 )
             )

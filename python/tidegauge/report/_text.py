@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -67,6 +67,29 @@ def number(value: object, digits: int = 4) -> str:
     if 1e3 <= abs(x) < 1e9:
         return f"{x:,.0f}"
     return f"{x:.{digits}g}"
+
+
+def decimals(values: Iterable[object], digits: int = 3) -> int:
+    """Decimals that give the largest of `values` `digits` significant digits, for numbers below each other."""
+    finite = [abs(x) for x in map(to_float, values) if x is not None and math.isfinite(x)]
+    largest = max(finite, default=0.0)
+    return 0 if largest == 0 else min(max(digits - 1 - math.floor(math.log10(largest)), 0), 12)
+
+
+def fixed(value: object, places: int) -> str:
+    """Format a number with `places` decimals; a 0 that is no rounding has none."""
+    x = to_float(value)
+    if x is None or not math.isfinite(x) or x == 0 or abs(x) >= 1e9:
+        return number(value)
+    shown = f"{x:,.{places}f}"
+    return shown.removeprefix("-") if not shown.strip("-0.,") else shown
+
+
+def between(low: object, high: object, places: int) -> str:
+    """Format two limits with `places` decimals, or the sign for absent when neither is known."""
+    if low is None and high is None:
+        return ABSENT
+    return f"{fixed(low, places)} to {fixed(high, places)}"
 
 
 def percent(value: object) -> str:

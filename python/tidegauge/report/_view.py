@@ -68,8 +68,11 @@ class Judgement:
 
     @property
     def order(self) -> tuple[float, ...]:
-        """Sort key: worst first, then by rank of the engine, then by size."""
-        return (-self.severity, *_size(self.ratio), math.inf if self.rank is None else self.rank)
+        """Sort key: worst first, then by size, then by rank of the engine."""
+        # A column that is not there, or of another type, has no size, and is read before any that has.
+        broken = self.lead is not None and self.lead.get("statistic") == "schema" and self.verdict in MOVED
+        size = (-math.inf,) if broken else _size(self.ratio)
+        return (-self.severity, *size, math.inf if self.rank is None else self.rank)
 
 
 @dataclass
@@ -79,6 +82,8 @@ class Feature:
     name: str
     kind: str
     role: str
+    importance: float | None = None
+    """Largest share of the model's importances in a window or the reference; None where none is known."""
     cells: dict[str, dict[tuple[str | None, str | None], Judgement]] = field(default_factory=dict)
 
     def judged(self, baseline: str) -> list[Judgement]:
@@ -122,6 +127,8 @@ class View:
     run_id: str
     performance: str = ""
     """The sentence that joins drift and performance."""
+    only_segments: frozenset[tuple[str | None, str | None]] = frozenset()
+    """Windows whose verdict is that of segments; the whole of their rows has a better one."""
 
     @property
     def main(self) -> str:
@@ -165,7 +172,7 @@ def build(record: Mapping[str, Any]) -> View:
         model=name,
         windows=windows,
         baselines=baselines,
-        features=_features((j for j in judgements if j.segment is None), baselines),
+        features=_features((j for j in judgements if j.segment is None), baselines, importance_shares(rows)),
         segments=_segments((j for j in judgements if j.segment is not None), baselines),
         deciding=sorted((row for row in rows if row.get("decides") is True), key=_row_order),
         share_drifted={
@@ -176,6 +183,7 @@ def build(record: Mapping[str, Any]) -> View:
         row_count=len(rows),
         rows=rows,
         run_id=next((str(row["run_id"]) for row in rows if row.get("run_id")), ""),
+        only_segments=_only_segments(windows, rows),
         performance=visible(str(mapping(result.get("performance")).get("sentence") or "")),
     )
 
@@ -293,18 +301,47 @@ def _baselines(judgements: list[Judgement], decided_by: Iterable[Any]) -> list[s
     return sorted(dict.fromkeys(j.baseline for j in judgements), key=lambda b: (order.get(b, len(order)), b))
 
 
-def _features(judgements: Iterable[Judgement], baselines: list[str]) -> list[Feature]:
+def importance_shares(rows: list[Row]) -> dict[str, float]:
+    """Largest share of all importances of each feature, over the windows and the reference."""
+    sides: dict[Any, dict[str, float]] = {}
+    for row in rows:
+        if row.get("statistic") == "permutation_importance" and row.get("kind") != "importance_group":
+            value = to_float(row.get("value"))
+            if value is not None and math.isfinite(value):
+                side = (row.get("baseline"), window_key(row), row.get("model_version"))
+                sides.setdefault(side, {})[str(row.get("feature"))] = max(value, 0.0)
+    found: dict[str, float] = {}
+    for values in sides.values():
+        total = sum(values.values())
+        for name, value in values.items():
+            found[name] = max(found.get(name, 0.0), value / total if total else 0.0)
+    return found
+
+
+def _features(judgements: Iterable[Judgement], baselines: list[str], shares: Mapping[str, float]) -> list[Feature]:
     found: dict[str, Feature] = {}
     for j in judgements:
-        feature = found.setdefault(j.feature, Feature(j.feature, j.kind, j.role))
+        feature = found.setdefault(j.feature, Feature(j.feature, j.kind, j.role, shares.get(j.feature)))
         feature.cells.setdefault(j.baseline, {})[j.window.key] = j
 
     def order(feature: Feature) -> tuple[Any, ...]:
         worst = [feature.worst(baseline) for baseline in baselines]
         keys = [(1.0,) if j is None else j.order for j in worst]
-        return (-_worst_severity(feature, baselines), *keys)
+        # What the model relies on comes first among its equals; scores and labels concern all of it.
+        matters = 0.0 if not shares else 1.0 if feature.role != "feature" else feature.importance or 0.0
+        return (-_worst_severity(feature, baselines), -matters, *keys)
 
     return sorted(found.values(), key=order)
+
+
+def _only_segments(windows: list[Window], rows: list[Row]) -> frozenset[tuple[str | None, str | None]]:
+    seen: dict[bool, set[tuple[Any, str]]] = {True: set(), False: set()}
+    for row in rows:
+        if row.get("decides") is True or row.get("statistic") == "verdict":
+            seen[row.get("segment_by") is not None].add((window_key(row), str(row.get("verdict"))))
+    return frozenset(
+        w.key for w in windows if (w.key, str(w.verdict)) in seen[True] and (w.key, str(w.verdict)) not in seen[False]
+    )
 
 
 def _segments(judgements: Iterable[Judgement], baselines: list[str]) -> list[Segment]:

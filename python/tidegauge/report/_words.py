@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -41,7 +42,7 @@ LETTER = {
     "warn": "W",
     "fail": "F",
     "waived": "A",
-    "inconclusive": "I",
+    "inconclusive": "?",
     "error": "E",
     "not_evaluated": "n/a",
 }
@@ -92,6 +93,55 @@ GLOSSARY = {
     "infinite_rate": "Absolute difference between the shares of infinite rows.",
     "vanished_category_mass": "Share of reference rows whose value no current row holds.",
     "check": "Limits that the configuration sets on a number.",
+    "coverage": "Whether all of the data could be read.",
+    "label_coverage": "Share of rows whose outcome is known; performance is that of these rows.",
+    "anderson_darling": "Difference of the distributions with weight on the tails.",
+    "brown_forsythe": "Whether both sides spread alike about their medians; 1 is what chance gives.",
+    "cramer_von_mises": "Sum of the squared gaps between the two cumulative distributions.",
+    "epps_singleton": "Test that finds any change of shape, with ties or without.",
+    "fisher_exact": "Odds of the second of two values now over its odds in the reference; 1 is no change.",
+    "g_test": "Likelihood-ratio test that both sides share one set of category shares.",
+    "kuiper": "Largest gap upwards plus largest gap downwards between the two cumulative distributions.",
+    "mann_whitney": "How often a reference value is the larger one of a pair, as a rank sum.",
+    "probability_of_superiority": "Chance that a current value is larger than a reference value; 0.5 is no shift.",
+    "welch_t": "Difference of the means in standard errors.",
+    "wasserstein_scaled": "Average distance the values moved, over the middle spread of the reference.",
+    "energy_scaled": "Energy distance over the middle spread of the reference.",
+    "roc_auc": "Chance that a positive row has a higher score than a negative one. 0.5 is guessing, 1 perfect.",
+    "average_precision": "Precision averaged over all thresholds. The share of positive rows is guessing, 1 perfect.",
+    "log_loss": "Mean surprise at the outcome under the score, in nats (natural logarithm). 0 is perfect.",
+    "brier": "Mean squared difference of score and outcome (0 or 1). 0 is perfect.",
+    "calibration_error": "Mean distance of the observed rate from the score, over tenths of the score. "
+    "0 is perfect; small samples show a little by chance.",
+    "accuracy": "Share of rows whose predicted class is right.",
+    "balanced_accuracy": "Mean over the classes of the share found.",
+    "precision": "Share of the rows predicted positive that are.",
+    "recall": "Share of the positive rows that are predicted positive.",
+    "specificity": "Share of the negative rows that are predicted negative.",
+    "f1": "Harmonic mean of precision and recall.",
+    "mcc": "Correlation of predicted and true class, -1 to 1; 0 is guessing.",
+    "rmse": "Root of the mean squared error, in the unit of the label.",
+    "mse": "Mean squared error, in the squared unit of the label.",
+    "mae": "Mean absolute error, in the unit of the label.",
+    "mape": "Mean absolute error over the label, a share.",
+    "r2": "Share of the label's variance that the predictions explain. 1 is perfect, 0 no better than the mean.",
+    "observed_over_expected": "Sum of the labels over the sum of the predictions. 1 is neither too high nor too low.",
+    "selection_rate": "Share of a group's rows that are predicted positive.",
+    "adverse_impact_ratio": "Selection rate of a group over the highest one.",
+    "true_positive_rate": "Share of a group's positive rows that are predicted positive.",
+    "equal_opportunity_difference": "True positive rate of a group less the highest one.",
+    "permutation_importance": "By how much the loss grows when a feature's values are taken from other rows. "
+    "0: the model does not rely on it; below 0: the model would do better without.",
+    "importance_change": "Importance of a window less that of the reference.",
+    "importance_ratio": "Loss with the feature from another row over the loss as it is.",
+    "importance_share_change": "Change of a feature's share of all importances.",
+    "importance_rank_change": "Places up (below 0) or down in the order of importances.",
+    "importance_change_from_donors": "Part of the change that the feature's own values bring.",
+    "importance_change_from_rows": "Part of the change that the rows it is exchanged in bring.",
+    "compatibility_ndcg": "Likeness of the order of importances to that of the reference; 1 is the same.",
+    "compatibility_rank_correlation": "Rank correlation of the importances with those of the reference; 1 is the same.",
+    "mean_loss_difference": "Mean loss of a segment less that of all other rows, measured on rows that were not "
+    "searched.",
     "share_drifted": "Share of the judged columns of a window that came out as fail.",
 }
 """Statistics in plain words."""
@@ -102,6 +152,22 @@ EXACTNESS = {
     "estimated": "an estimate with a standard error; decides only where the configuration names it",
 }
 """How far a number can be trusted, apart from sampling."""
+
+
+def variance(text: object) -> str:
+    """What the errors of a row take for independent, in words: ``block:1d`` is blocks of 1 day."""
+    name = str(text)
+    if name == "iid":
+        return "rows taken as independent"
+    if not name.startswith("block"):
+        return visible(name)
+    of = name.partition(":")[2]
+    length = re.fullmatch(r"([1-9][0-9]*)(h|d|w|mo|y)", of)
+    if length is None:
+        return f"blocks of {visible(of)}" if of else "blocks"
+    unit = {"h": "hour", "d": "day", "w": "week", "mo": "month", "y": "year"}[length[2]]
+    return f"blocks of {count(int(length[1]), unit)}"
+
 
 DECIDING_PAIR = frozenset({"ks", "total_variation"})
 """The statistics that read as a share of rows moved."""
@@ -141,6 +207,8 @@ def value_words(row: Row) -> str:
         return f"the share of missing values differs by {percent(value)} of the rows"
     if statistic == "new_category_mass":
         return f"{percent(value)} of the rows hold a value the reference never held"
+    if statistic == "schema":
+        return "missing, or of another type"
     return f"{statistic} is {number(value)}"
 
 
@@ -168,7 +236,7 @@ def summary(view: View) -> list[Sentence]:
         if row.get("statistic") == "coverage" and row.get("verdict") == "inconclusive"
     ]
     performance: list[Sentence] = [[view.performance]] if view.performance else []
-    return [*unread, _how_many(view), _which(view), *performance, _side_by_side(view)]
+    return [*unread, [*_how_many(view), *_in_segments(view)], _which(view), *performance, _side_by_side(view)]
 
 
 def _how_many(view: View) -> Sentence:
@@ -186,8 +254,17 @@ def _how_many(view: View) -> Sentence:
     return [f"{text}."]
 
 
+def _in_segments(view: View) -> Sentence:
+    """How many segments have a column that fails or warns; nothing where none has."""
+    worst = [segment.worst.verdict for segment in view.segments]
+    told = [f"{worst.count(v):,} {word}" for v, word in (("fail", "with a failing column"), ("warn", "with a warning"))
+            if v in worst]  # fmt: skip
+    return [f" Of {count(len(worst), 'segment')}: {', '.join(told)}."] if told else []
+
+
 def _which(view: View) -> Sentence:
     moved = [(f, j) for f in view.features if (j := f.worst(view.main)) and j.verdict in ("fail", "warn")]
+    moved.sort(key=lambda pair: pair[1].order)
     if not moved:
         waived = view.verdicts(view.main)["waived"]
         if waived:
@@ -244,6 +321,8 @@ def finding(feature: Feature, view: View) -> Sentence:
         sentence.append(WORD.get(worst.verdict, worst.verdict).lower())
         if worst.message:
             sentence += [", ", Quote(worst.message)]
+    elif row.get("statistic") == "schema":
+        sentence.append(Quote(str(row.get("message") or value_words(row))))
     else:
         # An inconclusive row claims nothing: its value is what the rows show, not what moved.
         claim = "too few effective rows to tell" if worst.verdict == "inconclusive" else value_words(row)
@@ -263,6 +342,9 @@ def finding(feature: Feature, view: View) -> Sentence:
     sentence.append(".")
     if len(view.windows) > 1:
         sentence.append(f" {side_by_side(feature, view)}")
+    if feature.importance is not None:
+        where = " in a window" if len(view.windows) > 1 else ""
+        sentence.append(f" Up to {percent(feature.importance)} of the model's importance{where}.")
     return sentence
 
 
@@ -284,6 +366,7 @@ def findings(view: View) -> tuple[list[tuple[str, Sentence]], Sentence | None]:
     if len(unsure) <= MOST_UNSURE:
         return entries, None
     text = f"{count(len(unsure), 'column')} stay inconclusive: too few effective rows to rule a failing shift out. "
+    unsure.sort(key=lambda j: j.order)
     sentence: Sentence = [text + "Largest values: "]
     for i, j in enumerate(unsure[:5]):
         row = j.lead or {}

@@ -148,7 +148,7 @@ def _columns(drawn: Histogram) -> tuple[Markup, int]:
     """Upright bars: values in order on the left, special cells apart on the right."""
     values = [c for c in drawn.cells if not c.special]
     special = [c for c in drawn.cells if c.special and (c.reference or c.current)]
-    slot = 34
+    slot = 42
     right = WIDTH - 2 - slot * len(special)
     span = right - 2 - (10 if special else 0)
     top = max((max(c.reference_share, c.current_share) for c in drawn.cells), default=0.0)
@@ -163,6 +163,9 @@ def _columns(drawn: Histogram) -> tuple[Markup, int]:
         low, middle, high = values[0].low, values[len(values) // 2].low, values[-1].high
         first = f"below {_edge(values[0].high, 'high')}" if low is None or not math.isfinite(low) else number(low)
         last = f"from {_edge(values[-1].low, 'low')}" if high is None or not math.isfinite(high) else number(high)
+        if values[0].low is None and values[0].high is None:
+            # Values without an order of numbers, such as false and true, are called by their names.
+            first, last = values[0].label, values[-1].label if len(values) > 1 else ""
         text.append(label(2, base + 12, first))
         if len(values) > 3:
             text.append(label(2 + (len(values) // 2) * step, base + 12, _edge(middle, ""), "m"))
@@ -197,7 +200,7 @@ def _bars(drawn: Histogram) -> tuple[Markup, int]:
         )
     lines = [*values, *special]
     top = max((max(c.reference_share, c.current_share) for c in lines), default=0.0)
-    left, right, pitch = 92, 44, 15
+    left, right, pitch = 92, 52, 15
     scale = (WIDTH - left - right) / top if top else 0.0
     filled: list[str] = []
     outline: list[str] = []

@@ -102,13 +102,13 @@ def difference_svg(drawn: Difference, *, ident: str, title: str, limit: float | 
     text = [
         label(2, 9, f"+{percent(top)}: more current rows below"),
         label(2, base + 24, f"-{percent(top)}: fewer"),
-        label(2, base + 12, f"below {number(drawn.edges[0])}"),
-        label(WIDTH / 2, base + 12, number(drawn.edges[len(drawn.edges) // 2]), "m"),
-        label(WIDTH - 2, base + 12, f"from {number(drawn.edges[-1])}", "e"),
+        label(2, base + 12, f"below {edge_text(drawn.edges[0])}"),
+        label(WIDTH / 2, base + 12, edge_text(drawn.edges[len(drawn.edges) // 2]), "m"),
+        label(WIDTH - 2, base + 12, f"from {edge_text(drawn.edges[-1])}", "e"),
     ]
     edge, r, c = drawn.largest
     words = (
-        f"Share of rows below each value, current less reference. Largest at {number(edge)}: "
+        f"Share of rows below each value, current less reference. Largest at {edge_text(edge)}: "
         f"{percent(r)} of the reference rows and {percent(c)} of the current rows lie below."
     )
     body = Markup('<path class="cb" d="{}"/><path class="ax" d="{}"/><path class="li" d="{}"/>').format(
@@ -205,6 +205,11 @@ def _frame(ident: str, title: str, words: str, height: float, parts: list[Markup
         '<svg viewBox="0 0 {w} {h}" role="img" aria-labelledby="{i}t {i}d">'
         '<title id="{i}t">{title}</title><desc id="{i}d">{words}</desc>{body}</svg>'
     ).format(w=WIDTH, h=short(height), i=ident, title=visible(title), words=words, body=Markup("").join(parts))
+
+
+def edge_text(edge: float) -> str:
+    """Text of an edge. A cell that holds 0 alone ends at the next number of single precision, which reads as 0."""
+    return number(0.0 if abs(edge) < 2.0**-126 else edge)
 
 
 def _counts(value: object) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tidegauge.report._text import mapping, objects
+from tidegauge.report._text import mapping, number, objects
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,10 +15,18 @@ if TYPE_CHECKING:
 MOST_REASONS = 20
 
 
+LABELS = {"sha256": "SHA-256", "path": "File", "bytes": "Size", "checks": "Checked"}
+"""Names of fields of the model that are no words."""
+
+
 def build(page: Page) -> dict[str, Any] | None:
     """Fields of the model, and rows expected, scanned and rejected of each side."""
     inputs = mapping(page.record.get("inputs"))
-    model = {name: str(value) for name, value in mapping(inputs.get("model")).items() if value is not None}
+    model = {
+        LABELS.get(name, name.replace("_", " ").capitalize()): _told(name, value)
+        for name, value in mapping(inputs.get("model")).items()
+        if value is not None
+    }
     sides = []
     for name in ("reference", "current"):
         side = mapping(inputs.get(name))
@@ -37,6 +45,20 @@ def build(page: Page) -> dict[str, Any] | None:
             "digest": rows.get("digest"),
         })  # fmt: skip
     return {"model": model, "sides": sides} if model or sides else None
+
+
+def _told(name: str, value: Any) -> str:
+    if name == "bytes":
+        return f"{number(value)} bytes"
+    if name != "checks":
+        return str(value)
+    gap = mapping(mapping(value).get("score"))
+    if not gap:
+        return "the model in the file was not compared with the score that was logged"
+    rows, largest, accepted = (number(gap.get(part), 3) for part in ("rows", "largest_difference", "tolerance"))
+    return (
+        f"on {rows} rows the model in the file differs from the logged score by {largest} at most ({accepted} accepted)"
+    )
 
 
 def _reason(lost: Mapping[str, Any]) -> str:

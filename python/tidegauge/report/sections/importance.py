@@ -6,11 +6,15 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidegauge.report import charts_explain as charts
-from tidegauge.report._text import interval, mapping, number, objects, to_float
+from tidegauge.report._text import between, decimals, fixed, mapping, objects, sequence, to_float
 from tidegauge.report._view import Row, over_limit, window_key
+from tidegauge.report._words import variance
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from tidegauge.report._page import Page
+    from tidegauge.report._view import Window
 
 MOST_BARS = 15
 """Features drawn as bars."""
@@ -18,6 +22,17 @@ MOST_RANKS = 8
 """Features followed over the windows."""
 MOST_LINES = 40
 """Features in the table."""
+
+
+class Line(NamedTuple):
+    """A feature, or a group of them, over the windows."""
+
+    name: str
+    reference: Cell
+    cells: list[Cell]
+    members: tuple[str, ...] = ()
+    """Of a group: the features below it."""
+    inset: bool = False
 
 
 class Cell(NamedTuple):
@@ -30,12 +45,15 @@ class Cell(NamedTuple):
 
 
 EMPTY = Cell("–", "", "", "")
+GROUP = "importance_group"
+"""Kind of the rows of groups of features that go together."""
 
 
 def build(page: Page) -> dict[str, Any] | None:
     """Bars, ranks, drift beside importance, and the table of all; nothing without importances."""
     told = mapping(page.result.get("explanations"))
-    rows = [r for r in page.view.rows if r.get("statistic") == "permutation_importance"]
+    every = [r for r in page.view.rows if r.get("statistic") == "permutation_importance"]
+    rows = [r for r in every if r.get("kind") != GROUP]
     if not told or not rows:
         return None
     reference = {str(r.get("feature")): r for r in rows if r.get("baseline") == "none"}
@@ -57,23 +75,43 @@ def build(page: Page) -> dict[str, Any] | None:
     names = sorted(largest, key=lambda name: (-largest[name], name))
     last = windows[-1] if windows else None
     moved = [(w, n) for w in windows for n in names if changed(w.key, n)]
-    lines = []
-    for name in names[:MOST_LINES]:
-        cells = [_cell(by[w.key].get(name), changed(w.key, name), changes.get((w.key, name))) for w in windows]
-        lines.append((name, _cell(reference.get(name), False, None), cells))
+    shown = names[:MOST_LINES]
+    places = decimals(row.get("value") for side in [*by.values(), reference] for row in side.values())
+
+    def line(name: str, *, inset: bool = False) -> Line:
+        cells = [_cell(by[w.key].get(name), places, changed(w.key, name), changes.get((w.key, name))) for w in windows]
+        return Line(name, _cell(reference.get(name), places), cells, (), inset)
+
+    groups, grouped = _groups(told, [r for r in every if r.get("kind") == GROUP], windows, places)
+    lines: list[Line] = []
+    told_names: set[str] = set()
+    for name in shown:
+        if name in told_names:
+            continue
+        group = grouped.get(name)
+        members = [name] if group is None else [n for n in names if n in groups[group].members]
+        if group is not None:
+            lines.append(groups[group])
+        lines += [line(member, inset=group is not None) for member in members]
+        told_names.update(members)
     return {
         "told": told,
         "model": mapping(told.get("model")),
         "shown": windows,
         "reference_known": bool(reference),
         "lines": lines,
-        "more": len(names) - len(lines),
+        "more": len(names) - len(told_names),
+        "loss": str(told.get("scoring") or "").removeprefix("neg_"),
+        "is_loss": str(told.get("scoring") or "").startswith("neg_"),
+        "alpha": alpha,
+        "grouped": bool(groups),
+        "notes": [str(note) for note in sequence(told.get("notes"))],
         "bars": None if last is None else _bars(by[last.key], reference, last.label),
         "last": last,
         "ranks": _ranks(by, windows, names),
         "quadrant": None if last is None else _quadrant(page, by[last.key], last),
         "sentences": _sentences(page, moved, names, len(windows), changes, bool(reference)),
-        "variances": sorted({str(r.get("variance")) for r in rows if r.get("variance")}),
+        "variances": sorted({variance(r["variance"]) for r in rows if r.get("variance")}),
         "sides": objects(told.get("sides")),
     }
 
@@ -91,12 +129,33 @@ def _limits(row: Row) -> charts.Limits:
     return None if low is None or high is None else (low, high)
 
 
-def _cell(row: Row | None, changed: bool, change: Row | None) -> Cell:
+def _groups(
+    told: Mapping[str, Any], rows: list[Row], windows: list[Window], places: int
+) -> tuple[dict[str, Line], dict[str, str]]:
+    """Lines of the groups of the last side that has any, and the group of each of their members.
+
+    Which features go together is told side by side, and may differ between windows.
+    """
+    sides = [objects(side.get("groups")) for side in objects(told.get("sides"))]
+    held: list[Mapping[str, Any]] = next((groups for groups in reversed(sides) if groups), [])
+    found: dict[str, Line] = {}
+    grouped: dict[str, str] = {}
+    for group in held:
+        name, members = str(group.get("name")), tuple(str(m) for m in sequence(group.get("features")))
+        own = {(r.get("baseline") == "none", window_key(r)): r for r in rows if r.get("feature") == name}
+        cells = [_cell(own.get((False, w.key)), places) for w in windows]
+        before = next((r for (reference, _), r in own.items() if reference), None)
+        found[name] = Line(name, _cell(before, places), cells, members)
+        grouped |= dict.fromkeys(members, name)
+    return found, grouped
+
+
+def _cell(row: Row | None, places: int, changed: bool = False, change: Row | None = None) -> Cell:
     if row is None or row.get("value") is None:
         return EMPTY
-    limits = interval(row.get("ci_low"), row.get("ci_high"))
+    limits = between(row.get("ci_low"), row.get("ci_high"), places)
     word = ("more" if (to_float((change or {}).get("value")) or 0.0) > 0 else "less") if changed else ""
-    return Cell(number(row["value"], 3), "" if limits == "–" else limits, word, "warn" if word else "")
+    return Cell(fixed(row["value"], places), "" if limits == "–" else limits, word, "warn" if word else "")
 
 
 def _bars(now: dict[str, Row], reference: dict[str, Row], label: str) -> Any:
@@ -183,6 +242,9 @@ def _sentences(
     count: dict[str, int] = {}
     for _, name in moved:
         count[name] = count.get(name, 0) + 1
-    told = ", ".join(f"{name} ({n} of {windows})" for name, n in sorted(count.items(), key=lambda c: (-c[1], c[0]))[:5])
+    told = ", ".join(
+        f"{name}{f' (in {n} of {windows} windows)' if windows > 1 else ''}"
+        for name, n in sorted(count.items(), key=lambda c: (-c[1], c[0]))[:5]
+    )
     more = f" and {len(count) - 5} more" if len(count) > 5 else ""
-    return [f"The reasons of the model changed beyond chance for {told}{more}."]
+    return [f"What the model relies on changed beyond chance: {told}{more}."]

@@ -5,8 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidegauge.report import charts_explain as charts
-from tidegauge.report._text import interval, mapping, number, objects, percent, to_float, window_label
+from tidegauge.report._text import (
+    between,
+    decimals,
+    fixed,
+    interval,
+    mapping,
+    number,
+    objects,
+    percent,
+    to_float,
+    window_label,
+)
 from tidegauge.report._view import Row, segment_label, window_key
+from tidegauge.report._words import variance
 
 if TYPE_CHECKING:
     from tidegauge.report._page import Page
@@ -37,6 +49,8 @@ class Line(NamedTuple):
     name: str
     reference: Cell
     cells: list[Cell]
+    better: str = ""
+    """``higher`` or ``lower``, where one is better."""
 
 
 EMPTY = Cell("–", "", "", "")
@@ -64,11 +78,11 @@ def build(page: Page) -> dict[str, Any] | None:
     keys = [window.key for window in page.windows]
     lines = []
     for name in metrics:
-        cells = []
-        for key in keys:
-            row = by.get((key, None, name))
-            cells.append(_cell(row, beyond(by.get((key, None, f"{name}_change")), better.get(name))))
-        lines.append(Line(name, _cell(reference.get((None, name)), ""), cells))
+        shown = [reference.get((None, name)), *(by.get((key, None, name)) for key in keys)]
+        places = decimals([(row or {}).get("value") for row in shown])
+        words = [beyond(by.get((key, None, f"{name}_change")), better.get(name)) for key in keys]
+        first, *cells = [_cell(row, word, places) for row, word in zip(shown, ["", *words], strict=True)]
+        lines.append(Line(name, first, cells, str(better.get(name) or "")))
     coverage = [by.get((key, None, "label_coverage")) for key in keys]
     lines.append(
         Line(
@@ -83,21 +97,21 @@ def build(page: Page) -> dict[str, Any] | None:
         "reference_known": bool(reference),
         "threshold": plan.get("threshold") if plan.get("protected") or _CLASSES.intersection(metrics) else None,
         "plan": plan,
-        "variances": sorted({str(r.get("variance")) for r in rows if r.get("variance")}),
+        "variances": sorted({variance(r["variance"]) for r in rows if r.get("variance")}),
         **_segments(rows, better, metrics, several=len(page.view.windows) > 1),
         **_groups(page),
         "curves": _curves(told),
     }
 
 
-def _cell(row: Any, word: str) -> Cell:
+def _cell(row: Any, word: str, places: int) -> Cell:
     if row is None:
         return EMPTY
     if row.get("value") is None:
         return Cell("–", str(row.get("message") or ""), "", "")
     style = {"worse": "warn", "better": "ok"}.get(word, "")
-    limits = interval(row.get("ci_low"), row.get("ci_high"))
-    return Cell(number(row["value"], 3), "" if limits == "–" else limits, word, style)
+    limits = between(row.get("ci_low"), row.get("ci_high"), places)
+    return Cell(fixed(row["value"], places), "" if limits == "–" else limits, word, style)
 
 
 def _coverage(told: Any) -> Cell:
@@ -121,12 +135,13 @@ def _segments(rows: list[Row], better: Any, metrics: list[str], *, several: bool
         low, high = to_float(row.get("ci_low")) or 0.0, to_float(row.get("ci_high")) or 0.0
         found.append((-min(abs(low), abs(high)), segment or "", window, row))
     found.sort(key=lambda item: (item[0], item[1], str(item[2])))
+    places = decimals(row.get("value") for _, _, _, row in found[:MOST_SEGMENTS])
     shown = [
         {
             "segment": segment,
             "window": window_label(*window) if several else "",
-            "change": number(row.get("value"), 3),
-            "limits": interval(row.get("ci_low"), row.get("ci_high")),
+            "change": fixed(row.get("value"), places),
+            "limits": between(row.get("ci_low"), row.get("ci_high"), places),
             "rows": number(row.get("n_current")),
         }
         for _, segment, window, row in found[:MOST_SEGMENTS]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tidegauge.report._text import interval, mapping, number, objects
+from tidegauge.report._text import between, decimals, fixed, mapping, number, objects
 
 if TYPE_CHECKING:
     from tidegauge.report._page import Page
@@ -15,16 +15,19 @@ def build(page: Page) -> dict[str, Any] | None:
     told = mapping(page.result.get("risk_register"))
     if not told:
         return None
+    listed = objects(told.get("entries"))
+    places = decimals(entry.get("mean_loss") for entry in listed)
     entries = [
         {
             "segment": str(entry.get("segment")),
             "rows": number(entry.get("rows")),
-            "loss": number(entry.get("mean_loss"), 3),
-            "elsewhere": number(entry.get("mean_loss_elsewhere"), 3),
-            "limits": interval(entry.get("ci_low"), entry.get("ci_high")),
+            "loss": fixed(entry.get("mean_loss"), places),
+            "elsewhere": fixed(entry.get("mean_loss_elsewhere"), places),
+            "difference": fixed(entry.get("difference"), places),
+            "limits": between(entry.get("ci_low"), entry.get("ci_high"), places),
             "qvalue": number(entry.get("qvalue"), 2),
             "weak": entry.get("weak") is True,
         }
-        for entry in objects(told.get("entries"))
+        for entry in listed
     ]
     return {"told": told, "weak": [e for e in entries if e["weak"]], "others": [e for e in entries if not e["weak"]]}
