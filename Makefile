@@ -23,7 +23,7 @@ PYTHON_PATHS := $(wildcard python tests benchmarks tools rust/fuzz)
 
 .PHONY: help
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-13s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: build
 build: $(STAMPS)/extension-ci ## create .venv with the locked tools and compile the extension module
@@ -69,9 +69,22 @@ format: $(STAMPS)/venv ## format Rust and Python
 	$(BIN)/ruff check --fix --select I $(PYTHON_PATHS)
 	$(BIN)/ruff format $(PYTHON_PATHS)
 
+# Sizes (small runs through everything, full is the table), the record, and more options of pytest, as BENCH="-k exact".
+SCALE ?= full
+RECORD ?= $(if $(filter full,$(SCALE)),benchmarks/record/$(shell date -u +%F).json,.build/bench-$(SCALE).json)
+
 .PHONY: bench
-bench: $(STAMPS)/extension-release ## CPU time of a full profile over a bare decode, 10 million rows
-	$(BIN)/python benchmarks/ratio.py --rows 10000000 --codec zstd
+bench: $(STAMPS)/extension-release $(STAMPS)/bench ## side by side with other tools, into benchmarks/record/ (opt-in)
+	$(BIN)/python -m pytest --quiet --capture=no --scale $(SCALE) --record $(RECORD) $(BENCH) benchmarks/bench_*.py
+
+.PHONY: bench-compare
+bench-compare: $(STAMPS)/venv ## faster, slower or noise between records: A=before.json B=after.json
+	$(BIN)/python benchmarks/compare.py $(A) $(B)
+
+$(STAMPS)/bench: $(STAMPS)/venv benchmarks/requirements.txt benchmarks/peers.py
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --requirement benchmarks/requirements.txt
+	$(BIN)/python benchmarks/peers.py
+	touch $@
 
 # Seconds for each target; corpus and crashes stay in target/fuzz. No cargo-fuzz: the same flags, on stable Rust.
 FUZZ_SECONDS ?= 150

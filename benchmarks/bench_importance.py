@@ -1,0 +1,50 @@
+"""Permutation importance of a LightGBM model of 200 trees of 31 leaves, beside scikit-learn with 5 repeats."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from conftest import Versus
+from measure import Goal, Side
+from shapes import Data
+
+#: scikit-learn's score and LightGBM's trees get one thread, as ours.
+ONE_THREAD = {"OMP_NUM_THREADS": "1"}
+
+
+@pytest.mark.parametrize(("features", "limit", "stretch"), [(20, 30, 100), (100, 100, None)], ids=["20", "100"])
+def test_importance_exact(versus: Versus, data: Data, features: int, limit: float, stretch: float | None) -> None:
+    options = {"path": str(data.model(features))}
+
+    def check(ours: Any, others: dict[str, Any]) -> None:
+        # Five permutations scatter about the exact mean by less than its own standard error over rows.
+        wide = 3 * np.array(ours["standard_error"])
+        assert np.all(np.abs(np.subtract(others["scikit-learn"]["mean"], ours["mean"])) <= wide)
+
+    versus(
+        f"exact permutation importance, {features} features x {data.scale.importance:,} rows",
+        Side("importance_exact", options, environment=ONE_THREAD),
+        [Goal("faster", limit, "scikit-learn", stretch=stretch)],
+        against={"scikit-learn": Side("importance_sklearn", options, environment=ONE_THREAD)},
+        check=check,
+        rounds=3,
+        peer_rounds=1,
+    )
+
+
+def test_importance_permuted(versus: Versus, data: Data) -> None:
+    """scikit-learn's own permutations: each of its numbers must come out."""
+    options = {"path": str(data.model(20))}
+
+    def check(ours: Any, others: dict[str, Any]) -> None:
+        assert np.allclose(ours["all"], others["scikit-learn"]["all"], rtol=0, atol=1e-12)
+
+    versus(
+        f"permuted importance with scikit-learn's permutations, 20 features x {data.scale.importance:,} rows",
+        Side("importance_permuted", options, environment=ONE_THREAD),
+        [Goal("faster", 100, "scikit-learn")],
+        against={"scikit-learn": Side("importance_sklearn", options, environment=ONE_THREAD)},
+        check=check,
+        rounds=2,
+        peer_rounds=1,
+    )
