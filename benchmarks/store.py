@@ -38,7 +38,7 @@ render = 30
 
 def frame(day: int, rows: int) -> pl.DataFrame:
     """Rows of one day: ten numbers, of which some are rounded, and two categories."""
-    rng = np.random.default_rng(day)
+    rng = np.random.default_rng(1000 + day)
     begin = np.datetime64("2023-01-01", "us") + np.timedelta64(day, "D")
     times = begin + np.sort(rng.integers(0, 86_400_000_000, rows)).astype("timedelta64[us]")
     numbers = {f"x{i}": rng.normal(0.002 * day, 1, rows).round(i) for i in range(10)}

@@ -10,16 +10,16 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidegauge import _core
+from tidegauge import _core, _provenance
 from tidegauge._baselines import deciding_baselines
 from tidegauge._compare import coverage_rows, prepare, rows_of
 from tidegauge._profile import Options, Profile, scan
-from tidegauge._store import Start, Window, join, moment, number_of, read_tables, short, span_of
+from tidegauge._store import Start, View, Window, join, moment, number_of, read_tables, short, span_of
 from tidegauge.errors import InputError
 from tidegauge.results import Report, overall_verdict, rows_to_polars
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from tidegauge._profile import Progress
     from tidegauge._store import Store
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from tidegauge.results import Row
 
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
+_DIGESTS = ("digest", "parts", "row_digests", "row_columns", "row_digest_missing")
 _HISTORY = ("revision", "as_of", "verdict", "rows", "run_id")
 
 
@@ -42,13 +43,28 @@ def monitor(
     progress: Progress | None,
 ) -> Report:
     """Scan what is new, close windows, decide them, and report the last ones."""
-    from tidegauge._run import decision_options, paths
+    from tidegauge._run import paths
+
+    unread = ingest(store, settings, paths(settings, settings.current.path), options, reference, work, progress)
+    return report_of(store, settings, reference, options, context, unread, None)
+
+
+def report_of(
+    store: Store,
+    settings: Config,
+    reference: Profile,
+    options: Options,
+    context: Context,
+    unread: list[dict[str, Any]],
+    view: View | None,
+) -> Report:
+    """Close windows, decide them, and report the last ones; a store in a view is left as it is, and read as it was."""
+    from tidegauge._run import decision_options
     from tidegauge.record import build
 
     assert settings.store is not None
     late, render = settings.store.late, settings.store.render
-    unread = ingest(store, settings, paths(settings, settings.current.path), options, reference, work, progress)
-    windows = store.windows()
+    windows = store.windows(view)
     if not windows:
         raise InputError(f"{settings.current.path}: no row to put into the store {store.path}")
     dated = [window for window in windows.values() if window.start is not None]
@@ -71,42 +87,82 @@ def monitor(
         if len(window.decided) + deciding_now > 1 and last == as_of:
             shown_starts.add(window.start)
     shown = [w for w in windows.values() if w.start in shown_starts]
-    needed = shown_starts | targets | _needed(settings, windows, [*due, *still])
-    profiles = store.load([w for w in windows.values() if w.start in needed], options, late=late)
+    wanted = shown_starts | targets | needed(settings, windows, [*due, *still])
+    profiles = store.load([w for w in windows.values() if w.start in wanted], options, late=late)
     current = join([profiles[w.start] for w in shown])
 
     chosen, told = prepare(reference, current, context=context, **decision_options(settings, reference))
     columns = {start: _columns(windows[start], late) for start in profiles}
     fresh = _rows(reference, profiles, columns, targets, chosen, told)
-    order = [w.start for w in dated]
-    following = dict(itertools.pairwise(order))
-    starts = {w.text[0]: w.start for w in windows.values()}
-    ends = {w.text[1]: w.start for w in dated}
-
-    def owner(row: Row) -> Start:
-        """The window a row tells of; a stretch without rows belongs to the window after it."""
-        if row["window_start"] in starts and (row["window_end"] == windows[starts[row["window_start"]]].text[1]):
-            return starts[row["window_start"]]
-        before = ends.get(row["window_start"])
-        after = starts.get(row["window_end"])
-        return after if following.get(before) == after else -1
-
+    owner = owners(windows)
     of = [(start, row) for judged, row in fresh if (start := owner(row)) in judged]
     for _, row in of:
         row["as_of"] = as_of
-    if due:
+    if due and view is None:
         _freeze(store, settings, due, of, as_of, told["run_id"], reference)
         windows = store.windows()
-    kept = [windows[w.start] for w in shown if closed(w)]
+    kept = [windows[w.start] for w in shown if closed(w) and windows[w.start].decided]
     open_ = {w.start for w in still}
     rows = [*store.frozen(kept, text), *(row for start, row in of if start in open_)]
     rows = sorted(rows, key=lambda row: (row["window_start"] is None, row["window_start"] or ""))
     rows += coverage_rows(reference, current, told, unread)
     context.sections["monitoring"] = _told(settings, windows, shown, kept, late, as_of)
     context.notes += _notes(windows, kept, late)
-    context.current_inputs = _inputs(store, settings, windows, shown, current, unread)
+    seen = store.view() if view is None else view
+    context.current_inputs = _inputs(store, settings, windows, shown, current, unread, seen)
     deciding = deciding_baselines(settings.current.baselines, settings.current.decided_by)
     return Report(rows, reference, current, lambda report: build(report, chosen, context), deciding)
+
+
+def owners(windows: Mapping[Start, Window]) -> Callable[[Row], Start]:
+    """A function from a row to the window it tells of; a stretch without rows belongs to the window after it."""
+    dated = [window for window in windows.values() if window.start is not None]
+    following = dict(itertools.pairwise(window.start for window in dated))
+    starts = {window.text[0]: window.start for window in windows.values()}
+    ends = {window.text[1]: window.start for window in dated}
+
+    def owner(row: Row) -> Start:
+        start = starts.get(row["window_start"], -1)
+        if row["window_start"] in starts and row["window_end"] == windows[start].text[1]:
+            return start
+        before = ends.get(row["window_start"])
+        after = starts.get(row["window_end"])
+        return after if following.get(before) == after else -1
+
+    return owner
+
+
+def rows_again(
+    store: Store,
+    settings: Config,
+    reference: Profile,
+    options: Options,
+    context: Context,
+    name: str,
+    starts: set[Start],
+) -> dict[Start, list[Row]]:
+    """Rows of windows that a set of verdicts decided, made again from the profiles that were there then."""
+    from tidegauge._run import decision_options
+
+    assert settings.store is not None
+    before = number_of(name) - 1
+    after = store.windows(View(10**9, before + 1))
+    (through,) = {int(after[start].decided[-1]["through"]) for start in starts}
+    windows = store.windows(View(through, before))
+    targets = {start: windows[start] for start in starts}
+    wanted = starts | needed(settings, windows, list(targets.values()))
+    late = settings.store.late
+    profiles = store.load([w for w in windows.values() if w.start in wanted], options, late=late)
+    current = join([profiles[start] for start in starts])
+    chosen, told = prepare(reference, current, context=context, **decision_options(settings, reference))
+    columns = {start: _columns(windows[start], late) for start in profiles}
+    owner = owners(windows)
+    found: dict[Start, list[Row]] = {start: [] for start in starts}
+    for judged, row in _rows(reference, profiles, columns, starts, chosen, told):
+        start = owner(row)
+        if start in judged:
+            found[start].append(row)
+    return found
 
 
 def _rows(
@@ -205,9 +261,25 @@ def _add(
         for file, unit in (units[name] for name in sorted(info["coverage"]))
     ]  # fmt: skip
     if coverage:
-        store.add(made, sorted(coverage, key=lambda row: (row["file"], row["row_group"])))
+        store.add(made, sorted(coverage, key=lambda row: (row["file"], row["row_group"])), _digested(made, files))
     work.done()
     return [problem for problem in info["problems"] if problem["kind"] == "unit"]
+
+
+def _digested(made: Profile, files: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Digests of the files of a part by their names in the coverage; none of them where none were taken."""
+    names = {file["path"]: file["file"] for file in files} | {file["name"]: file["file"] for file in files}
+    sources = {names[entry["path"]]: entry for entry in made.info["sources"] if entry.get("path") in names}
+    if not made.options.digests:
+        return []
+    found = []
+    for file in files:
+        entry = {name: value for name, value in sources.get(file["file"], {}).items() if name in _DIGESTS}
+        if "digest" not in entry:
+            # Text and tables of other formats: read through Polars, digested whole.
+            entry |= {"digest": _provenance.whole(file["path"])["digest"]}
+        found.append({"file": file["file"], **entry})
+    return found
 
 
 def _files(names: list[str], options: Options) -> list[dict[str, Any]]:
@@ -268,7 +340,7 @@ def _relative(settings: Config, path: str) -> str:
     return found.relative_to(base).as_posix() if found.is_relative_to(base) else found.as_posix()
 
 
-def _needed(settings: Config, windows: Mapping[Start, Window], of: Sequence[Window]) -> set[Start]:
+def needed(settings: Config, windows: Mapping[Start, Window], of: Sequence[Window]) -> set[Start]:
     """Starts of the windows that the verdicts on some windows read besides these."""
     dated = [w for w in windows.values() if w.start is not None]
     places = {w.start: i for i, w in enumerate(dated)}
@@ -285,22 +357,22 @@ def _needed(settings: Config, windows: Mapping[Start, Window], of: Sequence[Wind
                 before = max(before, int(given))
             else:
                 spans.append((kind, _length(given)))
-    needed: set[Start] = set()
+    found: set[Start] = set()
     for window in of:
         if window.start is None or window.end is None:
             continue
         at = places[window.start]
         back = before + decisions.consecutive - 1
         chain = dated[max(0, at - back) : at]
-        needed |= {w.start for w in chain}
+        found |= {w.start for w in chain}
         for kind, length in spans:
             for each in [*chain, window]:
                 assert each.start is not None
                 slack = 2 * (window.end - window.start) + span_of(dt.timedelta(days=4))
                 low, high = each.start - length - slack, each.start
                 high = each.start - length + slack if kind == "seasonal" else high
-                needed |= {w.start for w in dated if w.start is not None and low <= w.start <= high}
-    return needed
+                found |= {w.start for w in dated if w.start is not None and low <= w.start <= high}
+    return found
 
 
 def _length(text: str) -> int:
@@ -344,7 +416,7 @@ def _freeze(
             "through": number,
             "run_id": run_id,
             "reference": reference.digest,
-            "rules": _rules(settings),
+            "rules": rules_of(settings),
             "version": _core.__version__,
             "decided_at": decided_at,
         }
@@ -364,7 +436,7 @@ def _freeze(
     store.decide(pl.DataFrame(told, schema=schema), rows)
 
 
-def _rules(settings: Config) -> str:
+def rules_of(settings: Config) -> str:
     """Digest of everything that decides, so that verdicts under other rules are told apart."""
     import msgspec
 
@@ -433,6 +505,7 @@ def _inputs(
     shown: Sequence[Window],
     current: Profile,
     unread: list[dict[str, Any]],
+    view: View,
 ) -> dict[str, Any]:
     """Files whose rows are in the windows shown, as they were when they were counted."""
     data = settings.current.path
@@ -448,11 +521,19 @@ def _inputs(
         file["row_groups"] += 1
         file["rows"] += row["rows"]
         coverage.append(f"{row['file']}#{row['row_group']}")
+    for name, digests in store.files(names).items():
+        if name in files:
+            files[name] |= digests
+    row_digest = _provenance.row_digest(list(files.values()))
+    for file in files.values():
+        for told in ("row_digests", "row_columns", "row_digest_missing"):
+            file.pop(told, None)
     problems = [problem for problem in current.info["problems"] if problem["kind"] != "unit"]
     return {
         "paths": [data] if isinstance(data, str) else list(data),
-        "store": store.path.name,
+        "store": {"name": store.path.name, "parts": view.parts, "verdicts": view.verdicts},
         "files": list(files.values()),
+        "row_digest": row_digest,
         "coverage": coverage,
         "problems": [*problems, *unread],
     }

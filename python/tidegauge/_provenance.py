@@ -55,7 +55,7 @@ def side(profile: Profile, info: Mapping[str, Any], folder: str | None, more: Se
         "files": mask_all([*more] if stored else [*files, *more]),
         **({"profiled_from": mask_all(files)} if stored else {}),
         "rows": _rows(profile, info, folder),
-        "row_digest": _row_digest(info["sources"]),
+        "row_digest": row_digest(info["sources"]),
         "time_range": _time_range(info["columns"]),
         "coverage": info["coverage"],
         "problems": info["problems"],
@@ -87,7 +87,7 @@ def _rows(profile: Profile, info: Mapping[str, Any], folder: str | None) -> dict
     return {"expected": sum(known) if complete else None, "scanned": profile.rows, "rejected": rejected}
 
 
-def _row_digest(sources: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+def row_digest(sources: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     """The digest of all rows, and of those of each row group, where the scan took them."""
     taken = [entry for entry in sources if "row_digests" in entry]
     if not taken or len(taken) < len(sources):

@@ -20,7 +20,7 @@ from tidegauge._performance import Settings, measure
 from tidegauge._profile import Options, Profile, is_profile, make_options, scan
 from tidegauge._waivers import waive
 from tidegauge._work import FOLDER, Work
-from tidegauge.config import Config, Joint, load
+from tidegauge.config import Config, Joint, Performance, load
 from tidegauge.errors import ConfigError
 from tidegauge.results import check_outputs
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from tidegauge._explain import Explanation
     from tidegauge._profile import Progress
+    from tidegauge._store import Store
     from tidegauge.config import Reference
     from tidegauge.record import Context
     from tidegauge.results import Report
@@ -77,8 +78,8 @@ def run(
 
     Notes
     -----
-    With a store, or without digests (``scan.digests``), a run that was stopped goes on from its last checkpoint
-    when it is called again, and ends with the same ``result_digest``; ``docs/daily-operation.md``.
+    A run that was stopped goes on from its last checkpoint when it is called again, and ends with the same
+    ``result_digest`` and ``record_digest``; ``docs/daily-operation.md``.
 
     Examples
     --------
@@ -132,6 +133,12 @@ def _note_run(trail: Path, report: Report, outputs: Sequence[Path], before: str 
     name = next((path.name for path in outputs if path.suffix.lower() == ".json"), None)
     told = {"record": record["record_digest"], "report": name}
     audit.append(trail, "run", **told, result=record["result_digest"], verdict=report.verdict)
+    for waiver in record["result"].get("waivers", ()):
+        # One line a waiver and what became of it, each with every verdict that it speaks of.
+        said = {name: waiver[name] for name in ("match", "window", "until", "who", "why")}
+        for event, places in (("waived", waiver["waived"]), ("waiver_expired", waiver["ended"])):
+            if places:
+                audit.append(trail, event, **told, **said, verdicts=places)
     if before is not None and before != record["record_digest"]:
         audit.append(trail, "superseded", record=before, report=name, by=record["record_digest"])
 
@@ -214,17 +221,55 @@ def _monitored(settings: Config, context: Context, work: Work, progress: Progres
     from tidegauge._store import Store
 
     assert settings.store is not None
-    if settings.joint.statistics:
-        raise ConfigError("joint: a store keeps no rows; accepted are joint statistics in a run without [store]")
-    if settings.explain is not None and settings.explain.enabled:
-        # What a store keeps are profiles, which hold no rows to explain.
-        context.notes.append("Importances are not measured by a run with a store; one without a store measures them.")
-    # What is scanned once is not read again: the store keeps footers, and no digests of chunks and rows.
-    reference_options, current_options = (replace(options, digests=False) for options in plan(settings))
+    reference_options, current_options = plan(settings)
+    _check_store(settings, context)
     with Store.open(settings.path(settings.store.path)) as store:
         store.agree(current_options)
         reference = store.reference(paths(settings, settings.reference.path), reference_options, work, progress)
+        _note(settings, settings.reference, "reference", reference, context)
         return monitor(store, settings, reference, current_options, context, work, progress)
+
+
+def _check_store(settings: Config, context: Context) -> None:
+    """Refuse what a store cannot give, and note what its report goes without.
+
+    What a store keeps are profiles, which hold no rows: nothing can be explained, or measured of label and score.
+    """
+    if settings.joint.statistics:
+        raise ConfigError("joint: a store keeps no rows; accepted are joint statistics in a run without [store]")
+    if settings.explain is not None and settings.explain.enabled:
+        context.notes.append("Importances are not measured by a run with a store; one without a store measures them.")
+    chosen = settings.performance
+    if chosen.enabled and chosen != Performance():
+        raise ConfigError(
+            "performance: a store keeps no pairs of label and score; accepted are metrics in a run without [store], "
+            "or performance.enabled = false"
+        )
+    if chosen.enabled and settings.roles.label is not None and settings.roles.score:
+        context.notes.append(
+            "Performance of label and score is not measured by a run with a store; one without a store measures it."
+        )
+
+
+def stored(settings: Config, context: Context, recorded: Mapping[str, Any]) -> tuple[Store, Profile, Report]:
+    """The report of a store as it was when a record was made, from what it keeps; nothing is scanned or written.
+
+    `recorded` is ``inputs.current`` of the record.
+    """
+    from tidegauge import _store
+    from tidegauge._monitoring import report_of
+
+    assert settings.store is not None
+    reference_options, current_options = plan(settings)
+    _check_store(settings, context)
+    store = _store.Store.read(settings.path(settings.store.path))
+    reference = store.kept_reference(reference_options, paths(settings, settings.reference.path))
+    told = recorded["store"]
+    unread = [problem for problem in recorded["problems"] if problem["kind"] == "unit"]
+    view = _store.View(told["parts"], told["verdicts"])
+    report = report_of(store, settings, reference, current_options, context, unread, view)
+    waive(report, settings, context)
+    return store, reference, report
 
 
 def decision_options(settings: Config, reference: Profile) -> dict[str, Any]:
@@ -402,7 +447,7 @@ def _take(
     where = paths(settings, names)
     if isinstance(where, str) and is_profile(where):
         return Profile.load(where)
-    if work is None or options.digests:
+    if work is None:
         return scan(where, options, like=like, progress=progress)
     if like is None:
         return work.reference(where, options, progress)

@@ -28,7 +28,7 @@ from tidegauge import _core
 from tidegauge._files import write_all
 from tidegauge._profile import Options, Profile, is_profile
 from tidegauge._work import identify
-from tidegauge.errors import FormatError, StoreError
+from tidegauge.errors import FormatError, InputError, StoreError
 from tidegauge.results import ROW_FIELDS
 
 if TYPE_CHECKING:
@@ -43,6 +43,10 @@ if TYPE_CHECKING:
 FORMAT = "tidegauge.store/1"
 #: A window by its start, microseconds since 1970; None holds the rows without a time.
 Start = int | None
+#: What gains folders.
+_GROWING = ("parts", "verdicts")
+#: What is kept of the digests of rows.
+_OF_ROWS = ("row_digests", "row_columns", "row_digest_missing")
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
 _MICROSECOND = dt.timedelta(microseconds=1)
 
@@ -76,13 +80,34 @@ class Window:
         return [name for name, _ in self.parts if name not in skip]
 
 
+@dataclass(frozen=True)
+class View:
+    """A store as it was: parts and sets of verdicts up to these numbers."""
+
+    parts: int
+    verdicts: int
+
+
 class Store:
-    """A store that this process has to itself until it is closed."""
+    """A store that this process has to itself until it is closed, or one that is only read."""
 
     def __init__(self, path: Path, lock: int) -> None:
         self.path = path
         self.work = path / "work"
         self._lock = lock
+
+    @classmethod
+    def read(cls, path: str | os.PathLike[str]) -> Store:
+        """The store at `path`, to read what is in it: it only grows, and what is there is whole.
+
+        Raises
+        ------
+        InputError
+            If there is none.
+        """
+        if not (Path(path) / "store.json").is_file():
+            raise InputError(f"{path}: no store there; accepted is a folder that tidegauge run made")
+        return cls(Path(path), -1)
 
     @classmethod
     @contextlib.contextmanager
@@ -182,6 +207,19 @@ class Store:
             write_all([(folder / "identity.json", text)])
         return made
 
+    def kept_reference(self, options: Options, data: str | list[str]) -> Profile:
+        """The reference as it was scanned.
+
+        Raises
+        ------
+        InputError
+            If there is none: no run was done with it.
+        """
+        kept = self._reference(options, data)
+        if kept is None:
+            raise InputError(f"store {self.path}: no reference in it; accepted is a store of a run that ended")
+        return kept[0]
+
     def _reference(self, options: Options, data: str | list[str]) -> tuple[Profile, Any] | None:
         for folder in self.path.glob("reference/*"):
             content = read_tables([folder / "profile.parquet"], ["profile"])["profile"][0]
@@ -207,9 +245,27 @@ class Store:
         finally:
             shutil.rmtree(self.work / "new", ignore_errors=True)
 
-    def parts(self) -> list[str]:
+    def parts(self, view: View | None = None) -> list[str]:
         """Names of the parts, first to last."""
-        return sorted(path.name for path in self.path.glob("parts/*"))
+        names = sorted(path.name for path in self.path.glob("parts/*"))
+        return [name for name in names if view is None or number_of(name) <= view.parts]
+
+    def view(self) -> View:
+        """What there is now."""
+        last = [max((number_of(path.name) for path in self.path.glob(f"{what}/*")), default=0) for what in _GROWING]
+        return View(*last)
+
+    def files(self, names: Iterable[str]) -> dict[str, dict[str, Any]]:
+        """Digests of the files of some parts, as they were taken when their rows were counted."""
+        found: dict[str, dict[str, Any]] = {}
+        for name in sorted(names):
+            path = self.path / "parts" / name / "files.parquet"
+            for row in read_tables([path], None).iter_rows(named=True) if path.exists() else ():
+                told = {"digest": row["digest"], "parts": None if row["parts"] is None else json.loads(row["parts"])}
+                rows = {name: row[name] for name in _OF_ROWS}
+                kept = {name: value for name, value in {**told, **rows}.items() if value is not None}
+                found[row["file"]] = kept
+        return found
 
     def covered(self) -> dict[str, dict[int, tuple[int, str]]]:
         """Size and footer by file and row group: what has been counted."""
@@ -222,8 +278,8 @@ class Store:
             found.setdefault(file, {})[group] = (size, footer)
         return found
 
-    def add(self, made: Profile, coverage: Sequence[Mapping[str, Any]]) -> str:
-        """Add a part: its profiles by window, the same as plain tables, and what it covers."""
+    def add(self, made: Profile, coverage: Sequence[Mapping[str, Any]], files: Sequence[Mapping[str, Any]]) -> str:
+        """Add a part: its profiles by window, the same as plain tables, what it covers, and digests of its files."""
         import polars as pl
 
         number = 1 + max((number_of(name) for name in self.parts()), default=0)
@@ -237,11 +293,16 @@ class Store:
                 "file": pl.String, "row_group": pl.Int64, "rows": pl.UInt64, "bytes": pl.UInt64, "footer": pl.String,
             }  # fmt: skip
             _write(new / "coverage.parquet", pl.DataFrame(list(coverage), schema=schema))
+            texts = dict.fromkeys(("file", "digest", "parts", "row_digest_missing"), pl.String)
+            schema = texts | {"row_digests": pl.List(pl.String), "row_columns": pl.List(pl.String)}
+            told = [{**file, "parts": json.dumps(file["parts"]) if "parts" in file else None} for file in files]
+            rows = [{name: file.get(name) for name in schema} for file in told]
+            _write(new / "files.parquet", pl.DataFrame(rows, schema=schema))
         return name
 
-    def windows(self) -> dict[Start, Window]:
+    def windows(self, view: View | None = None) -> dict[Start, Window]:
         """All windows in order, the rows without a time last."""
-        names = self.parts()
+        names = self.parts(view)
         found: dict[Start, Window] = {}
         files = [self.path / "parts" / name / "profile.parquet" for name in names]
         columns = ["window_start", "window_end", "start", "end", "rows", "columns"]
@@ -252,6 +313,8 @@ class Store:
                 window.parts.append((name, rows))
                 window.columns[name] = frozenset(held)
         for path in sorted(self.path.glob("verdicts/*/windows.parquet")):
+            if view is not None and number_of(path.parent.name) > view.verdicts:
+                continue
             for row in read_tables([path], None).iter_rows(named=True):
                 window = found[micros(row["window_start"])]
                 window.decided.append({**row, "set": path.parent.name})

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
     from tidegauge._profile import Profile, Progress
     from tidegauge.config import Config
+    from tidegauge.record import Context
 
 #: From the cheapest to the whole; each is checked with all before it.
 LEVELS = ("record", "inputs", "verdicts", "numbers", "rescan")
@@ -476,7 +477,7 @@ def _verdicts(record: Mapping[str, Any]) -> Level:
     # Rows before what is summed up from them.
     summed = {i for i, row in enumerate(rows) if row["statistic"] in _SUMMED}
     for found in sorted(again["disagreements"], key=lambda found: found["row"] in summed):
-        place = _row_name(rows[found["row"]]) if found["row"] < len(rows) else "result.rows"
+        place = row_name(rows[found["row"]]) if found["row"] < len(rows) else "result.rows"
         told = f"{found['recorded']} recorded, {found['found']} follows"
         level.differences.append(f"{place}: {found['field']}: {told}")
     by = decided_by(result)
@@ -553,7 +554,6 @@ def _settings(record: Mapping[str, Any], places: Places) -> Config | None:
     return settings
 
 
-_STORED = "verdicts of closed windows are frozen in the store, and follow from the days on which they were given"
 _NO_RUN = "the report was made by drift or compare; a run of a configuration can be made again"
 
 
@@ -564,8 +564,10 @@ def _numbers(record: Mapping[str, Any], places: Places) -> Level:
     settings = _settings(record, places)
     if settings is None:
         return Level("numbers", "not checked", _NO_RUN)
-    if getattr(settings, "store", None) is not None:
-        return Level("numbers", "not checked", _STORED)
+    if settings.store is not None:
+        from tidegauge import _verify_store
+
+        return _verify_store.numbers(record, settings)
     told = record["inputs"].get("profiles") or {}
     profiles: dict[str, Profile] = {}
     for side, paths in (("reference", settings.reference.path), ("current", settings.current.path)):
@@ -587,7 +589,7 @@ def _numbers(record: Mapping[str, Any], places: Places) -> Level:
     joint = [row for row in unpack_rows(record["result"]["rows"]) if row["kind"] == "joint"]
     skip = tuple(name for name in _FROM_DATA if name in record["result"])
     try:
-        result = _made_again(settings, profiles, None, joint)
+        result = _made_again(record, settings, profiles, None, joint)
     except InputError as error:
         if not skip:
             raise
@@ -607,16 +609,26 @@ def _rescan(record: Mapping[str, Any], places: Places, progress: Progress | None
     settings = _settings(record, places)
     if settings is None:
         return Level("rescan", "not checked", _NO_RUN)
-    if getattr(settings, "store", None) is not None:
-        return Level("rescan", "not checked", _STORED)
-    result = _made_again(settings, {}, progress)
+    if settings.store is not None:
+        from tidegauge import _verify_store
+
+        return _verify_store.rescan(record, settings, progress)
+    result = _made_again(record, settings, {}, progress)
     level = Level("rescan", differences=differences(record["result"], result))
     level.outcome = "different" if level.differences else "same"
     level.told = f"every number of the result, from {result['reference']['rows'] + result['current']['rows']:,} rows"
     return level
 
 
+def context_again(record: Mapping[str, Any], settings: Config) -> Context:
+    """What a record was made under; rows without a window were waived, or not, on the day of the run."""
+    from tidegauge import _run
+
+    return _run.context_of(settings, dt.datetime.fromisoformat(record["envelope"]["started"]), None)
+
+
 def _made_again(
+    record: Mapping[str, Any],
     settings: Config,
     profiles: Mapping[str, Profile],
     progress: Progress | None,
@@ -625,7 +637,7 @@ def _made_again(
     """The result that a configuration gives now; nothing is written. No profile holds what gave `joint` rows."""
     from tidegauge import _run
 
-    context = _run.context_of(settings, dt.datetime.now(dt.UTC), None)
+    context = context_again(record, settings)
     reference, current = profiles.get("reference"), profiles.get("current")
     report = _run.compute(settings, context, reference=reference, current=current, joint_again=joint, progress=progress)
     result: dict[str, Any] = json.loads(json.dumps(report.record["result"]))
@@ -644,7 +656,7 @@ def differences(recorded: Mapping[str, Any], found: Mapping[str, Any], skip: Seq
         if key in skip or recorded.get(key) == found.get(key):
             continue
         if key == "rows":
-            told += _row_differences(unpack_rows(recorded["rows"]), unpack_rows(found.get("rows") or []), skip)
+            told += row_differences(unpack_rows(recorded["rows"]), unpack_rows(found.get("rows") or []), skip)
         else:
             told += _walk(f"result.{key}", recorded.get(key, _NOTHING), found.get(key, _NOTHING))
     return told
@@ -682,7 +694,7 @@ def _row_key(row: Mapping[str, Any]) -> tuple[Any, ...]:
     )  # fmt: skip
 
 
-def _row_differences(
+def row_differences(
     recorded: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]], skip: Sequence[str]
 ) -> list[str]:
     again: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
@@ -697,20 +709,20 @@ def _row_differences(
             continue
         others = again.get(_row_key(row))
         if not others:
-            values.append(f"{_row_name(row)}: recorded, not made again")
+            values.append(f"{row_name(row)}: recorded, not made again")
             continue
         other = others.pop(0)
         summed = row["statistic"] in _SUMMED
         for name in ROW_FIELDS:
             if row[name] == other[name] and type(row[name]) is type(other[name]):
                 continue
-            told = f"{_row_name(row)}: {name}: {_short(row[name])} recorded, {_short(other[name])} made again"
+            told = f"{row_name(row)}: {name}: {_short(row[name])} recorded, {_short(other[name])} made again"
             (run if name == "run_id" else values if name in _VALUES and not summed else rest).append(told)
-    values += [f"{_row_name(row)}: made again, not recorded" for rows in again.values() for row in rows]
+    values += [f"{row_name(row)}: made again, not recorded" for rows in again.values() for row in rows]
     return [*values, *rest, *run]
 
 
-def _row_name(row: Mapping[str, Any]) -> str:
+def row_name(row: Mapping[str, Any]) -> str:
     """Path of a row in words: what it is about."""
     where = [f"feature {row['feature']!r}", f"statistic {row['statistic']}"]
     if row["window_start"] is not None:

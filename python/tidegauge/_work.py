@@ -1,8 +1,9 @@
 """Checkpoints of a run: profiles of finished units, kept beside its outputs until it ends.
 
 A checkpoint is a profile file, replaced atomically, of the units that are done. States are canonical, so a
-run that goes on from one ends with the bytes of a run that was never stopped. Its name holds a digest of
-everything that shapes the profile, the identity of every file included: what does not fit is not found.
+run that goes on from one ends with the bytes of a run that was never stopped. Digests of what was read are in
+it too. Its name holds a digest of everything that shapes the profile, the identity of every file included: what
+does not fit is not found.
 """
 
 from __future__ import annotations
@@ -124,6 +125,7 @@ class Work:
             "files": files,
             "options": options.semantic(),
             "bad": options.max_bad_units,
+            "digests": options.digests,
             "reference": reference,
         }
         return _core.blake3(json.dumps(content, sort_keys=True).encode())[3:19]

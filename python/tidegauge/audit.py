@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 #: What a line can tell.
-EVENTS = ("run", "superseded", "waived", "verified", "signed")
+EVENTS = ("run", "superseded", "waived", "waiver_expired", "verified", "signed")
 
 
 def append(path: str | os.PathLike[str], event: str, **details: Any) -> str:
@@ -29,7 +29,7 @@ def append(path: str | os.PathLike[str], event: str, **details: Any) -> str:
     ----------
     path : path-like
         Created where it does not exist.
-    event : {"run", "superseded", "waived", "verified", "signed"}
+    event : {"run", "superseded", "waived", "waiver_expired", "verified", "signed"}
     **details
         JSON values, such as ``record`` (its digest) and ``report`` (its name).
 

@@ -250,7 +250,7 @@ class Scan(Struct, forbid_unknown_fields=True, omit_defaults=True):
     max_bad_units: Annotated[int, Meta(ge=0)] = 0
     digests: bool = True
     #: Seconds of work between checkpoints, kept in ``.tidegauge`` beside the first output or in the folder ``work``;
-    #: 0 keeps one after every row group. Digests are of bytes as they are read, so a run that takes them keeps none.
+    #: 0 keeps one after every row group.
     checkpoint: Positive = 10.0
     work: str | None = None
 

@@ -44,7 +44,7 @@ def told(profile: Profile) -> dict[str, Any]:
 @pytest.mark.parametrize("stops", [0, 1, 3])
 @pytest.mark.parametrize("options", [
     {}, {"window": "1d"}, {"window": "1d", "by": ["city", ("city", "k")]}, {"columns": ["x", "ts"]}, {"id": "k"},
-    {"block": "city"},
+    {"block": "city"}, {"digests": True}, {"digests": True, "columns": ["x", "ts"], "window": "1d"},
 ])  # fmt: skip
 def test_parts_are_the_whole(log: Path, stops: int, options: dict[str, Any]) -> None:
     chosen = make_options(time="ts", **options)
@@ -54,6 +54,47 @@ def test_parts_are_the_whole(log: Path, stops: int, options: dict[str, Any]) -> 
     assert len(kept) >= 12
     assert made.digest == whole.digest
     assert told(made) == told(whole)
+    assert ("parts" in made.info["sources"][0]) == options.get("digests", False)
+
+
+def test_what_was_read_before_is_not_read_again_for_its_digest(log: Path) -> None:
+    """Counted by the core: a scan that goes on hashes the row groups that are left, and besides only the rest."""
+    chosen = make_options(time="ts", digests=True)
+    reference = scan(log / "reference.parquet", make_options(time="ts"))
+    data = str(log / "log/*.parquet")
+    cost = json.loads(scan(data, chosen, like=reference)._core.cost_json())
+    kept: list[bytes] = []
+
+    def stop(content: bytes) -> None:
+        kept.append(content)
+        if len(kept) == 9:
+            raise StopError
+
+    with pytest.raises(StopError):
+        scan(data, chosen, like=reference, parts=Parts(keep=stop, every=0))
+    begun = Profile(tg._core.Profile.from_bytes(kept[-1]))
+    again = scan(data, chosen, like=reference, parts=Parts(keep=kept.append, every=0, begun=begun))
+    spent = json.loads(again._core.cost_json())
+    assert spent["bytes_read_besides"] == cost["bytes_read_besides"]
+    assert 0 < spent["bytes_hashed_while_reading"] < 0.3 * cost["bytes_hashed_while_reading"]
+
+
+def test_a_checkpoint_whose_digests_do_not_fit_is_as_none(log: Path) -> None:
+    """Taken without digests, or of other files: nothing that was not seen is told."""
+    chosen = make_options(time="ts", digests=True)
+    reference = scan(log / "reference.parquet", make_options(time="ts"))
+    data = str(log / "log/*.parquet")
+    whole = scan(data, chosen, like=reference)
+    kept: list[bytes] = []
+    scan(data, make_options(time="ts"), like=reference, parts=Parts(keep=kept.append, every=0))
+    scan(str(log / "log/*01.parquet"), chosen, like=reference, parts=Parts(keep=kept.append, every=0))
+    (log / "more").mkdir()
+    daily(log / "more", 1, 50)
+    scan(str(log / "more/*.parquet"), chosen, like=reference, parts=Parts(keep=kept.append, every=0))
+    for content in (kept[5], kept[-1]):
+        begun = Profile(tg._core.Profile.from_bytes(content))
+        made = scan(data, chosen, like=reference, parts=Parts(keep=lambda _: None, every=0, begun=begun))
+        assert told(made) == told(whole)
 
 
 def test_a_column_that_fails_in_a_later_part_is_told_as_in_one_scan(log: Path) -> None:
@@ -63,10 +104,11 @@ def test_a_column_that_fails_in_a_later_part_is_told_as_in_one_scan(log: Path) -
             k=pl.col("k").cast(pl.Float64) + (0.5 if path.stem > "2024-03-03" else 0)
         )
         frame.write_parquet(path, row_group_size=60, use_pyarrow=False)
-    chosen = make_options(time="ts", window="1d")
+    chosen = make_options(time="ts", window="1d", digests=True)
     reference = scan(log / "reference.parquet", chosen)
     whole = scan(str(log / "log/*.parquet"), chosen, like=reference)
     assert [p["kind"] for p in whole.info["problems"]] == ["inexact"]
+    assert "row_digest_missing" in whole.info["sources"][0]
     for stops in (0, 1):
         made, _ = in_parts(str(log / "log/*.parquet"), chosen, reference, stops)
         assert made.digest == whole.digest
@@ -78,7 +120,7 @@ def test_unreadable_units_are_counted_once(log: Path) -> None:
     for path in (paths[1], paths[4]):
         damage(path)
     reference = scan(log / "reference.parquet", make_options(time="ts"))
-    allowed = make_options(time="ts", max_bad_units=2)
+    allowed = make_options(time="ts", max_bad_units=2, digests=True)
     whole = scan(str(log / "log/*.parquet"), allowed, like=reference)
     assert len([p for p in whole.info["problems"] if p["kind"] == "unit"]) == 2
     for stops in (0, 1):
@@ -101,7 +143,7 @@ def test_a_run_takes_up_what_a_killed_one_finished(log: Path, monkeypatch: pytes
     """The second process reads only what the first did not finish."""
     from tidegauge import _work
 
-    config = write_config(log, store="none", more="[scan]\ndigests = false\ncheckpoint = 0")
+    config = write_config(log, store="none", more="[scan]\ncheckpoint = 0")
     expected = tg.run(config)
     undisturbed = tree(log / "out")
     kept = 0
@@ -126,6 +168,8 @@ def test_a_run_takes_up_what_a_killed_one_finished(log: Path, monkeypatch: pytes
     stored = sum(p.stat().st_size for p in (log / "log").iterdir())
     assert max(total for _, total in read) < 0.7 * stored
     assert again.record["result_digest"] == expected.record["result_digest"]
+    assert again.record["record_digest"] == expected.record["record_digest"]
+    assert again.record["inputs"]["current"]["row_digest"]["digest"] is not None
     assert not folder.exists()
     now = tree(log / "out")
     assert now.keys() == undisturbed.keys()
@@ -140,7 +184,7 @@ def test_a_run_takes_up_what_a_killed_one_finished(log: Path, monkeypatch: pytes
 def test_a_checkpoint_of_other_files_or_options_is_not_taken(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tidegauge import _work
 
-    config = write_config(log, store="none", more="[scan]\ndigests = false\ncheckpoint = 0")
+    config = write_config(log, store="none", more="[scan]\ncheckpoint = 0")
     write, count = _work.write_checkpoint, iter(range(100))
 
     def few(path: Path, content: bytes) -> None:
@@ -167,7 +211,7 @@ def test_a_checkpoint_of_other_files_or_options_is_not_taken(log: Path, monkeypa
 def test_a_damaged_checkpoint_is_as_none(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from tidegauge import _work
 
-    config = write_config(log, store="none", more="[scan]\ndigests = false\ncheckpoint = 0")
+    config = write_config(log, store="none", more="[scan]\ncheckpoint = 0")
     expected = tg.run(config).record["result_digest"]
     write, count = _work.write_checkpoint, iter(range(100))
 
@@ -199,7 +243,7 @@ def long(tmp_path_factory: pytest.TempPathFactory) -> Path:
     first = daily(folder / "log", 1, 200_000, groups=4)[0]
     for i in range(60):
         (folder / "log" / f"{i:03}.parquet").hardlink_to(first)
-    write_config(folder, store="none", more="[scan]\ndigests = false\ncheckpoint = 0.05\nthreads = 1")
+    write_config(folder, store="none", more="[scan]\ncheckpoint = 0.05\nthreads = 1")
     return folder
 
 
@@ -250,7 +294,7 @@ cli.main(["run", {str(long / "tidegauge.toml")!r}])
 
 def test_killed_at_many_points_of_time(log: Path) -> None:
     """SIGKILL after ever longer times, in place: each run goes on from the last, and the end is that of one run."""
-    config = write_config(log, store="none", more="[scan]\ndigests = false\ncheckpoint = 0")
+    config = write_config(log, store="none", more="[scan]\ncheckpoint = 0")
     command(config)
     expected = record_of(log)
     for path in (log / "out").iterdir():

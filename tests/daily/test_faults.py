@@ -28,7 +28,7 @@ def source(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     write_config(
         folder,
         store="none" if request.param == "plain" else "",
-        more="[scan]\ndigests = false\ncheckpoint = 0\nthreads = 1",
+        more="[scan]\ncheckpoint = 0\nthreads = 1",
     )
     return folder
 

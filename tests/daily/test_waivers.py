@@ -135,3 +135,35 @@ def test_a_day_may_be_text_in_json_and_yaml(failing: Path) -> None:
         "waivers": [{"match": "x", "until": dt.date(2024, 1, 31), "who": "a", "why": "b"}],
     })  # fmt: skip
     assert given.waivers[0].until == dt.date(2024, 1, 31)
+
+
+def test_the_trail_tells_what_was_waived_and_what_ran_out(failing: Path) -> None:
+    """One line a waiver and kind, with every verdict by place; a run without a use of a waiver adds none."""
+    from tidegauge import audit
+
+    text = waiver(until="2024-03-03") + waiver(match="never_there")
+    config = write_config(failing, store="none", roles=ROLES, more=text)
+    config.write_text(config.read_text().replace("[output]", '[output]\naudit = "trail.jsonl"'))
+    report = tg.run(config)
+    lines, _ = audit.check(failing / "trail.jsonl")
+    assert [line["event"] for line in lines] == ["run", "waived", "waiver_expired"]
+    for line in lines[1:]:
+        assert line["record"] == report.record["record_digest"]
+        assert [line[name] for name in ("match", "until", "who", "why")] == [
+            "x",
+            "2024-03-03",
+            "A. Owner",
+            "new sensor",
+        ]
+    told = {
+        line["event"]: {(at["feature"], at["window_start"][:10], at["verdict"]) for at in line["verdicts"]}
+        for line in lines[1:]
+    }
+    assert told == {
+        "waived": {("x", "2024-03-02", "fail"), ("x", "2024-03-03", "fail")},
+        "waiver_expired": {("x", "2024-03-04", "fail")},
+    }
+    config.write_text(config.read_text().replace(text, ""))
+    tg.run(config)
+    lines, _ = audit.check(failing / "trail.jsonl")
+    assert [line["event"] for line in lines[3:]] == ["run", "superseded"]

@@ -3,6 +3,7 @@
 
 pub mod arrow;
 pub mod error;
+pub mod evidence;
 pub mod meter;
 pub mod parquet;
 pub mod parts;

@@ -47,6 +47,18 @@ impl Source for Subset<'_> {
     fn weight(&self, unit: usize, column: usize) -> u64 {
         self.source.weight(self.units[unit], column)
     }
+
+    fn profiled(&self, columns: &[usize]) {
+        self.source.profiled(columns);
+    }
+}
+
+/// Units that a profile is done with: those it covers and those that could not be read.
+pub fn finished(profile: &Profile) -> BTreeSet<String> {
+    let problems = profile.metadata.problems.iter();
+    let unread = problems.filter(|p| p.kind == "unit").map(|p| &p.name);
+    let covered = profile.metadata.coverage.iter();
+    covered.chain(unread).cloned().collect()
 }
 
 /// How a scan is cut into parts, and what came before.
@@ -81,17 +93,14 @@ pub fn profile_parts(
         every,
         keep,
     } = parts;
-    let unread = |p: &Profile| -> BTreeSet<String> {
-        let units = p.metadata.problems.iter().filter(|p| p.kind == "unit");
-        units.map(|p| p.name.clone()).collect()
-    };
-    let seen = begun.as_ref().map_or_else(BTreeSet::new, |p| {
+    let unread = |p: &Profile| {
         p.metadata
-            .coverage
-            .union(&unread(p))
-            .cloned()
-            .collect::<BTreeSet<_>>()
-    });
+            .problems
+            .iter()
+            .filter(|p| p.kind == "unit")
+            .count()
+    };
+    let seen = begun.as_ref().map_or_else(BTreeSet::new, finished);
     let wanted = |id: &String| only.as_ref().is_none_or(|o| o.contains(id)) && !seen.contains(id);
     let left: Vec<usize> = (0..source.units())
         .filter(|u| wanted(&source.unit_id(*u)))
@@ -141,7 +150,7 @@ pub fn profile_parts(
                 total,
             )
         };
-        let bad = made.as_ref().map_or(0, |p| unread(p).len());
+        let bad = made.as_ref().map_or(0, unread);
         let options = ScanOptions {
             max_bad_units: options.max_bad_units.saturating_sub(bad),
             ..options.clone()

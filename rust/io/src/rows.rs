@@ -78,6 +78,45 @@ impl<'a> Rows<'a> {
         found.ok_or_else(|| format!("not every column of {} was read", self.source.unit_id(unit)))
     }
 
+    /// Why there is no digest, once there is none.
+    pub(crate) fn failed(&self) -> Option<String> {
+        lock(&self.failed).clone()
+    }
+
+    /// Takes over the sums of units that an earlier scan read, over these columns.
+    ///
+    /// # Errors
+    /// A column that is not in the source, or has no type.
+    pub(crate) fn take_over(
+        &self,
+        columns: &[String],
+        sums: &[(usize, u128)],
+        failed: Option<String>,
+    ) -> Result<(), String> {
+        let all = self.source.columns();
+        let find = |name: &String| {
+            let at = all
+                .iter()
+                .position(|c| c.name == *name && c.logical.is_ok());
+            at.ok_or_else(|| format!("column {name:?} cannot be read"))
+        };
+        let columns: Vec<usize> = columns.iter().map(find).collect::<Result<_, _>>()?;
+        self.profiled(&columns);
+        *lock(&self.failed) = failed;
+        let known = sums.iter().map(|(unit, sum)| {
+            let sum = Some(*sum);
+            (
+                *unit,
+                Unit {
+                    sum,
+                    ..Unit::default()
+                },
+            )
+        });
+        lock(&self.units).extend(known);
+        Ok(())
+    }
+
     /// Sum of the hashes of all rows of a stream.
     ///
     /// # Errors

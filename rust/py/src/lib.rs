@@ -365,47 +365,57 @@ fn profile_paths(
     let source = py
         .detach(|| open(&paths, options.max_bad_units, batch_rows(&own), digests))
         .map_err(|e| from_io(py, e))?;
-    let failures: Vec<(String, String)> = source
-        .failures()
-        .iter()
-        .map(|(path, e)| (path.clone(), e.to_string()))
-        .collect();
-    if failures.len() > options.max_bad_units {
-        let first = failures.into_iter().next().map(|f| f.1).unwrap_or_default();
-        return Err(errors::InputError::new_err(first));
-    }
+    check_failures(&source, options.max_bad_units)?;
     let caller = Caller::new(progress);
     let rows = Rows::new(&source);
     let scanned: &dyn Source = if digests { &rows } else { &source };
-    let mut inner = caller.scan(py, scanned, &options, like)?;
-    inner.metadata.sources = files(&source, &inner.metadata.problems);
+    let inner = caller.scan(py, scanned, &options, like)?;
+    let rows = digests.then_some(&rows);
+    finished(py, &caller, &source, rows, inner)
+}
+
+/// Refuses more files that cannot be opened than are allowed.
+fn check_failures(source: &ParquetSource, allowed: usize) -> PyResult<()> {
+    let failures = source.failures();
+    match failures.first().filter(|_| failures.len() > allowed) {
+        Some((_, error)) => Err(errors::InputError::new_err(error.to_string())),
+        None => Ok(()),
+    }
+}
+
+/// A scan of files with what is told of them: sizes, digests where `rows` were hashed, files set aside.
+fn finished(
+    py: Python<'_>,
+    caller: &Caller,
+    source: &ParquetSource,
+    rows: Option<&Rows<'_>>,
+    mut inner: CoreProfile,
+) -> PyResult<Profile> {
+    inner.metadata.sources = files(source, &inner.metadata.problems);
     let mut cost = Value::Null;
-    if digests {
+    if let Some(rows) = rows {
         let made = py.detach(|| {
             let tick = |done, all| caller.tick(done, all);
             source.digests(&Meter::new(&tick))
         });
         let (found, spent) = caller.settle(py, made)?;
         evidence::add_files(&mut inner.metadata.sources, &found);
-        evidence::add_rows(&mut inner.metadata.sources, &source, &rows);
+        evidence::add_rows(&mut inner.metadata.sources, source, rows);
         cost = evidence::cost(spent, rows.seconds());
     }
-    inner
-        .metadata
-        .sources
-        .extend(failures.iter().map(|(path, reason)| {
+    for (path, error) in source.failures() {
+        let reason = error.to_string();
+        inner.metadata.sources.push(
             json!({"path": path, "bytes": null, "row_groups": null, "rows": null,
-            "rejected": [{"row_group": null, "rows": null, "reason": reason}]})
-        }));
-    inner
-        .metadata
-        .problems
-        .extend(failures.into_iter().map(|(name, message)| Problem {
+            "rejected": [{"row_group": null, "rows": null, "reason": reason}]}),
+        );
+        inner.metadata.problems.push(Problem {
             kind: "unit".into(),
-            name,
-            message,
+            name: path.clone(),
+            message: reason,
             rows: None,
-        }));
+        });
+    }
     Ok(Profile { inner, cost })
 }
 

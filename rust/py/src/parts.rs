@@ -12,14 +12,16 @@ use pyo3::prelude::*;
 use pyo3_arrow::PyRecordBatch;
 use serde_json::{Value, json};
 use tidegauge_core::column::name_of;
-use tidegauge_core::profile::{GroupKey, Problem, Profile as CoreProfile};
+use tidegauge_core::profile::{GroupKey, Profile as CoreProfile};
 use tidegauge_core::tables;
+use tidegauge_io::evidence::Evidence;
 use tidegauge_io::parquet::{ParquetOptions, ParquetSource};
-use tidegauge_io::parts::Parts;
+use tidegauge_io::parts::{Parts, finished};
 use tidegauge_io::paths::resolve;
+use tidegauge_io::rows::Rows;
 use tidegauge_io::source::Source;
 
-use crate::errors::{InputError, from_io};
+use crate::errors::from_io;
 use crate::{Caller, Profile};
 
 /// Columns, cells, categories.
@@ -147,7 +149,8 @@ pub fn profile_parts(
     begun: Option<PyRef<'_, Profile>>,
     only: Option<Vec<String>>,
 ) -> PyResult<Profile> {
-    let (options, _) = crate::scan_options(py, options)?;
+    let (options, own) = crate::scan_options(py, options)?;
+    let digests = crate::asks_digests(&own);
     let only: Option<BTreeSet<String>> = only.map(|units| units.into_iter().collect());
     let opened = py.detach(|| {
         let mut files = resolve(&paths)?;
@@ -161,41 +164,50 @@ pub fn profile_parts(
         let quarantine = options.max_bad_units > 0;
         let parquet = ParquetOptions {
             quarantine,
+            digests,
             ..ParquetOptions::default()
         };
         ParquetSource::open(&files, parquet)
     });
     let source = opened.map_err(|e| from_io(py, e))?;
-    if source.failures().len() > options.max_bad_units {
-        let first = source.failures().first();
-        let told = first.map(|(_, error)| error.to_string());
-        return Err(InputError::new_err(told.unwrap_or_default()));
-    }
+    crate::check_failures(&source, options.max_bad_units)?;
     let caller = Caller::new(progress);
+    let rows = Rows::new(&source);
+    let scanned: &dyn Source = if digests { &rows } else { &source };
+    let begun = begun.map(|p| p.inner.clone()).filter(|p| {
+        // Without the digests of what was read before, nothing is gone on from.
+        !digests || take_over(p, &source, &rows).is_some()
+    });
     let parts = Parts {
         only,
-        begun: begun.map(|p| p.inner.clone()),
+        begun,
         every: Duration::try_from_secs_f64(every).unwrap_or(Duration::MAX),
-        keep: &|made| caller.hand(&keep, made),
+        keep: &|made| {
+            if !digests {
+                return caller.hand(&keep, made);
+            }
+            let taken = Evidence::of(&source, &rows, &finished(made));
+            let mut made = made.clone();
+            made.metadata.sources = serde_json::to_value(taken).into_iter().collect();
+            caller.hand(&keep, &made)
+        },
     };
     let like = &like.inner;
     let made = py.detach(|| {
         let tick = |done, all| caller.tick(done, all);
-        tidegauge_io::parts::profile_parts(&source, &options, like, &tick, parts)
+        tidegauge_io::parts::profile_parts(scanned, &options, like, &tick, parts)
     });
-    let mut inner = caller.settle(py, made)?;
-    inner.metadata.sources = crate::files(&source, &inner.metadata.problems);
-    let failures = source.failures().iter();
-    inner
-        .metadata
-        .problems
-        .extend(failures.map(|(name, error)| Problem {
-            kind: "unit".into(),
-            name: name.clone(),
-            message: error.to_string(),
-            rows: None,
-        }));
-    Ok(Profile::of(inner))
+    let inner = caller.settle(py, made)?;
+    crate::finished(py, &caller, &source, digests.then_some(&rows), inner)
+}
+
+/// Hands the digests in a checkpoint to the source they were taken of; none where there are none.
+fn take_over(begun: &CoreProfile, source: &ParquetSource, rows: &Rows<'_>) -> Option<()> {
+    let [taken] = begun.metadata.sources.as_slice() else {
+        return None;
+    };
+    let taken: Evidence = serde_json::from_value(taken.clone()).ok()?;
+    taken.hand_over(source, rows).ok()
 }
 
 /// The local Parquet files behind paths as JSON, without reading them.

@@ -81,6 +81,12 @@ impl Taken {
             .fetch_add(hashing.nanoseconds, Ordering::Relaxed);
     }
 
+    /// Keeps the digest that an earlier scan took of a chunk.
+    fn insert(&self, at: (usize, usize, usize), digest: blake3::Hash) {
+        let mut chunks = self.chunks.lock().unwrap_or_else(|p| p.into_inner());
+        chunks.insert(at, digest);
+    }
+
     fn get(&self, at: (usize, usize, usize)) -> Option<blake3::Hash> {
         let chunks = self.chunks.lock().unwrap_or_else(|p| p.into_inner());
         chunks.get(&at).copied()
@@ -130,6 +136,38 @@ impl ParquetSource {
             .collect::<Result<_>>()?;
         cost.seconds += start.elapsed().as_secs_f64();
         Ok((files, cost))
+    }
+
+    /// Digests of the chunks of a unit that were read, by leaf.
+    pub(crate) fn taken(&self, unit: usize) -> Vec<Option<blake3::Hash>> {
+        let of = &self.units[unit];
+        let get = |leaf| self.taken.as_ref()?.get((of.file, of.row_group, leaf));
+        (0..of.chunks.len()).map(get).collect()
+    }
+
+    /// Takes over digests of the chunks of a unit that an earlier scan read.
+    ///
+    /// # Errors
+    /// Another number of chunks than the unit has.
+    pub(crate) fn take_over(
+        &self,
+        unit: usize,
+        digests: &[Option<blake3::Hash>],
+    ) -> Result<(), String> {
+        let of = &self.units[unit];
+        if digests.len() != of.chunks.len() {
+            let (found, has) = (digests.len(), of.chunks.len());
+            return Err(format!(
+                "{found} digests of a row group of {has} column chunks"
+            ));
+        }
+        if let Some(taken) = &self.taken {
+            let known = digests.iter().enumerate();
+            for (leaf, digest) in known.filter_map(|(leaf, d)| Some((leaf, (*d)?))) {
+                taken.insert((of.file, of.row_group, leaf), digest);
+            }
+        }
+        Ok(())
     }
 
     fn digest(&self, at: usize, meter: &Meter<'_>, besides: &mut u64) -> Result<FileDigest> {
