@@ -395,7 +395,10 @@ def test_nycflights_month_by_month(tmp_path: Path) -> None:
     record = record_of(tmp_path)
     assert len(unpack_rows(record["result"]["rows"])) == len(report.rows)
     told = [text for text in report.record["result"]["limitations"] if "run with a store" in text]
-    assert told == ["Importances are not measured by a run with a store; one without a store measures them."]
+    assert told == [
+        "Importances are not measured by a run with a store; one without a store measures them.",
+        "Performance of label and score is not measured by a run with a store; one without a store measures it.",
+    ]
 
 
 def test_a_store_of_another_format_is_refused(log: Path) -> None:
