@@ -126,7 +126,7 @@ def test_24_psi_knows_both_sample_sizes() -> None:
 
 
 def test_34_many_columns_and_windows_without_drift() -> None:
-    """100 columns, 30 windows, no drift.
+    """100 columns, 12 windows, no drift.
 
     Raw tests: dozens of alarms. Right: none, for verdicts are tests against a tolerance with the false-discovery rate
     held over the window.
@@ -138,11 +138,11 @@ def test_34_many_columns_and_windows_without_drift() -> None:
 
     reference = profile(drawn(5000))
     raised = raw = 0
-    for _ in range(30):
+    for _ in range(12):
         found = rows(reference, profile(drawn(1000), reference))
         raised += sum(r["statistic"] == "verdict" and r["verdict"] in ("warn", "fail") for r in found)
         raw += sum(r["statistic"] == "ks" and r["pvalue"] < 0.05 for r in found)
-    assert raw > 50
+    assert raw > 20
     assert raised == 0
 
 

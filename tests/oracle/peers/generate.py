@@ -32,6 +32,8 @@ ENVIRONMENTS = {
         "deepchecks==0.19.1", "scikit-learn==1.4.2", "numpy<2", "category-encoders<2.7", "setuptools<80",
     ],
     "sliceline": ["sliceline==0.3.0"],
+    "nannyml": ["nannyml==0.13.1", "numpy<2", "scipy<1.12", "statsmodels"],
+    "frouros": ["frouros==0.9.0"],
 }  # fmt: skip
 
 Answer = tuple[str, str, float]  # definition, sample, number
@@ -112,6 +114,40 @@ def deepchecks() -> Iterator[Answer]:
         c, d = np.array(first), np.array(second)
         yield "deepchecks.psi", case, float(drift.psi(c, d, 0.01, None))
         yield "deepchecks.cramers_v", case, float(drift.cramers_v(c, d, False, 0.01, None))
+
+
+def nannyml_method(name: str, kind: str, x: Any, y: Any) -> float:
+    import pandas as pd
+    from nannyml.chunk import DefaultChunker
+    from nannyml.drift.univariate.methods import FeatureType, MethodFactory
+    from nannyml.thresholds import StandardDeviationThreshold
+
+    method = MethodFactory.create(
+        name,
+        FeatureType(kind),
+        chunker=DefaultChunker(),
+        threshold=StandardDeviationThreshold(),
+        computation_params={},
+    )
+    return float(method.fit(pd.Series(x, name="x")).calculate(pd.Series(y, name="x")))
+
+
+def nannyml() -> Iterator[Answer]:
+    for case, (x, y) in NUMBERS.items():
+        for name in ("jensen_shannon", "hellinger"):
+            yield f"nannyml.{name}", case, nannyml_method(name, "continuous", x, y)
+    for case, (a, b) in WORDS.items():
+        yield "nannyml.l_infinity", case, nannyml_method("l_infinity", "categorical", a, b)
+
+
+def frouros() -> Iterator[Answer]:
+    import numpy as np
+    from frouros.detectors.data_drift import PSI
+
+    for case, (x, y) in NUMBERS.items():
+        detector = PSI()
+        detector.fit(X=np.array(x))
+        yield "frouros.psi", case, float(detector.compare(X=np.array(y))[0].distance)
 
 
 # --- cases of the scoreboard ------------------------------------------------------------------------
@@ -235,6 +271,32 @@ def sliceline_slices() -> dict[str, Any]:
     return {"top": scores, "candidates": sum(counts), "seconds": round(seconds, 1)}
 
 
+def nannyml_cases() -> Iterator[tuple[int, str]]:
+    import numpy as np
+
+    x, y = np.exp(3 * drawn(20_000, 4)), np.exp(3 * drawn(20_000, 5, 0.1))
+    yield 9, f"{nannyml_method('kolmogorov_smirnov', 'continuous', x, y):.3g}"
+    a, b = ["a"] * 6 + ["b"] * 4, ["a"] * 3 + ["b"] * 7
+    yield 16, f"{nannyml_method('jensen_shannon', 'categorical', a, b):.3g}"
+
+
+def frouros_cases() -> Iterator[tuple[int, str]]:
+    from frouros.detectors.data_drift import PSI, KuiperTest
+
+    told = []
+    for n, bins in ((2000, 10), (200, 20)):
+        found = []
+        for seed in range(0, 600, 2):
+            detector = PSI(num_bins=bins)
+            detector.fit(X=drawn(n, seed))
+            found.append(float(detector.compare(X=drawn(n, seed + 1))[0].distance))
+        told.append(f"n = {n}, {bins} cells: {sum(found) / len(found):.3g} in the mean")
+    yield 13, "; ".join(told)
+    test = KuiperTest()
+    test.fit(X=drawn(1500, 5))
+    yield 15, f"{float(test.compare(X=2 * drawn(1500, 6))[0].statistic):.3g}"
+
+
 def no_cases() -> Iterator[tuple[int, str]]:
     yield from ()
 
@@ -247,6 +309,8 @@ PEERS: dict[str, tuple[Callable[[], Iterator[Answer]], Callable[[], Iterator[tup
     "alibi_detect": (alibi_detect, alibi_detect_cases, "alibi-detect"),
     "deepchecks": (deepchecks, deepchecks_cases, "deepchecks"),
     "sliceline": (sliceline, no_cases, "sliceline"),
+    "nannyml": (nannyml, nannyml_cases, "nannyml"),
+    "frouros": (frouros, frouros_cases, "frouros"),
 }
 
 
