@@ -88,8 +88,8 @@ def statistics() -> str:
         + "interval nor p-value. They bin the raw values anew, so they take arrays, not profiles. "
         + "Checked against the package itself (`tests/oracle/peers`, versions beside the numbers): "
         + f"{', '.join(f'`{name}`' for name in checked_parity())}. The others follow the published formula alone: "
-        + "TensorFlow Data Validation needs TensorFlow, Databricks is a service and documents no bins for numbers, "
-        + "Frouros needs versions of its own.\n\n"
+        + "TensorFlow Data Validation did not install (its wheels ask for glibc 2.39), Databricks is a service and "
+        + "documents no bins for numbers.\n\n"
         + "".join(f"- `{s['definition']}`: {cell(s['notes'])}.\n" for s in json.loads(_core.parity()))
     )
 

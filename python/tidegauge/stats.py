@@ -672,7 +672,8 @@ def hellinger(
     Notes
     -----
     Definition ``hellinger/10q-special/v1``: cells of psi, no prior; p: 8 H^2 over 1/n + 1/m is chi-square with k -
-    1 degrees of freedom; interval: delta method. Reports give the same number.
+    1 degrees of freedom, or, where cells hold few rows, the chi-square with the mean and variance that the counts
+    of those cells give; interval: delta method. Reports give the same number.
 
     References
     ----------
@@ -760,7 +761,8 @@ def jensen_shannon(
     Notes
     -----
     Definition ``jensen_shannon/distance-nats-10q-special/v1``: cells of psi, no prior; p: 8 JSD over 1/n + 1/m is
-    chi-square with k - 1 degrees of freedom; interval: delta method. Reports give the same number.
+    chi-square with k - 1 degrees of freedom, or, where cells hold few rows, the chi-square with the mean and
+    variance that the counts of those cells give; interval: delta method. Reports give the same number.
 
     References
     ----------

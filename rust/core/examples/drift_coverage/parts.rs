@@ -30,7 +30,8 @@ struct Part {
     number: u64,
 }
 
-/// All parts of so many pairs, the first thousand of every size before the next.
+/// All parts of so many pairs, the first thousand of every size before the next; last those of a hundred
+/// thousand rows and more that are drawn one by one.
 fn parts(pairs: u64) -> Vec<Part> {
     let (mut parts, mut first) = (Vec::new(), 0);
     for cases in CASES.chunk_by(|a, b| a.rows == b.rows) {
@@ -45,7 +46,10 @@ fn parts(pairs: u64) -> Vec<Part> {
         }
         first += cases.len();
     }
-    parts.sort_by_key(|p| (p.number * PART / 1_000, p.n, p.number, p.first));
+    parts.sort_by_key(|p| {
+        let one_by_one = p.cases[0].rows != Rows::Independent && p.n >= 100_000;
+        (one_by_one, p.number * PART / 1_000, p.n, p.number, p.first)
+    });
     parts
 }
 
