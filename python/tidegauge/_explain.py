@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tidegauge._importance_drift import ImportanceDrift
     from tidegauge._profile import Options
     from tidegauge._segments import SegmentResult
+    from tidegauge._support import AssociatedGroup
     from tidegauge.importance import ImportanceResult
     from tidegauge.results import Row
 
@@ -169,6 +170,10 @@ class Explanation:
                     "rows": result.n_rows,
                     "baseline": _finite(result.baseline),
                     "provenance": _canonical_provenance(result),
+                    "groups": [
+                        {"name": g.name, "features": g.features, "association": _finite(g.association)}
+                        for g in result.associated_groups
+                    ],
                     "notes": result.notes,
                 }
                 for side, window, result in sides
@@ -452,6 +457,7 @@ class Inputs:
             found,
             features=[back.get(name, name) for name in found.features],
             correlated=[[(back.get(other, other), r) for other, r in close] for close in found.correlated],
+            associated_groups=[_renamed(group, back) for group in found.associated_groups],
         )
 
     def _groups(self) -> dict[str, list[str]] | None:
@@ -576,6 +582,14 @@ def _blocked(block: Any) -> dict[str, Any]:
     return {"block": block} if "block" in inspect.signature(permutation_importance).parameters else {}
 
 
+def _renamed(group: AssociatedGroup, names: Mapping[str, str]) -> AssociatedGroup:
+    """A group under the names of the log."""
+    from dataclasses import replace
+
+    features = [names.get(name, name) for name in group.features]
+    return replace(group, name="+".join(features), features=features)
+
+
 _LABEL = "__label__"
 _BLOCK = "__block__"
 
@@ -663,16 +677,24 @@ def _border(text: str, dtype: Any) -> pl.Expr:
 def _importance_rows(
     result: ImportanceResult, window: tuple[str, str] | None, reference: bool, told: Mapping[str, Any]
 ) -> list[Row]:
-    """One row a feature; those of the reference itself are compared with nothing, baseline ``none``."""
+    """One row a feature, and above features that go together one of their group.
+
+    Those of the reference itself are compared with nothing, baseline ``none``.
+    """
     import numpy as np
 
+    from tidegauge._support import ordered
     from tidegauge.results import ROW_FIELDS
 
-    order = np.argsort(-result.importances_mean, kind="stable")
+    ranks = {int(i): rank for rank, i in enumerate(np.argsort(-result.importances_mean, kind="stable"), start=1)}
     variance = getattr(result, "variance", "iid")
     effective = getattr(result, "n_eff", None)
     found = []
-    for rank, i in enumerate(order, start=1):
+    for k, i in ordered(result):
+        if i is None:
+            if k is not None:
+                found.append(_group_row(result, result.associated_groups[k], window, reference, told))
+            continue
         close = ", ".join(f"{name} {r:.2f}" for name, r in result.correlated[i]) if result.correlated else ""
         row: Row = dict.fromkeys(ROW_FIELDS)
         low, high = (_finite(x) for x in result.interval[i])
@@ -701,11 +723,51 @@ def _importance_rows(
             n_current=None if reference else result.n_rows,
             n_eff_reference=(None if effective is None else _finite(effective[i])) if reference else None,
             n_eff_current=None if reference else (None if effective is None else _finite(effective[i])),
-            rank=rank,
+            rank=ranks[i],
             message=f"moves with {close}" if close else None,
         )
         found.append(row)
     return found
+
+
+def _group_row(
+    result: ImportanceResult,
+    group: AssociatedGroup,
+    window: tuple[str, str] | None,
+    reference: bool,
+    told: Mapping[str, Any],
+) -> Row:
+    """Row of features that go together, taken from another row all at once."""
+    from tidegauge.results import ROW_FIELDS
+
+    row: Row = dict.fromkeys(ROW_FIELDS)
+    low, high = (_finite(x) for x in group.interval)
+    row.update(
+        told,
+        window_start=window[0] if window else None,
+        window_end=window[1] if window else None,
+        baseline="none" if reference else "reference",
+        role="feature",
+        feature=group.name,
+        kind="importance",
+        statistic="group_importance",
+        definition=result.definition,
+        decides=False,
+        value=_finite(group.importance),
+        unit="loss",
+        exactness="exact" if group.method == "exact" else "estimated",
+        ci_low=low,
+        ci_high=high,
+        variance=None if low is None else getattr(result, "variance", "iid"),
+        value_if_no_change=0.0,
+        null="importance of at most 0; one-sided, normal" if _finite(group.pvalue) is not None else None,
+        pvalue=_finite(group.pvalue),
+        qvalue=_finite(group.qvalue),
+        n_reference=result.n_rows if reference else None,
+        n_current=None if reference else result.n_rows,
+        message=f"{', '.join(group.features)} together; the association of any two is {group.association:.2f} or more",
+    )
+    return row
 
 
 def _canonical_provenance(result: ImportanceResult) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from tidegauge import _core
 from tidegauge.errors import ConfigError, SchemaError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from tidegauge._profile import Options, Profile, Progress
     from tidegauge.results import Row
@@ -256,7 +256,25 @@ def finish(details: dict[str, Any] | None, rows: list[Row]) -> dict[str, Any] | 
     names = details["measure"]["metrics"]
     details["better"] = {name: better[name] for name in names}
     details["sentence"] = sentence(names[0], better[names[0]], details, rows) if names else None
+    if names and (others := others_worse(names[1:], better, rows)):
+        details["sentence"] = f"{details['sentence']} {others}"
     return details
+
+
+def others_worse(metrics: Sequence[str], better: Mapping[str, str | None], rows: list[Row]) -> str:
+    """One sentence on the other metrics that are worse in a window; nothing where none is."""
+    told = []
+    for metric in metrics:
+        changes = [r for r in rows if r["statistic"] == f"{metric}_change" and _whole(r) and r["ci_low"] is not None]
+        worse = [r for r in changes if _worse(r, better[metric])]
+        if worse:
+            told.append(f"{metric} in {len(worse)} of {len(changes)} windows" if len(changes) > 1 else metric)
+    return f"Worse in single windows, beyond sampling error: {', '.join(told)}." if told else ""
+
+
+def _worse(change: Row, better: str | None) -> bool:
+    low, high = change["ci_low"], change["ci_high"]
+    return bool(high < 0 if better == "higher" else low > 0 if better == "lower" else False)
 
 
 def sentence(metric: str, better: str | None, details: Mapping[str, Any], rows: list[Row]) -> str:
@@ -282,7 +300,7 @@ def sentence(metric: str, better: str | None, details: Mapping[str, Any], rows: 
         return f"{told}; {metric} is {span}{count}."
     before = next((r for r in details["reference"] if r["statistic"] == metric and r["segment_by"] is None), None)
     against = "" if before is None or before["value"] is None else f", {before['value']:.3g} in the reference"
-    worse = [r for r in changes if (r["ci_high"] < 0 if better == "higher" else r["ci_low"] > 0)]
+    worse = [r for r in changes if _worse(r, better)]
     if worse:
         found = max(worse, key=lambda r: abs(r["value"]))
         lowest = values.get(_key(found))
@@ -292,8 +310,8 @@ def sentence(metric: str, better: str | None, details: Mapping[str, Any], rows: 
         return f"{told}; performance fell: {metric} is worse beyond sampling error{where}{most}{value}."
     gap = max((r["minimum_detectable"] or 0.0) for r in changes)
     seen = f"; a fall of {gap:.2g} would have shown in every window" if gap and len(changes) > 1 else ""
-    link = "but performance did not fall" if moved else "and performance did not fall"
-    return f"{told}, {link} beyond sampling error: {metric} is {span}{count}{against}{seen}."
+    link = "but" if moved else "and"
+    return f"{told}, {link} {metric} did not get worse beyond sampling error: it is {span}{count}{against}{seen}."
 
 
 def _whole(row: Row) -> bool:

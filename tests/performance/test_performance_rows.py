@@ -410,7 +410,7 @@ def test_the_sentence_joins_drift_and_performance() -> None:
         tg.drift(good, d, label="label", score="score", columns=["x", "label", "score"]) for d in (log(4), moved, bad)
     ]
     sentences = [report.record["result"]["performance"]["sentence"] for report in told]
-    assert sentences[0].startswith("No input moved, and performance did not fall")
+    assert sentences[0].startswith("No input moved, and roc_auc did not get worse beyond sampling error: it is ")
     assert sentences[1].startswith("Inputs moved (1 of 1 columns beyond their limits)")
     assert sentences[2].startswith("No input moved; performance fell: roc_auc is worse beyond sampling error")
     page = told[2].render(".html").decode()

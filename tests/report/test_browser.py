@@ -2,37 +2,19 @@
 
 from __future__ import annotations
 
-import importlib.resources
 import json
 import re
 import subprocess
 import zlib
-from html import unescape
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 import records
+from chromium import QUIET
 from tidegauge.report import render_html
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-# The browser asks for updates and accounts of its own; these keep it quiet and let it reach nobody.
-QUIET = [
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-dev-shm-usage",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-default-apps",
-    "--disable-sync",
-    "--no-first-run",
-    "--no-default-browser-check",
-    "--metrics-recording-only",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-    "--disable-features=NetworkTimeServiceQuerying,OptimizationHints,MediaRouter,Translate",
-]
 
 
 def requests_of(log: Path) -> list[str]:
@@ -97,41 +79,6 @@ def test_the_check_itself_sees_errors_and_requests(browser: str, tmp_path: Path)
     _, console, requests = open_page(browser, page, tmp_path)
     assert any("seen" in line for line in console)
     assert any("127.0.0.1:9" in url for url in requests)
-
-
-AXE = importlib.resources.files("axe_core_python") / "axe.min.js"
-"""The accessibility engine, as its Python package ships it."""
-
-RUN_AXE = """
-axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}).then(found => {
-  const told = found.violations.map(v => v.id + ": " + v.nodes.slice(0, 3).map(n => n.html.slice(0, 120)).join(" | "));
-  const shown = document.createElement("pre");
-  shown.id = "axe";
-  shown.textContent = JSON.stringify({violations: told, passes: found.passes.length});
-  document.body.appendChild(shown);
-});
-"""
-
-
-def accessibility(browser: str, html: str, folder: Path, *flags: str) -> dict[str, Any]:
-    """Violations of WCAG 2.2 A and AA, and of good practice, that axe-core finds in a page."""
-    # The policy of the page would keep the engine out.
-    opened = re.sub(r'<meta http-equiv="Content-Security-Policy"[^>]*>', "", html, count=1)
-    page = folder / "axe.html"
-    script = f"<script>{AXE.read_text(encoding='utf-8')}</script><script>{RUN_AXE}</script>"
-    page.write_text(opened.replace("</body>", f"{script}</body>"), encoding="utf-8")
-    command = [browser, *QUIET, f"--user-data-dir={folder / 'profile'}", "--virtual-time-budget=5000", "--dump-dom"]
-    done = subprocess.run([*command, *flags, page.as_uri()], capture_output=True, timeout=300, check=True)
-    held = re.search(r'<pre id="axe">(.*?)</pre>', done.stdout.decode(), flags=re.DOTALL)
-    assert held, "the engine did not finish"
-    return json.loads(unescape(held[1]))
-
-
-@pytest.mark.browser
-def test_accessibility(browser: str, tmp_path: Path) -> None:
-    found = accessibility(browser, render_html(records.small()), tmp_path, "--window-size=1280,900")
-    assert found["violations"] == []
-    assert found["passes"] > 20
 
 
 def pdf_pages(data: bytes) -> list[tuple[tuple[float, float], str]]:

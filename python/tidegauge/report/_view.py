@@ -305,7 +305,7 @@ def importance_shares(rows: list[Row]) -> dict[str, float]:
     """Largest share of all importances of each feature, over the windows and the reference."""
     sides: dict[Any, dict[str, float]] = {}
     for row in rows:
-        if row.get("statistic") == "permutation_importance" and row.get("kind") != "importance_group":
+        if row.get("statistic") == "permutation_importance":
             value = to_float(row.get("value"))
             if value is not None and math.isfinite(value):
                 side = (row.get("baseline"), window_key(row), row.get("model_version"))

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ._text import count, interval, number, percent, visible
+from ._text import count, interval, number, percent, to_float, visible
 
 if TYPE_CHECKING:
     from ._view import Feature, Judgement, Row, View
@@ -132,6 +132,8 @@ GLOSSARY = {
     "equal_opportunity_difference": "True positive rate of a group less the highest one.",
     "permutation_importance": "By how much the loss grows when a feature's values are taken from other rows. "
     "0: the model does not rely on it; below 0: the model would do better without.",
+    "group_importance": "The same of features that move together (association of .7 or more), all taken from another "
+    "row at once.",
     "importance_change": "Importance of a window less that of the reference.",
     "importance_ratio": "Loss with the feature from another row over the loss as it is.",
     "importance_share_change": "Change of a feature's share of all importances.",
@@ -209,7 +211,16 @@ def value_words(row: Row) -> str:
         return f"{percent(value)} of the rows hold a value the reference never held"
     if statistic == "schema":
         return "missing, or of another type"
+    if statistic == "check":
+        # The engine's own words end in the limit that is not kept.
+        told = str(row.get("message") or "").rpartition(": ")[2]
+        return f"{visible(checked(row))} is {number(value)}, {visible(told)}" if told else f"{checked(row)} is checked"
     return f"{statistic} is {number(value)}"
+
+
+def checked(row: Row) -> str:
+    """The statistic that a row of a check is about."""
+    return str(row.get("definition") or "").removeprefix("check/").rpartition("/v")[0].partition("/")[0]
 
 
 def limits(row: Row) -> str:
@@ -236,7 +247,38 @@ def summary(view: View) -> list[Sentence]:
         if row.get("statistic") == "coverage" and row.get("verdict") == "inconclusive"
     ]
     performance: list[Sentence] = [[view.performance]] if view.performance else []
-    return [*unread, [*_how_many(view), *_in_segments(view)], _which(view), *performance, _side_by_side(view)]
+    how_many: Sentence = [*_how_many(view), *_in_segments(view)]
+    return [*unread, how_many, *_checks(view), _which(view), *performance, _side_by_side(view)]
+
+
+def _checks(view: View) -> list[Sentence]:
+    """Whether the checks of the configuration hold in all rows; nothing where there are none."""
+    found: dict[tuple[str, str], list[Row]] = {}
+    for row in view.rows:
+        if row.get("statistic") == "check" and row.get("segment_by") is None:
+            found.setdefault((str(row.get("feature")), checked(row)), []).append(row)
+    if not found:
+        return []
+    failed = {key: [r for r in rows if r.get("verdict") == "fail"] for key, rows in found.items()}
+    failed = {key: rows for key, rows in failed.items() if rows}
+    kept = [key for key, rows in found.items() if all(r.get("verdict") == "ok" for r in rows)]
+    total = count(len(found), "check")
+    if not failed:
+        where = f" in all {len(view.windows)} windows" if len(view.windows) > 1 else ""
+        if len(kept) == len(found):
+            return [[f"{total} of the configuration {'holds' if len(found) == 1 else 'hold'}{where}."]]
+        return [[f"Of {total} none fails, and {len(kept)} {'is' if len(kept) == 1 else 'are'} known to hold{where}."]]
+    sentence: Sentence = [f"Of {total} {len(failed)} {'fails' if len(failed) == 1 else 'fail'}: "]
+    for i, ((feature, _), rows) in enumerate(list(failed.items())[:3]):
+        worst = max(rows, key=lambda r: abs(to_float(r.get("value")) or 0.0))
+        label = next(
+            (w.label for w in view.windows if w.key == (worst.get("window_start"), worst.get("window_end"))), ""
+        )
+        more = f", and {count(len(rows) - 1, 'more window')}" if len(rows) > 1 else ""
+        when = f" ({label}{more})" if len(view.windows) > 1 else ""
+        sentence += ["; " if i else "", Name(feature), f", {value_words(worst)}{when}"]
+    sentence.append(f"; and {len(failed) - 3} more." if len(failed) > 3 else ".")
+    return [sentence]
 
 
 def _how_many(view: View) -> Sentence:
@@ -327,10 +369,13 @@ def finding(feature: Feature, view: View) -> Sentence:
         # An inconclusive row claims nothing: its value is what the rows show, not what moved.
         claim = "too few effective rows to tell" if worst.verdict == "inconclusive" else value_words(row)
         sentence.append(claim)
-        detail = f" ({row.get('statistic')} {number(row.get('value'))}"
-        if row.get("ci_low") is not None or row.get("ci_high") is not None:
-            detail += f", interval {interval(row.get('ci_low'), row.get('ci_high'))}"
-        sentence.append(f"{detail}; {limits(row)})")
+        known = row.get("ci_low") is not None or row.get("ci_high") is not None
+        told = f"interval {interval(row.get('ci_low'), row.get('ci_high'))}" if known else ""
+        if row.get("statistic") == "check":
+            sentence.append(f" ({told})" if told else "")
+        else:
+            measured = f"{row.get('statistic')} {number(row.get('value'))}{f', {told}' if told else ''}"
+            sentence.append(f" ({measured}; {limits(row)})")
         if worst.verdict == "waived" and worst.message:
             sentence += ["; ", Quote(worst.message)]
         if worst.verdict == "inconclusive" and row.get("minimum_detectable") is not None:

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from . import (
+    checks,
     contributions,
     data,
     distributions,
@@ -54,6 +55,7 @@ class Section(Protocol):
 
 SECTIONS: tuple[Section, ...] = (
     findings,
+    checks,
     waivers,
     performance,
     importance,

@@ -45,15 +45,13 @@ class Cell(NamedTuple):
 
 
 EMPTY = Cell("–", "", "", "")
-GROUP = "importance_group"
-"""Kind of the rows of groups of features that go together."""
 
 
 def build(page: Page) -> dict[str, Any] | None:
     """Bars, ranks, drift beside importance, and the table of all; nothing without importances."""
     told = mapping(page.result.get("explanations"))
-    every = [r for r in page.view.rows if r.get("statistic") == "permutation_importance"]
-    rows = [r for r in every if r.get("kind") != GROUP]
+    rows = [r for r in page.view.rows if r.get("statistic") == "permutation_importance"]
+    together = [r for r in page.view.rows if r.get("statistic") == "group_importance"]
     if not told or not rows:
         return None
     reference = {str(r.get("feature")): r for r in rows if r.get("baseline") == "none"}
@@ -82,7 +80,7 @@ def build(page: Page) -> dict[str, Any] | None:
         cells = [_cell(by[w.key].get(name), places, changed(w.key, name), changes.get((w.key, name))) for w in windows]
         return Line(name, _cell(reference.get(name), places), cells, (), inset)
 
-    groups, grouped = _groups(told, [r for r in every if r.get("kind") == GROUP], windows, places)
+    groups, grouped = _groups(told, together, windows, places)
     lines: list[Line] = []
     told_names: set[str] = set()
     for name in shown:

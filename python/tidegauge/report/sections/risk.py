@@ -10,6 +10,15 @@ if TYPE_CHECKING:
     from tidegauge.report._page import Page
 
 
+LOSSES = {
+    "log_loss": "log loss",
+    "squared": "squared error",
+    "absolute": "absolute error",
+    "zero_one": "share of wrong predictions",
+}
+"""Losses in words."""
+
+
 def build(page: Page) -> dict[str, Any] | None:
     """The segments found, and the candidates that are not told from chance; nothing where none was searched."""
     told = mapping(page.result.get("risk_register"))
@@ -30,4 +39,10 @@ def build(page: Page) -> dict[str, Any] | None:
         }
         for entry in listed
     ]
-    return {"told": told, "weak": [e for e in entries if e["weak"]], "others": [e for e in entries if not e["weak"]]}
+    loss = str(told.get("loss"))
+    return {
+        "told": told,
+        "loss": LOSSES.get(loss, loss),
+        "weak": [e for e in entries if e["weak"]],
+        "others": [e for e in entries if not e["weak"]],
+    }
