@@ -265,11 +265,18 @@ def others_worse(metrics: Sequence[str], better: Mapping[str, str | None], rows:
     """One sentence on the other metrics that are worse in a window; nothing where none is."""
     told = []
     for metric in metrics:
-        changes = [r for r in rows if r["statistic"] == f"{metric}_change" and _whole(r) and r["ci_low"] is not None]
+        changes = _changes(metric, rows)
         worse = [r for r in changes if _worse(r, better[metric])]
         if worse:
             told.append(f"{metric} in {len(worse)} of {len(changes)} windows" if len(changes) > 1 else metric)
     return f"Worse in single windows, beyond sampling error: {', '.join(told)}." if told else ""
+
+
+def _changes(metric: str, rows: list[Row]) -> list[Row]:
+    """Changes against the reference of all rows of each window, those that have an interval."""
+    name = f"{metric}_change"
+    of_reference = (r for r in rows if r["statistic"] == name and r["baseline"] == "reference")
+    return [r for r in of_reference if _whole(r) and r["ci_low"] is not None]
 
 
 def _worse(change: Row, better: str | None) -> bool:
@@ -290,7 +297,7 @@ def sentence(metric: str, better: str | None, details: Mapping[str, Any], rows: 
     told = told if inputs else "no input was compared"
     told = f"{told[:1].upper()}{told[1:]}"
     values = {_key(r): r for r in rows if r["statistic"] == metric and _whole(r) and r["value"] is not None}
-    changes = [r for r in rows if r["statistic"] == f"{metric}_change" and _whole(r) and r["ci_low"] is not None]
+    changes = _changes(metric, rows)
     if not values:
         return f"{told}; performance is not known: no window has a number for {metric}."
     low, high = min(r["value"] for r in values.values()), max(r["value"] for r in values.values())

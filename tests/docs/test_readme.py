@@ -18,3 +18,11 @@ def test_python_blocks_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         exec(block, scope)  # the project's own README
     assert (tmp_path / "drift.html").stat().st_size > 10_000
     assert (tmp_path / "reference.tgp").exists()
+
+
+def test_every_page_of_the_documentation_is_linked() -> None:
+    text = (ROOT / "README.md").read_text()
+    links = set(re.findall(r"\]\(([^)#]+)\)", text))
+    assert all((ROOT / link).exists() for link in links if "://" not in link)
+    pages = {f"docs/{path.name}" for path in (ROOT / "docs").iterdir() if path.is_file()}
+    assert pages - links == set()

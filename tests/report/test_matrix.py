@@ -25,7 +25,7 @@ ROOT = Path(__file__).resolve().parents[2]
 AXE = importlib.resources.files("axe_core_python") / "axe.min.js"
 """The accessibility engine, as its Python package ships it."""
 
-RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]
+RULES = ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "best-practice"]
 
 
 def days(n: int) -> list[tuple[str | None, str | None]]:
@@ -123,6 +123,9 @@ def test_width_size_and_silence(tab: Tab, pages: Callable[[str], Path], case: st
             # Verdict, sentences and the first findings are what a screen of 900 lines shows.
             bottom = tab.evaluate("document.querySelector('#findings').getBoundingClientRect().bottom")
             assert bottom <= (900 if width == 1280 else 1500)
+        # Of WCAG 2.2 the engine at hand knows no rule; what it adds for such a page is the size of what is clicked.
+        small = "e => { const b = e.getBoundingClientRect(); return b.height < 24 || b.width < 24 }"
+        assert tab.evaluate(f"[...document.querySelectorAll('a, summary')].filter({small}).length") == 0
         assert tab.noise == []
 
 

@@ -29,6 +29,7 @@ def build(page: Page) -> dict[str, Any]:
             definitions.setdefault(key, Counter())[str(row.get("exactness") or "")] += 1
     deciding = {str(row.get("statistic")) for row in view.deciding}
     used = {row.get("exactness") for row in view.rows}
+    limits = _limits(view.deciding)
     return {
         "definitions": [
             {
@@ -40,7 +41,8 @@ def build(page: Page) -> dict[str, Any]:
             }
             for (statistic, definition), found in sorted(definitions.items())
         ],
-        "limits": _limits(view.deciding),
+        "limits": limits[:MOST],
+        "more": max(len(limits) - MOST, 0),
         "variance": sorted(Counter(variance(r["variance"]) for r in view.deciding if r.get("variance")).items())[:MOST],
         "exactness": [(word, meaning) for word, meaning in EXACTNESS.items() if word in used],
     }
@@ -56,7 +58,7 @@ def _limits(rows: Iterable[Row]) -> list[tuple[tuple[str, str, str, str], int]]:
         # Limits that somebody chose are listed one by one; of a convention laid on top of chance the ends are told.
         parts = [held] if source == "convention" else list(_alike(held))
         told += [((statistic, _ends(part, "warn_at"), _ends(part, "fail_at"), source), len(part)) for part in parts]
-    return told[:MOST]
+    return told
 
 
 def _alike(rows: list[Row]) -> Iterable[list[Row]]:

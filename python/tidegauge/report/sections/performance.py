@@ -35,12 +35,13 @@ _CLASSES = frozenset(("accuracy", "balanced_accuracy", "precision", "recall", "s
 
 
 class Cell(NamedTuple):
-    """A metric in a window: value, interval, and the change in a word."""
+    """A metric in a window: value, interval, and its changes against the reference and the window before."""
 
     value: str
     limits: str
     word: str
     style: str
+    step: str = ""
 
 
 class Line(NamedTuple):
@@ -73,15 +74,20 @@ def build(page: Page) -> dict[str, Any] | None:
     better = mapping(told.get("better"))
     metrics = [str(name) for name in plan.get("metrics") or []]
     rows = [row for row in page.view.rows if row.get("kind") == "performance"]
-    by = {(window_key(r), segment_label(r), str(r.get("statistic"))): r for r in rows if r.get("decides") is not True}
+    told_rows = [r for r in rows if r.get("decides") is not True]
+    by = {_at(r): r for r in told_rows if r.get("baseline") != "previous"}
+    before = {_at(r): r for r in told_rows if r.get("baseline") == "previous"}
     reference = {(segment_label(r), str(r.get("statistic"))): r for r in objects(told.get("reference"))}
     keys = [window.key for window in page.windows]
     lines = []
     for name in metrics:
         shown = [reference.get((None, name)), *(by.get((key, None, name)) for key in keys)]
         places = decimals([(row or {}).get("value") for row in shown])
-        words = [beyond(by.get((key, None, f"{name}_change")), better.get(name)) for key in keys]
-        first, *cells = [_cell(row, word, places) for row, word in zip(shown, ["", *words], strict=True)]
+        change = f"{name}_change"
+        words = [beyond(by.get((key, None, change)), better.get(name)) for key in keys]
+        steps = [beyond(before.get((key, None, change)), better.get(name)) for key in keys]
+        told_words = zip(shown, ["", *words], ["", *steps], strict=True)
+        first, *cells = [_cell(row, word, places)._replace(step=step) for row, word, step in told_words]
         lines.append(Line(name, first, cells, str(better.get(name) or "")))
     coverage = [by.get((key, None, "label_coverage")) for key in keys]
     lines.append(
@@ -95,6 +101,7 @@ def build(page: Page) -> dict[str, Any] | None:
         "sentence": told.get("sentence"),
         "lines": lines,
         "reference_known": bool(reference),
+        "against_previous": bool(before),
         "threshold": plan.get("threshold") if plan.get("protected") or _CLASSES.intersection(metrics) else None,
         "plan": plan,
         "variances": sorted({variance(r["variance"]) for r in rows if r.get("variance")}),
@@ -102,6 +109,10 @@ def build(page: Page) -> dict[str, Any] | None:
         **_groups(page),
         "curves": _curves(told),
     }
+
+
+def _at(row: Row) -> tuple[Any, str | None, str]:
+    return window_key(row), segment_label(row), str(row.get("statistic"))
 
 
 def _cell(row: Any, word: str, places: int) -> Cell:
@@ -127,7 +138,10 @@ def _segments(rows: list[Row], better: Any, metrics: list[str], *, several: bool
     changes = {
         (window_key(r), segment_label(r)): r
         for r in rows
-        if metrics and r.get("statistic") == f"{metrics[0]}_change" and r.get("segment_by") is not None
+        if metrics
+        and r.get("statistic") == f"{metrics[0]}_change"
+        and r.get("segment_by") is not None
+        and r.get("baseline") != "previous"
     }
     for (window, segment), row in changes.items():
         if beyond(row, better.get(metrics[0])) != "worse":
