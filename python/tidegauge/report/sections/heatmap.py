@@ -8,7 +8,7 @@ from markupsafe import Markup
 
 from tidegauge.report._text import number, shorten, to_float
 from tidegauge.report._view import BESIDE
-from tidegauge.report._words import LETTER, MEANING, WORD
+from tidegauge.report._words import LETTER, MEANING, WORD, checked
 
 if TYPE_CHECKING:
     from tidegauge.report._page import Page
@@ -33,8 +33,10 @@ def cell(judgement: Judgement | None) -> Markup:
     statistic, value = str(lead.get("statistic") or ""), lead.get("value")
     style = judgement.verdict if judgement.verdict in WORD else "not_evaluated"
     strong = " strong" if style == "fail" and (judgement.ratio or 0) >= 3 else ""
-    by = {"missing_rate": "missing", "new_category_mass": "new values"}.get(statistic, statistic)
-    named = statistic in BESIDE  # any other cell is read by the distribution of its column
+    by = {"missing_rate": "missing", "new_category_mass": "new values", "check": checked(lead)}.get(
+        statistic, statistic
+    )
+    named = statistic in BESIDE or statistic == "check"  # any other cell is read by the distribution of its column
     return Markup('<td class="{}{}"><b>{}</b>{}{}</td>').format(
         style,
         strong,
