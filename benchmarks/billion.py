@@ -140,7 +140,7 @@ def main() -> None:
         "work": f"{rows * args.links:,} rows x 21 columns, windows of a day, through `tidegauge run`",
         "date": measure.now(), "commit": measure.commit(), "build": measure.build(), "load": [measure.load()],
         "links": args.links, "rows": rows * args.links, "values": rows * args.links * COLUMNS,
-        "threads": args.threads,
+        "threads": args.threads, "bytes": path.stat().st_size * args.links,
     }  # fmt: skip
 
     def keep() -> None:

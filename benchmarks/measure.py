@@ -1,6 +1,7 @@
 """Run sides in processes of their own, in turn, and put what they cost into a record."""
 
 import datetime as dt
+import fcntl
 import json
 import os
 import platform
@@ -145,9 +146,12 @@ def commit() -> str:
 
 
 def build() -> str:
-    """The cargo profile of the extension module, as make knows it."""
-    stamps = ROOT / ".build"
-    return "release" if (stamps / "extension-release").exists() else "ci"
+    """Cargo profile and commit of the extension module, as make knows them."""
+    for profile in ("release", "ci"):
+        stamp = ROOT / ".build" / f"extension-{profile}"
+        if stamp.exists():
+            return f"{profile} of {stamp.read_text(encoding='utf-8').strip() or 'an unknown commit'}"
+    return "unknown"
 
 
 def load() -> float:
@@ -161,21 +165,18 @@ def now() -> str:
 
 def merge(path: Path, scale: str, entries: Mapping[str, Any]) -> None:
     """Put entries into a record; those of the same name are replaced, the others stay."""
-    record: dict[str, Any] = {
-        "schema": SCHEMA,
-        "scale": scale,
-        "machine": machine(),
-        "benchmarks": {},
-    }
-    if path.exists():
-        record = json.loads(path.read_text(encoding="utf-8"))
-        if (record["scale"], record["machine"]) != (scale, machine()):
-            raise SystemExit(f"{path}: a record of another scale or machine; give another --record")
-    record["benchmarks"] |= entries
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(path)
+    with path.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        record: dict[str, Any] = {"schema": SCHEMA, "scale": scale, "machine": machine(), "benchmarks": {}}
+        if path.exists():
+            record = json.loads(path.read_text(encoding="utf-8"))
+            if (record["scale"], record["machine"]) != (scale, machine()):
+                raise SystemExit(f"{path}: a record of another scale or machine; give another --record")
+        record["benchmarks"] |= entries
+        partial = path.with_suffix(".partial")
+        partial.write_text(json.dumps(record, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        partial.replace(path)
 
 
 if __name__ == "__main__":

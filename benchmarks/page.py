@@ -113,10 +113,58 @@ def head(record: dict[str, Any]) -> str:
     )
 
 
+def duration(seconds: float) -> str:
+    """In the unit that leaves one to three digits."""
+    for size, unit in ((86_400, "days"), (3600, "hours"), (60, "minutes")):
+        if seconds >= 2 * size:
+            return f"{seconds / size:.3g} {unit}"
+    return f"{seconds:.3g} seconds"
+
+
+def billion(entry: dict[str, Any]) -> str:
+    """What the run of billion.py says, and what larger logs would cost at the same CPU a value."""
+    one, whole = entry["one"], entry["whole"]
+    per_billion = 1e9 * whole["cpu"] / entry["values"]
+    text = (
+        f"{entry['rows']:,} rows of 21 columns ({entry['links']} hard links of one file, "
+        f"{entry['bytes'] / 1e9:.1f} GB of Parquet), windows of a day, drift, {entry['threads']} threads: "
+        f"{whole['cpu']:,.0f} s CPU, {per_billion:.1f} s a billion values; {duration(whole['wall'])} on the shared "
+        f"machine, {entry['rows'] / whole['wall']:,.0f} rows a second. Peak {whole['peak']:.0f} MB; one file alone "
+        f"{one['peak']:.0f} MB."
+    )
+    if whole["eta_error_median"] is not None:
+        text += (
+            f" The time left, as told between 10 and 90 %, was wrong by {100 * whole['eta_error_median']:.0f} % in the "
+            "median, while other work came and went."
+        )
+    if "killed" in entry:
+        killed, resumed = entry["killed"], entry["resumed"]
+        share = (killed["cpu"] + resumed["cpu"]) / whole["cpu"] * entry["links"] / killed["links"]
+        text += (
+            f" Killed with SIGKILL at {killed['at']} % of {killed['links'] * entry['rows'] // entry['links']:,} rows "
+            f"and started again, it ended with {'the same' if entry['same_digest'] else 'another'} result digest; both "
+            f"parts together took {share:.2f} of the CPU of a run in one go."
+        )
+    lines = ["| rows | CPU | 64 cores | 100 nodes of 64 cores | data |", "|--:|--:|--:|--:|--:|"]
+    for rows in (1e9, 1e11, 1e13):
+        cpu = per_billion * rows * 21 / 1e9
+        size = entry["bytes"] / entry["rows"] * rows / 1e12
+        lines.append(
+            f"| {rows:.0e} | {duration(cpu)} | {duration(cpu / 64)} | {duration(cpu / 6400)} | {size:,.3g} TB |"
+        )
+    return (
+        f"{text}\n\nAt the same CPU a value, where cores scale and storage delivers (files are units of work, states "
+        "merge, and the peak of a node is that of its threads):\n\n" + "\n".join(lines)
+    )
+
+
 def performance(record: dict[str, Any]) -> str:
     goals = [r for entry in record["benchmarks"].values() for r in entry["results"] if r["goal"] is not None]
     met = sum(r["met"] for r in goals)
-    return f"{met} of {len(goals)} goals are met.\n\n{head(record)}\n{table(record)}"
+    text = f"{met} of {len(goals)} goals are met.\n\n{head(record)}\n{table(record)}"
+    if "billion" in record["benchmarks"]:
+        text += f"\n\n### A billion rows\n\n{billion(record['benchmarks']['billion'])}"
+    return text
 
 
 def readme(record: dict[str, Any]) -> str:

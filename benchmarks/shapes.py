@@ -86,13 +86,11 @@ class Data:
             subprocess.run([sys.executable, __file__, "wide", str(path), "1", str(part), "5"], check=True)
         return self.links(path, rows // part)
 
-    def model(self, features: int) -> Path:
+    def model(self, features: int, rows: int) -> Path:
         """A LightGBM classifier of 200 trees of 31 leaves, with the rows to explain."""
-        path = self.folder / f"model_{self.scale.importance}x{features}.joblib"
+        path = self.folder / f"model_{rows}x{features}.joblib"
         if not path.exists():
-            subprocess.run(
-                [sys.executable, __file__, "model", str(path), str(self.scale.importance), str(features)], check=True
-            )
+            subprocess.run([sys.executable, __file__, "model", str(path), str(rows), str(features)], check=True)
         return path
 
 

@@ -7,6 +7,7 @@ docs/scoreboard.md              cases other tools get wrong (tools/scoreboard.py
 docs/cli.md                     the help of every command
 docs/configuration.schema.json  the JSON Schema of tidegauge.toml
 docs/report.schema.json         the JSON Schema of report.json
+docs/performance.md, README.md  tables of the newest benchmark record (benchmarks/page.py), the rest as it is
 """
 
 import argparse
@@ -157,6 +158,14 @@ def report_schema() -> str:
     return json.dumps(json.loads(command("schema", "--record")), indent=2, ensure_ascii=False) + "\n"
 
 
+def benchmarks(name: str) -> Callable[[], str]:
+    """A page with the tables of the newest record."""
+    sys.path.append(str(ROOT / "benchmarks"))
+    import page
+
+    return lambda: page.page(name)
+
+
 FILES: dict[str, Callable[[], str]] = {
     "python/tidegauge/stats.py": functions.source,
     "docs/statistics.md": statistics,
@@ -165,6 +174,8 @@ FILES: dict[str, Callable[[], str]] = {
     "docs/cli.md": cli,
     "docs/configuration.schema.json": configuration_schema,
     "docs/report.schema.json": report_schema,
+    "docs/performance.md": benchmarks("docs/performance.md"),
+    "README.md": benchmarks("README.md"),
 }
 
 
