@@ -75,8 +75,9 @@ def test_against_polars_psi(versus: Versus, data: Data) -> None:
         theirs = others["Polars"]
         assert ours["rows"] == theirs["rows"]
         for name, value in theirs["psi"].items():
-            if name == "c200k":
-                continue  # rare values share cells here, and have one each there
+            if name in ("c5k", "c200k", "f_zeromix"):
+                # Rare values share cells here and have one each there; zero has a cell of its own here.
+                continue
             # Ten cells of nearly equal mass on both sides, cut at other values; sampling moves PSI by 10 / n.
             assert abs(known["psi"][name] - value) <= 0.1 * value + 2e-4 + 20 / theirs["rows"], name
 

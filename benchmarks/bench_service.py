@@ -31,10 +31,8 @@ def test_service_batch(versus: Versus) -> None:
 
 def profiles(data: Data) -> dict[str, str]:
     columns = data.scale.profile_columns
-    return {
-        "reference": str(data.grid(path=data.wide(columns, 10_000, seed=2))),
-        "current": str(data.grid(path=data.wide(columns, 10_000, seed=2))),
-    }
+    grid = data.grid(path=data.wide(columns, 10_000, seed=2))
+    return {"reference": str(grid), "current": str(data.profiled(data.wide(columns, 10_000, seed=3), grid))}
 
 
 def test_compare_profiles(versus: Versus, data: Data) -> None:
@@ -52,10 +50,8 @@ def test_compare_profiles(versus: Versus, data: Data) -> None:
 
 
 def test_report_page(versus: Versus, data: Data, tmp_path: Path) -> None:
-    sides = {"reference": str(data.grid()), "current": str(data.log("cur", rows=100_000).with_suffix(".tgp"))}
-    import tidegauge as tg
-
-    tg.profile(data.log("cur", rows=100_000), like=sides["reference"]).save(sides["current"])
+    grid = data.grid()
+    sides = {"reference": str(grid), "current": str(data.profiled(data.log("cur", rows=100_000), grid))}
 
     def check(ours: Any, _: dict[str, Any]) -> None:
         assert ours["whole"]

@@ -1,9 +1,10 @@
 """A log of a billion rows: hard links of one file, windows and drift through `tidegauge run`, killed and resumed.
 
-    python benchmarks/billion.py [--links 100] [--scale full] [--threads 2] [--record FILE] [--kill-links N]
+    python benchmarks/billion.py [--links 100] [--scale full] [--threads 2] [--record FILE]
 
-One file is run first, for the peak of memory; then as many links of it, to the end; then the same again, killed with
-SIGKILL at 60 % and started anew with the same command. Both must end with the same result digest. CPU is that of the
+One file is run first, for the peak of memory; then as many links of it, to the end; then the same (or --kill-links of
+them, which are run to the end too) again, killed with SIGKILL at 60 % and started anew with the same command. Both must
+end with the same result digest. CPU is that of the
 processes, user and system, imports included; estimates of the time left are read from what the command prints and
 compared with what was left.
 """
@@ -126,59 +127,60 @@ def results(entry: dict[str, Any]) -> list[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--links", type=int, default=100)
+    parser.add_argument("--kill-links", type=int, help="links of the run that is killed (default: as --links)")
+    parser.add_argument("--part", choices=("whole", "killed"), help="one of the two halves alone")
     parser.add_argument("--scale", choices=tuple(shapes.SCALES), default="full")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--dir", type=Path, default=Path(tempfile.gettempdir(), "tidegauge-bench"))
     parser.add_argument("--record", type=Path)
-    parser.add_argument("--kill-links", type=int, help="links of the run that is killed; default all")
     args = parser.parse_args()
 
     data = shapes.Data(args.dir, shapes.SCALES[args.scale])
-    path, reference = data.log("cur"), data.log("ref")
-    rows = data.scale.rows
-    entry: dict[str, Any] = {
-        "work": f"{rows * args.links:,} rows x 21 columns, windows of a day, through `tidegauge run`",
-        "date": measure.now(), "commit": measure.commit(), "build": measure.build(), "load": [measure.load()],
-        "links": args.links, "rows": rows * args.links, "values": rows * args.links * COLUMNS,
-        "threads": args.threads, "bytes": path.stat().st_size * args.links,
-    }  # fmt: skip
+    path, reference, rows = data.log("cur"), data.log("ref"), data.scale.rows
 
-    def keep() -> None:
-        entry["results"] = results(entry)
-        entry["load"] = [entry["load"][0], measure.load()]
-        print(json.dumps(entry, indent=1), flush=True)
+    def begin(links: int) -> dict[str, Any]:
+        return {
+            "work": f"{rows * links:,} rows x 21 columns, windows of a day, through `tidegauge run`",
+            "date": measure.now(), "commit": measure.commit(), "build": measure.build(), "load": [measure.load()],
+            "links": links, "rows": rows * links, "values": rows * links * COLUMNS, "threads": args.threads,
+            "bytes": path.stat().st_size * links,
+        }  # fmt: skip
+
+    def keep(name: str, entry: dict[str, Any]) -> None:
+        entry |= {"results": results(entry), "load": [entry["load"][0], measure.load()]}
+        print(json.dumps({name: entry}, indent=1), flush=True)
         if args.record:
-            measure.merge(args.record, args.scale, {"billion": entry})
+            measure.merge(args.record, args.scale, {name: entry})
 
     def run(name: str, links: int, kill_at: float | None = None) -> tuple[Run, Path]:
-        folder = prepare(args.dir / "billion" / name, reference, made[links], args.threads)
-        return Run(folder, made[links][0].parent, kill_at), folder
+        files = data.links(path, links, name=f"billion_{links}")
+        folder = prepare(args.dir / "billion" / name, reference, files, args.threads)
+        return Run(folder, files[0].parent, kill_at), folder
 
-    made = {n: data.links(path, n, name=f"billion_{n}") for n in {1, args.links, args.kill_links or args.links}}
-    one, folder = run("one", 1)
-    digest(folder, rows)
-    entry["one"] = told(one)
-    keep()
-    whole, folder = run("whole", args.links)
-    expected = digest(folder, rows * args.links)
-    entry["whole"] = told(whole)
-    keep()
-    links = args.kill_links or args.links
-    if links != args.links:
-        _, folder = run("part", links)
-        expected = digest(folder, rows * links)
-    killed, folder = run("killed", links, kill_at=60)
-    if not killed.killed:
-        raise SystemExit("the run ended before it told of 60 %; more --links would be accepted")
-    assert not (folder / "report.json").exists()
-    resumed = Run(folder, made[links][0].parent)
-    same = digest(folder, rows * links) == expected
-    entry["killed"] = told(killed) | {"links": links, "at": killed.lines[-1][1]}
-    entry["resumed"] = told(resumed)
-    entry["same_digest"] = same
-    keep()
-    if not same:
-        raise SystemExit("the resumed run has another result digest")
+    expected = None
+    if args.part != "killed":
+        entry = begin(args.links)
+        one, folder = run("one", 1)
+        digest(folder, rows)
+        whole, folder = run("whole", args.links)
+        expected = digest(folder, rows * args.links)
+        keep("billion", entry | {"one": told(one), "whole": told(whole)})
+    if args.part != "whole":
+        links = args.kill_links or args.links
+        entry = begin(links)
+        if expected is None or links != args.links:
+            whole, folder = run("part", links)
+            expected = digest(folder, rows * links)
+        killed, folder = run("killed", links, kill_at=60)
+        if not killed.killed:
+            raise SystemExit("the run ended before it told of 60 %; more --kill-links would be accepted")
+        assert not (folder / "report.json").exists()
+        resumed = Run(folder, data.folder / f"billion_{links}")
+        same = digest(folder, rows * links) == expected
+        sides = {"uninterrupted": told(whole), "killed": told(killed), "resumed": told(resumed)}
+        keep("killed", entry | sides | {"at": killed.lines[-1][1], "same_digest": same})
+        if not same:
+            raise SystemExit("the resumed run has another result digest")
 
 
 if __name__ == "__main__":

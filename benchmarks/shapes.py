@@ -59,6 +59,14 @@ class Data:
             subprocess.run([sys.executable, "-c", code], check=True)
         return saved
 
+    def profiled(self, path: Path, grid: Path) -> Path:
+        """A saved profile of a file against a grid."""
+        saved = path.with_name(f"{path.stem}_like_{grid.stem}.tgp")
+        if not saved.exists() or saved.stat().st_mtime < grid.stat().st_mtime:
+            code = f"import tidegauge as tg; tg.profile({str(path)!r}, like={str(grid)!r}).save({str(saved)!r})"
+            subprocess.run([sys.executable, "-c", code], check=True)
+        return saved
+
     def links(self, path: Path, count: int, name: str | None = None) -> list[Path]:
         """That many files of the same rows, in a folder of their own."""
         folder = self.folder / (name or f"{path.stem}_links")

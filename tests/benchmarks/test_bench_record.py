@@ -115,7 +115,9 @@ def test_a_goal_that_is_not_met_needs_a_reason(page: ModuleType, monkeypatch: py
     with pytest.raises(SystemExit, match="needs a reason"):
         page.performance(record(result(met=False)))
     monkeypatch.setattr(page, "REASONS", {("x", "faster peer"): "the cause"})
-    assert "no: the cause" in page.performance(record(result(met=False)))
+    text = page.performance(record(result(met=False, value=0.5, low=0.4, high=0.6)))
+    assert "| 2 times more CPU | at least 2 times | no (1) |" in text
+    assert "\n1. the cause." in text
     with pytest.raises(SystemExit, match="remove its reason"):
         page.performance(record(result()))
     monkeypatch.setattr(page, "REASONS", {("y", "faster peer"): "the cause"})
