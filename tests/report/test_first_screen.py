@@ -103,9 +103,8 @@ def test_checks_are_told_on_the_first_screen() -> None:
     assert section(record, "checks") == ""
     assert "check" not in render_text(record, 300)
     assert "1 check of the configuration holds in all 7 windows." in render_text(checks(record, ["ok"] * 7), 300)
-    assert "Of 1 check none fails, and 0 are known to hold in all 7 windows." in render_text(
-        checks(record, ["ok", "inconclusive"]), 300
-    )
+    said = "No check of the configuration fails; not known to hold: score, roc_auc in 1 of 2 windows."
+    assert said in render_text(checks(record, ["ok", "inconclusive"]), 300)
     failed = checks(record, ["ok", "fail", "fail"])
     said = "Of 1 check 1 fails: score, roc_auc is 0.5, below the minimum of 0.65 (2013-07, and 1 more window)."
     for rendered in (words(render_html(failed)).replace(" ,", ","), render_text(failed, 300), render_markdown(failed)):

@@ -261,13 +261,20 @@ def _checks(view: View) -> list[Sentence]:
         return []
     failed = {key: [r for r in rows if r.get("verdict") == "fail"] for key, rows in found.items()}
     failed = {key: rows for key, rows in failed.items() if rows}
-    kept = [key for key, rows in found.items() if all(r.get("verdict") == "ok" for r in rows)]
+    unsure = {key: [r for r in rows if r.get("verdict") != "ok"] for key, rows in found.items()}
+    unsure = {key: rows for key, rows in unsure.items() if rows}
+    several = len(view.windows) > 1
     total = count(len(found), "check")
+    if not failed and not unsure:
+        where = f" in all {len(view.windows)} windows" if several else ""
+        return [[f"{total} of the configuration {'holds' if len(found) == 1 else 'hold'}{where}."]]
     if not failed:
-        where = f" in all {len(view.windows)} windows" if len(view.windows) > 1 else ""
-        if len(kept) == len(found):
-            return [[f"{total} of the configuration {'holds' if len(found) == 1 else 'hold'}{where}."]]
-        return [[f"Of {total} none fails, and {len(kept)} {'is' if len(kept) == 1 else 'are'} known to hold{where}."]]
+        told: Sentence = ["No check of the configuration fails; not known to hold: "]
+        for i, ((feature, statistic), rows) in enumerate(list(unsure.items())[:3]):
+            where = f" in {len(rows)} of {len(found[feature, statistic])} windows" if several else ""
+            told += ["; " if i else "", Name(feature), f", {visible(statistic)}{where}"]
+        told.append(f"; and {len(unsure) - 3} more." if len(unsure) > 3 else ".")
+        return [told]
     sentence: Sentence = [f"Of {total} {len(failed)} {'fails' if len(failed) == 1 else 'fail'}: "]
     for i, ((feature, _), rows) in enumerate(list(failed.items())[:3]):
         worst = max(rows, key=lambda r: abs(to_float(r.get("value")) or 0.0))
@@ -275,7 +282,7 @@ def _checks(view: View) -> list[Sentence]:
             (w.label for w in view.windows if w.key == (worst.get("window_start"), worst.get("window_end"))), ""
         )
         more = f", and {count(len(rows) - 1, 'more window')}" if len(rows) > 1 else ""
-        when = f" ({label}{more})" if len(view.windows) > 1 else ""
+        when = f" ({label}{more})" if several else ""
         sentence += ["; " if i else "", Name(feature), f", {value_words(worst)}{when}"]
     sentence.append(f"; and {len(failed) - 3} more." if len(failed) > 3 else ".")
     return [sentence]

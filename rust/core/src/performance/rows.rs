@@ -77,6 +77,9 @@ pub fn rows(
         }
     }
     let against_reference = options.baselines.iter().any(|b| b == "reference");
+    let against_previous = options.baselines.iter().any(|b| b == "previous");
+    // The last window of each model version, of all rows: groups come in the order of time.
+    let mut earlier: BTreeMap<Option<String>, Vec<Measured>> = BTreeMap::new();
     let role = match current.measure.score {
         Some(_) => "score",
         None => "prediction",
@@ -134,6 +137,18 @@ pub fn rows(
             if tolerances.is_some_and(|t| t.contains_key(&name)) {
                 entries.push(changed(then, now, true, &context, &base));
             }
+        }
+        if against_previous && key.segment.is_none() && key.window.is_some() {
+            let base = Row {
+                baseline: "previous".into(),
+                ..base.clone()
+            };
+            if let Some(then) = earlier.get(&key.model_version) {
+                for (then, now) in then.iter().zip(&found) {
+                    entries.push(changed(Some(then), now, false, &context, &base));
+                }
+            }
+            earlier.insert(key.model_version.clone(), found);
         }
         if key.segment.is_none() {
             entries.extend(fairness(current, group, &base, &context)?);
