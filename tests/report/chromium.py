@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import fcntl
 import json
 import os
 import subprocess
@@ -116,17 +117,19 @@ class Tab:
 def chromium(browser: str) -> Iterator[Tab]:
     """A browser with a profile of its own, and one tab."""
     with tempfile.TemporaryDirectory() as profile:
-        (reads, to), (back, writes) = os.pipe(), os.pipe()
+        (read_end, to), (back, write_end) = os.pipe(), os.pipe()
+        # Out of the way of 3 and 4, which the shell makes of them.
+        reads, writes = (fcntl.fcntl(end, fcntl.F_DUPFD, 10) for end in (read_end, write_end))
         flags = [*QUIET, f"--user-data-dir={profile}", "--remote-debugging-pipe", "about:blank"]
-        # The browser reads from descriptor 3 and writes to 4.
+        # The browser reads from descriptor 3 and writes to 4; other shells know descriptors up to 9 only.
         process = subprocess.Popen(
-            ["/bin/sh", "-c", f'exec "$0" "$@" 3<&{reads} 4>&{writes}', browser, *flags],
+            ["bash", "-c", f'exec "$0" "$@" 3<&{reads} 4>&{writes}', browser, *flags],
             pass_fds=(reads, writes),
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        os.close(reads)
-        os.close(writes)
+        for end in (read_end, write_end, reads, writes):
+            os.close(end)
         try:
             yield Tab(to, back)
         finally:
