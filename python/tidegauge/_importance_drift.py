@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 DEFINITION = "importance_drift/{}/v1"
 
 #: Notes on what a result does not hold.
+WEIGHTED = "with weights the change is not split into donors and rows"
 BLACK_BOX = "the models were not read, as functions or by their library alone: that both sides have one was not checked"
 REPEATS = (
     "importances are means over {} permutations in the reference and {} in the window; their standard errors "
@@ -305,6 +306,8 @@ def _notes(reference: ImportanceResult, window: ImportanceResult) -> list[str]:
     notes = [R2] if reference.scoring == "r2" else []
     if reference.provenance.get("model") is None:
         notes.append(BLACK_BOX)
+    if reference.weighted_rows is not None or window.weighted_rows is not None:
+        notes.append(WEIGHTED)
     if reference.method == "permutation":
         repeats = [given.provenance["n_repeats"] for given in (reference, window)]
         notes.append(REPEATS.format(*repeats))
@@ -319,12 +322,17 @@ def _side(
     """Rows, blocks, importances, errors and cells in the order of the reference's features, in units of the loss."""
     responses = given.responses or [None] * len(order)
     return (
-        given.n_rows,
+        _units(given),
         None if given.n_blocks is None else (given.n_blocks, given.block_freedom),
         (given.importances_mean[order] * given.scale).tolist(),
         (given.standard_error[order] * given.scale).tolist(),
         [responses[i] for i in order],
     )
+
+
+def _units(given: ImportanceResult) -> int:
+    """Independent rows, by which variances are pooled: of weights as many as have equal ones."""
+    return given.n_rows if given.weighted_rows is None else max(2, round(given.weighted_rows))
 
 
 def _rows(
@@ -345,8 +353,8 @@ def _rows(
         "exactness": "exact" if reference.method == "exact" else "estimated",
         "n_reference": reference.n_rows,
         "n_current": window.n_rows,
-        "n_eff_reference": float(reference.n_rows),
-        "n_eff_current": float(window.n_rows),
+        "n_eff_reference": reference.weighted_rows or float(reference.n_rows),
+        "n_eff_current": window.weighted_rows or float(window.n_rows),
     }
 
     def row(feature: str, statistic: str, value: float | None, **given: Any) -> Row:

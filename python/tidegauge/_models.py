@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidegauge import _core
-from tidegauge.errors import UsageError
+from tidegauge.errors import FormatError, InputError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -272,6 +272,8 @@ class ReadModel(ABC):
     positions: list[int] = field(default_factory=list)
     #: Raw columns and the features that steps before the model made of each; None where features are columns.
     raw: list[tuple[str, list[int]]] | None = None
+    #: Why there is no library to compare with.
+    unchecked: str = "the library of the model is not installed"
     #: Turns a Polars frame into the container that the model takes.
     shape: Callable[[Any], Any] = lambda frame: frame
 
@@ -326,7 +328,7 @@ class ReadModel(ABC):
             at = np.minimum(np.searchsorted(known[order], values), len(known) - 1)
             found = order[at]
             if len(wrong := np.flatnonzero(known[found] != values)):
-                raise UsageError(f"label {values[wrong[0]]!r} in row {wrong[0]}; classes are {list(known)}")
+                raise UsageError(f"label {values.tolist()[wrong[0]]!r} in row {wrong[0]}; classes are {known.tolist()}")
             return found.astype(np.float64)
         if values.dtype.kind not in "biuf":
             raise UsageError(f"y is {values.dtype}; accepted are numbers, or classes the model knows")
@@ -343,7 +345,7 @@ class ReadModel(ABC):
         import numpy as np
 
         if self.predict is None:
-            return {"rows": 0, "reason": "the library of the model is not installed"}
+            return {"rows": 0, "reason": self.unchecked}
         rows = np.unique(np.linspace(0, max(table.rows - 1, 0), min(CHECKED, table.rows)).astype(np.intp))
         part = [np.ascontiguousarray(c[rows]) for c in columns]
         ours = self.compute(part)
@@ -419,23 +421,21 @@ def _is_categorical(table: Table, j: int) -> bool:
 def load(model: Any, *, allow_pickle: bool) -> Any:
     """The model in a file; anything that is no path is returned as it is.
 
+    Pickles and CatBoost's own format are known by their extension, all else by what the file holds.
+
     Raises
     ------
+    InputError
+        If the file cannot be read.
+    FormatError
+        If it holds no model that is read.
     UsageError
-        If the extension is none that is read, or unpickling was not allowed.
+        If unpickling was not allowed, or the library of the file is not installed.
     """
     if not isinstance(model, (str, Path)):
         return model
     path = Path(model)
     match path.suffix.lower():
-        case ".txt" | ".json" | ".ubj":
-            return ModelFile(path)
-        case ".onnx":
-            try:
-                import onnxruntime  # type: ignore[import-untyped]
-            except ImportError:
-                raise UsageError(f"{path.name} needs onnxruntime") from None
-            return onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
         case ".cbm":
             try:
                 import catboost  # type: ignore[import-untyped]
@@ -455,7 +455,14 @@ def load(model: Any, *, allow_pickle: bool) -> Any:
 
             with path.open("rb") as file:
                 return pickle.load(file)
-    raise UsageError(f"model file {path.name!r}; accepted are .txt .json .ubj .onnx .cbm .joblib .pkl")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {(error.strerror or str(error)).lower()}; accepted is a model file") from None
+    kind = _core.model_kind(content)
+    if kind == "linear":
+        return _coefficients(content)
+    return ModelFile(path, kind, content)
 
 
 @dataclass(frozen=True)
@@ -463,21 +470,114 @@ class ModelFile:
     """A model file that the core reads itself."""
 
     path: Path
+    #: lightgbm, xgboost, catboost or onnx.
+    kind: str
+    content: bytes = field(repr=False)
+
+    def library(self) -> Any:
+        """The model as its library holds it.
+
+        Raises
+        ------
+        UsageError
+            If the library is not installed.
+        """
+        try:
+            match self.kind:
+                case "lightgbm":
+                    import lightgbm
+
+                    return lightgbm.Booster(model_str=self.content.decode())
+                case "xgboost":
+                    import xgboost
+
+                    return xgboost.Booster(model_file=bytearray(self.content))
+                case "catboost":
+                    import catboost
+
+                    return catboost.CatBoost().load_model(str(self.path), format="json")
+            import onnxruntime  # type: ignore[import-untyped]
+        except ImportError as error:
+            raise UsageError(f"{self.path.name} needs {error.name}") from None
+        return onnxruntime.InferenceSession(self.content, providers=["CPUExecutionProvider"])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Coefficients:
+    """A linear model from a file: coefficients by name of the feature."""
+
+    features: list[str]
+    coefficients: list[float]
+    intercept: float
+    #: Labels of two classes, of which the second's probability is the logistic function of the sum.
+    classes: list[Any] | None
+
+    def linear(self) -> Linear:
+        """The model in its exact form."""
+        import numpy as np
+
+        return Linear(
+            features=self.features,
+            classifies=self.classes is not None,
+            coefficients=np.array(self.coefficients, dtype=np.float64),
+            intercept=self.intercept,
+            predict=None,
+            unchecked="a file of coefficients has no library",
+            source="coefficients",
+            classes=self.classes,
+        )
 
     def predict(self, X: Any) -> Any:
-        """Predictions of the library that wrote the file."""
-        return _library_of(self).predict(X)
+        """The sum of products, or the probability of the second class."""
+        linear = self.linear()
+        return linear.compute(linear.columns(Table(X)))
 
 
-def _library_of(file: ModelFile) -> Any:
-    """The file as the Booster of its library."""
-    if file.path.suffix.lower() == ".txt":
-        import lightgbm
+#: Keys of a file of coefficients.
+LINEAR_KEYS = ("features", "coefficients", "intercept", "link", "classes")
 
-        return lightgbm.Booster(model_file=str(file.path))
-    import xgboost
 
-    return xgboost.Booster(model_file=str(file.path))
+def _coefficients(content: bytes) -> Coefficients:
+    """A linear model in JSON: ``features``, ``coefficients``, and what else is wanted of `LINEAR_KEYS`.
+
+    Raises
+    ------
+    FormatError
+        If a key is unknown or missing, or its value does not fit.
+    """
+    import json
+    import math
+
+    def refuse(what: str) -> FormatError:
+        return FormatError(f"file of coefficients: {what}")
+
+    def number(value: Any, key: str) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+            raise refuse(f"{key} has the value {value!r}; accepted are finite numbers")
+        return float(value)
+
+    found = json.loads(content)
+    if unknown := [key for key in found if key not in LINEAR_KEYS]:
+        raise refuse(f"key {unknown[0]!r}; accepted are {', '.join(LINEAR_KEYS)}")
+    names, values = found.get("features"), found["coefficients"]
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise refuse(f"features is {names!r}; accepted is a list of column names")
+    if len(set(names)) < len(names):
+        raise refuse("features names a column twice")
+    if not isinstance(values, list) or len(values) != len(names):
+        count = len(values) if isinstance(values, list) else "no list of"
+        raise refuse(f"{count} coefficients for {len(names)} features")
+    link, classes = found.get("link", "identity"), found.get("classes")
+    if link not in ("identity", "logistic"):
+        raise refuse(f"link {link!r}; accepted are identity and logistic")
+    if classes is not None and (link == "identity" or not isinstance(classes, list) or len(classes) != 2):
+        raise refuse(f"classes {classes!r} with link {link!r}; accepted are two labels with logistic")
+    return Coefficients(
+        features=names,
+        coefficients=[number(value, "coefficients") for value in values],
+        intercept=number(found.get("intercept", 0.0), "intercept"),
+        classes=None if link == "identity" else classes or [0, 1],
+    )
 
 
 def read(model: Any) -> ReadModel:
@@ -488,14 +588,21 @@ def read(model: Any) -> ReadModel:
     UsageError
         If the model has none here; FormatError if a file is damaged.
     """
+    if isinstance(model, Coefficients):
+        return model.linear()
     if isinstance(model, ModelFile):
         try:
-            library = _library_of(model)
-        except ImportError:
+            library = model.library()
+        except UsageError:
             library = None
-        if model.path.suffix.lower() == ".txt":
-            return _lightgbm(model.path.read_text(), library, None)
-        return _xgboost(model.path.read_bytes(), library, None)
+        match model.kind:
+            case "lightgbm":
+                return _lightgbm(model.content.decode(), library, None)
+            case "xgboost":
+                return _xgboost(model.content, library, None)
+            case "catboost":
+                return _catboost_trees(_core.TreeModel.from_catboost(model.content), library)
+        return _onnx(model.content, library)
     kinds = [f"{c.__module__.partition('.')[0]}.{c.__name__}" for c in type(model).__mro__]
     for kind in kinds:
         match kind:
@@ -513,6 +620,8 @@ def read(model: Any) -> ReadModel:
                 return _xgboost(bytes(booster.save_raw("ubj")), booster, classes, missing=model.missing)
             case "catboost.CatBoost":
                 return _catboost(model)
+            case "onnxruntime.InferenceSession":
+                return _onnx(_content(model), model)
             case "sklearn.BaseHistGradientBoosting":
                 return _hist_gradient_boosting(model)
             case "sklearn.BaseGradientBoosting":
@@ -528,8 +637,9 @@ def read(model: Any) -> ReadModel:
 
                 return unwrap(model)
     raise UsageError(
-        f"{type(model).__name__} is no model with an exact form here; those are LightGBM, XGBoost, CatBoost and "
-        "scikit-learn's trees, forests, gradient boosting, linear and logistic regression"
+        f"{type(model).__name__} is no model with an exact form here; those are LightGBM, XGBoost, CatBoost, tree "
+        "ensembles in ONNX, scikit-learn's trees, forests, gradient boosting, linear and logistic regression, and "
+        "files of coefficients"
     )
 
 
@@ -594,8 +704,6 @@ def _xgboost(data: bytes, booster: Any, classes: Any, missing: float = float("na
 def _catboost(model: Any) -> ReadModel:
     import tempfile
 
-    import numpy as np
-
     if not model.is_fitted():
         raise UsageError(f"{type(model).__name__} is not fitted")
     with tempfile.TemporaryDirectory() as folder:
@@ -605,20 +713,63 @@ def _catboost(model: Any) -> ReadModel:
         except Exception as error:  # the library's own, which no type of ours names
             raise UsageError(f"{type(model).__name__} cannot be written as JSON: {error}") from None
         trees = _core.TreeModel.from_catboost(path.read_bytes())
+    return _catboost_trees(trees, model)
+
+
+def _catboost_trees(trees: _core.TreeModel, model: Any) -> ReadModel:
+    import numpy as np
 
     def predict(_: Table, columns: list[Floats]) -> Any:
         data = np.column_stack(columns)
         found = model.predict(data, prediction_type="Probability") if trees.classifies else model.predict(data)
         return found[:, 1] if found.ndim == 2 and found.shape[1] == 2 else found
 
-    names = [str(n) for n in model.feature_names_]
     classes = getattr(model, "classes_", None)
     return _of_trees(
         trees,
-        predict=predict,
+        predict=None if model is None else predict,
         source="CatBoost model",
         classes=None if classes is None or not len(classes) else classes,
-        named=names != [str(j) for j in range(len(names))],
+        named=trees.features != [str(j) for j in range(len(trees.features))],
+    )
+
+
+def _content(session: Any) -> bytes:
+    """The file that a session of ONNX Runtime was made from.
+
+    Raises
+    ------
+    UsageError
+        If it is not there any more.
+    """
+    held, path = getattr(session, "_model_bytes", None), getattr(session, "_model_path", None)
+    try:
+        return bytes(held) if held else Path(path or "").read_bytes()
+    except OSError:
+        raise UsageError("the session does not tell the file it was made from; give its path for the exact form") from (
+            None
+        )
+
+
+def _onnx(content: bytes, session: Any) -> ReadModel:
+    trees, classes = _core.TreeModel.from_onnx(content)
+
+    def predict(_: Table, columns: list[Floats]) -> Any:
+        import numpy as np
+
+        from tidegauge._predictors import PREDICTIONS, predictor_of
+
+        found = predictor_of(session).call(PREDICTIONS, np.column_stack(columns))
+        return found[:, 1] if found.ndim == 2 and found.shape[1] == 2 else found
+
+    return _of_trees(
+        trees,
+        predict=None if session is None else predict,
+        source="ONNX model",
+        # Leaves are added up in single precision there.
+        tolerance=2e-5,
+        classes=classes,
+        named=False,
     )
 
 

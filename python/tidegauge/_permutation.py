@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidegauge import _core
 from tidegauge._models import Table
+from tidegauge._native import Native, native_of
 from tidegauge._predictors import Predictor, choose, predictor_of
 from tidegauge._scorers import CHANGE, MissingError, Scorer, change_method, change_of, row_loss, scorer_of
 from tidegauge.errors import UsageError
@@ -357,6 +358,7 @@ class Engine:
         self.batch = batch_rows(memory, rows.row_bytes)
         self.predicted = 0
         self.alone = False
+        self.native: Native | None = None
 
     def predictions(self, methods: Sequence[str], data: Any, rows: int) -> Outputs:
         """Predictions of each method, checked to be one a row."""
@@ -399,6 +401,13 @@ class Engine:
     def groups(self, variants: list[Variant], outputs: Outputs) -> Iterator[list[Variant]]:
         """Variants that are predicted in one pass over the rows."""
         n = self.rows.rows
+        if self.native is not None:
+            # Cells and order of a variant, its predictions, and what methods make of them.
+            each = n * (4 + 8 + 2 * 8 * self.native.trees.trees.outputs) + sum(v.nbytes for v in outputs.values())
+            size = max(1, self.memory // each)
+            for i in range(0, len(variants), size):
+                yield variants[i : i + size]
+            return
         if isinstance(self.rows, Resident):
             size = 1 if self.alone else max(1, self.batch // n)
             for i in range(0, len(variants), size):
@@ -420,6 +429,8 @@ class Engine:
 
     def variants(self, group: list[Variant], methods: Sequence[str]) -> list[Outputs]:
         """Predictions of each variant of a group, for all rows."""
+        if self.native is not None:
+            return self.native.variants(group, self.orders)
         columns = sorted({j for variant in group for j in variant.columns})
         donors, places = self.rows.columns(columns)
         place = dict(zip(columns, places, strict=True))
@@ -470,6 +481,7 @@ def run(
     memory: int,
     notes: Mapping[str, list[str]],
     blocks: Blocks | None,
+    predictions: str = "auto",
 ) -> dict[str, ImportanceResult]:
     """Importances by permutation; see :func:`tidegauge.permutation_importance`.
 
@@ -526,6 +538,18 @@ def run(
         if isinstance(rows, Streamed):
             raise UsageError("the model predicts a row otherwise among other rows; files are predicted in batches")
         said.append("the model predicts a row otherwise among other rows, so all rows are predicted at once")
+    if not (
+        engine.alone or generator != "keyed" or predictions == "library" or any(s.direct for s in scorers.values())
+    ):
+        engine.native = native_of(model, predictor, rows.table, outputs) if isinstance(rows, Resident) else None
+    if engine.native is not None:
+        outputs = engine.native.baseline()
+        for tally in tallies.values():
+            if tally.scorer.name == CHANGE:
+                tally.scorer = change_of(predictor, outputs)
+            if tally.scorer.score is not None:
+                tally.baseline = tally.scorer.score(outputs)
+                tally.losses = None if tally.scorer.by_row is None else tally.scorer.by_row(outputs)
     variants = [
         Variant(u, name, columns, repeat)
         for u, (name, columns) in enumerate(units.items())
@@ -549,6 +573,7 @@ def run(
         "generator": generator,
         "n_repeats": n_repeats,
         "predictions": engine.predicted,
+        "predicted_by": "library" if engine.native is None else "trees as read",
         **({} if labels is None else {"conditional_on": labels}),
     }
     return {
@@ -598,15 +623,19 @@ def _count(
     scorer, at = tally.scorer, (variant.unit, variant.repeat)
     if scorer.direct is not None:
         tally.importances[at] = tally.baseline - engine.direct(variant, scorer.direct)
-    elif scorer.score is not None:
+    elif scorer.score is not None and (engine.native is None or scorer.by_row is None or tally.losses is None):
         tally.importances[at] = tally.baseline - scorer.score(outputs)
     if scorer.by_row is None or tally.losses is None:
         return
+    change = scorer.by_row(outputs) - tally.losses
+    if engine.native is not None:
+        # The same as of scores, which scikit-learn would check anew for each variant.
+        tally.importances[at] = change.mean()
     rows = engine.rows.rows
     projection = tally.open.get(variant.unit)
     if projection is None:
         projection = tally.open[variant.unit] = Permuted(rows, blocks) if strata is None else Stratified(strata)
-    projection.add(scorer.by_row(outputs) - tally.losses, engine.orders.at(variant.name, variant.repeat, 0, rows))
+    projection.add(change, engine.orders.at(variant.name, variant.repeat, 0, rows))
     if projection.repeats == n_repeats:
         for key, value in tally.open.pop(variant.unit).finish(alpha).items():
             if key in tally.told and value is not None:

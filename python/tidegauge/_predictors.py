@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tidegauge._models import ModelFile, Table, _library_of
+from tidegauge._models import Coefficients, ModelFile, Table
 from tidegauge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -105,7 +105,9 @@ def predictor_of(model: Any) -> Predictor:
     if isinstance(model, Predictor):
         return model
     if isinstance(model, ModelFile):
-        model = _library_of(model)
+        model = model.library()
+    if isinstance(model, Coefficients):
+        return Predictor(model=model, is_estimator=False, methods={PREDICTIONS: model.predict}, features=model.features)
     module, name = type(model).__module__.partition(".")[0], type(model).__name__
     if module == "onnxruntime" and hasattr(model, "get_inputs"):
         return _session(model)

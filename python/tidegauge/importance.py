@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from tidegauge._blocks import Blocks
+    from tidegauge._importance_weights import Weights
     from tidegauge._models import Linear, ReadModel, Table, Trees
     from tidegauge._support import AssociatedGroup
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 Method = Literal["auto", "exact", "permutation"]
 Generator = Literal["keyed", "scikit-learn"]
+Predictions = Literal["auto", "library"]
 
 EXACT = "permutation_importance/all-pairs/v1"
 PERMUTATION = "permutation_importance/permutation/v1"
@@ -88,6 +90,9 @@ class ImportanceResult:
         ``permutation``.
     n_rows : int
         Rows that were used, as rows and as donors.
+    weighted_rows : float or None
+        Rows of equal weight that would have as many pairs, the squared sum of the weights over the sum of
+        their squares (Kish); None without `sample_weight`.
     variance : str
         What the standard errors take for independent: ``iid`` rows, or ``block`` with its column.
     n_blocks : int or None
@@ -150,13 +155,18 @@ class ImportanceResult:
     provenance: dict[str, Any] = field(default_factory=dict)
     scale: float = 1.0
     responses: list[tuple[list[int], list[float]] | None] | None = None
+    weighted_rows: float | None = None
 
     @property
     def expected_permutation(self) -> Floats:
-        """What the mean over all permutations of the rows is: a row may draw itself there."""
-        if self.method == "permutation":
+        """What the mean over all permutations of the rows is: a row may draw itself there.
+
+        With `sample_weight` the mean over donors drawn by weight, each row's own included. Under a score that
+        is no mean over rows the mean over permutations has no such form, and this is `importances_mean`.
+        """
+        if self.method == "permutation" or self.definition != EXACT:
             return self.importances_mean
-        return self.importances_mean * (1.0 - 1.0 / self.n_rows)
+        return self.importances_mean * (1.0 - 1.0 / (self.weighted_rows or self.n_rows))
 
     @property
     def ratio(self) -> Floats:
@@ -170,8 +180,12 @@ class ImportanceResult:
     def _ratio(self, importance: Any) -> Any:
         import numpy as np
 
+        from tidegauge._plug_in import ROOTS
+
         loss = self.baseline / self.scale
-        if self.scoring not in LOSSES:
+        if self.scoring in ROOTS:
+            loss = -self.baseline
+        elif self.scoring not in LOSSES:
             loss = float("nan")
         elif self.method == "permutation":
             loss = (1.0 if self.scoring in ("accuracy", "r2") else 0.0) - self.baseline
@@ -264,6 +278,7 @@ def permutation_importance(
     n_threads: int = 0,
     memory: int = 1 << 30,
     allow_pickle: bool = False,
+    predictions: Predictions = "auto",
 ) -> Any:
     """How much worse a model scores when a feature is taken from other rows.
 
@@ -272,8 +287,8 @@ def permutation_importance(
     model : estimator, Booster, session, callable or path
         scikit-learn, LightGBM, XGBoost and CatBoost estimators and Boosters, pipelines, sessions of ONNX
         Runtime; any object with ``predict``; a function from `X` to predictions (of classes the
-        probability of the second, or of each); a file ``.txt`` (LightGBM), ``.json`` or ``.ubj`` (XGBoost),
-        ``.cbm`` (CatBoost), ``.onnx``, ``.joblib`` or ``.pkl`` (with `allow_pickle`). A prediction must not
+        probability of the second, or of each); a file of LightGBM, XGBoost, CatBoost or ONNX, JSON of a linear
+        model's coefficients, or ``.joblib`` and ``.pkl`` (with `allow_pickle`). A prediction must not
         depend on the other rows; where it does all rows are predicted at once, and `notes` says so.
     X : pandas or Polars frame, Arrow table, numpy array, dictionary of columns, LazyFrame or paths
         What the model predicts from, shape (n, n_features); it is not changed, and the model gets the same
@@ -293,7 +308,10 @@ def permutation_importance(
         ``(y, predictions) -> float``. By default accuracy for classifiers, else R². Exact are
         accuracy, neg_brier_score, neg_log_loss, neg_mean_absolute_error, neg_mean_gamma_deviance,
         neg_mean_pinball_loss, neg_mean_poisson_deviance, neg_mean_squared_error, r2 and
-        ``"prediction_change"``, the mean squared change of the prediction, which needs no label.
+        ``"prediction_change"``, the mean squared change of the prediction, which needs no label. Of trees and
+        two classes, average_precision, balanced_accuracy, f1, matthews_corrcoef, precision, recall and roc_auc
+        are those of expected counts over all pairs, and neg_root_mean_squared_error is the root of the
+        expected mean: off the mean over permutations in the order of 1 / n, and without a standard error.
         Several, as a list or by name, are scored on the same predictions; the result is then
         a dictionary of results by name.
     n_repeats : int
@@ -303,7 +321,9 @@ def permutation_importance(
     generator : {"keyed", "scikit-learn"}
         Permutations keyed by seed, feature name and repeat, or those that scikit-learn would draw.
     sample_weight : array-like, shape (n,), optional
-        Handed to the scorer; of files and LazyFrames the name of a column.
+        Weights from 0, of files and LazyFrames the name of a column. ``"exact"`` takes the mean over pairs of
+        different rows by the product of their weights, so that a row counts by its weight as a donor too;
+        ``"permutation"`` hands them to the scorer, and every row is a donor as often.
     max_rows : int, optional
         Use this many rows, chosen by `random_state`; the same ones with and without permutation.
     groups : mapping of name to features, optional
@@ -325,6 +345,10 @@ def permutation_importance(
         not depend on it.
     allow_pickle : bool
         Whether a path may be unpickled, which runs what the file says.
+    predictions : {"auto", "library"}
+        Who predicts permuted rows in memory for ``"permutation"``: trees as they were read, where all their
+        predictions of the rows as they are agree with the library's as closely as ``"exact"`` asks for, or
+        always the library. With ``generator="scikit-learn"`` it is the library.
 
     Returns
     -------
@@ -357,6 +381,8 @@ def permutation_importance(
         raise UsageError(f"method {method!r}; accepted are auto, exact, permutation")
     if not 0.0 < alpha < 1.0:
         raise UsageError(f"alpha {alpha!r}; accepted is between 0 and 1")
+    if predictions not in ("auto", "library"):
+        raise UsageError(f"predictions {predictions!r}; accepted are auto and library")
     several = scorings_of(scoring)
     scorings = {"": scoring} if several is None else several
     model = _models.load(model, allow_pickle=allow_pickle)
@@ -375,6 +401,7 @@ def permutation_importance(
     options: dict[str, Any] = {
         "n_repeats": n_repeats, "random_state": random_state, "generator": generator, "sample_weight": sample_weight,
         "conditional_on": conditional_on, "alpha": alpha, "n_threads": n_threads, "memory": memory, "blocks": blocks,
+        "predictions": predictions,
     }  # fmt: skip
     found = _measured(model, data, y, method, scorings, groups, **options)
     support = _support.of(data, y, sample_weight, groups, next(iter(found.values())))
@@ -406,24 +433,26 @@ def _measured(
     n_threads: int,
     memory: int,
     blocks: Blocks | None,
+    predictions: Predictions,
 ) -> dict[str, ImportanceResult]:
     """Importances by name of scoring, exact where that is possible."""
-    from tidegauge import _models, _permutation
+    from tidegauge import _importance_weights, _models, _permutation
 
     found: dict[str, ImportanceResult] = {}
     reasons: dict[str, str] = {}
     if method != "permutation":
         for name, one in scorings.items():
             try:
-                if sample_weight is not None:
-                    raise UsageError("sample_weight has no exact form")
                 if callable(one):
                     raise UsageError("a function as scoring has no exact form")
                 read = _models.read(model)
                 if isinstance(data, _models.Table):
-                    found[name] = _exact(read, data, y, one, alpha, n_threads, groups, conditional_on, blocks)
+                    weights = _importance_weights.of_rows(sample_weight, data.rows)
+                    found[name] = _exact(read, data, y, one, alpha, n_threads, groups, conditional_on, blocks, weights)
                 else:
-                    found[name] = _exact_stream(read, data, y, one, alpha, n_threads, groups, conditional_on, blocks)
+                    found[name] = _exact_stream(
+                        read, data, y, one, alpha, n_threads, groups, conditional_on, blocks, sample_weight
+                    )
             except UsageError as error:
                 if method == "exact" or isinstance(error, _models.MismatchError):
                     raise
@@ -444,6 +473,7 @@ def _measured(
             memory=memory,
             notes={name: [f"by permutation: {reason}"] for name, reason in reasons.items()},
             blocks=blocks,
+            predictions=predictions,
         )
     return found
 
@@ -494,12 +524,14 @@ def _exact(
     groups: Mapping[str, Sequence[str | int]] | None,
     conditional_on: Any,
     blocks: Blocks | None,
+    weights: Weights | None,
 ) -> ImportanceResult:
 
     from tidegauge import _permutation
-    from tidegauge._scorers import CHANGE
 
     scoring = _scoring(read, scoring)
+    if weights is not None and conditional_on is not None:
+        raise UsageError("sample_weight with conditional_on has no exact form")
     columns = read.columns(table)
     labels = _labels(read, y, scoring, columns)
     if len(labels) != table.rows:
@@ -511,21 +543,37 @@ def _exact(
     )
     if strata is not None and len(strata) != table.rows:
         raise UsageError(f"conditional_on has {len(strata)} rows, X {table.rows}")
-    loss = "squared" if scoring == CHANGE else LOSSES[scoring]
+    loss = _loss(scoring)
+    if loss is None and (strata is not None or weights is not None):
+        given = "sample_weight with" if strata is None else "conditional_on with"
+        raise UsageError(f"{given} scoring {scoring!r} has no exact form")
     codes = None if blocks is None else blocks.codes
     found: dict[str, Any] = {}
     notes: list[str] = []
     for layer, reported in _layers(units, groups, len(columns)):
         if strata is None:
-            part = _of_rows(read, layer, loss, columns, labels, alpha, n_threads, codes)
+            part = _of_rows(
+                read, layer, loss or scoring, columns, labels, alpha, n_threads, codes, weights=weights, notes=notes
+            )
         else:
+            assert loss is not None
             part = _of_strata(read, layer, loss, columns, labels, alpha, n_threads, strata, notes)
             part["provenance"]["conditional_on"] = told
         _add(found, part, reported)
     # R² is one minus the squared error over the variance of the labels, which no permutation changes.
-    spread = _variance(labels) if scoring == "r2" else 1.0
+    spread = _variance(labels, None if weights is None else weights.values) if scoring == "r2" else 1.0
     names = [name for name, _ in units] if groups is None else [str(name) for name in groups]
     return _result(read, names, found, scoring, alpha, len(labels), spread, checked, blocks, notes)
+
+
+def _loss(scoring: str) -> str | None:
+    """The loss whose mean a scoring is, or is a function of; None of scores of expected counts."""
+    from tidegauge._plug_in import ROOTS
+    from tidegauge._scorers import CHANGE
+
+    if scoring in ROOTS:
+        return ROOTS[scoring][0]
+    return "squared" if scoring == CHANGE else LOSSES.get(scoring)
 
 
 def _exact_stream(
@@ -538,8 +586,12 @@ def _exact_stream(
     groups: Mapping[str, Sequence[str | int]] | None,
     conditional_on: Any,
     blocks: Blocks | None,
+    sample_weight: Any,
 ) -> ImportanceResult:
     """Two passes over batches of rows, three with blocks; the sums do not depend on how the rows come."""
+    import polars as pl
+
+    from tidegauge import _importance_weights
     from tidegauge._models import Table, Trees
     from tidegauge._scorers import CHANGE
 
@@ -550,10 +602,13 @@ def _exact_stream(
     scoring = _scoring(read, scoring)
     if not isinstance(y, str) and not (y is None and scoring == CHANGE):
         raise UsageError(f"y is {type(y).__name__}; of files and LazyFrames it is the name of the label column")
-    loss = "squared" if scoring == CHANGE else LOSSES[scoring]
+    loss = _loss(scoring)
+    if loss is None:
+        raise UsageError(f"scoring {scoring!r} of files and LazyFrames has no exact form; read the table first")
     present = None if y is None else labelled(lazy, y)
+    weights = _importance_weights.of_column(sample_weight, lazy if present is None else lazy.filter(present))
 
-    def batches() -> Iterator[tuple[Table, list[Floats], Floats, Any]]:
+    def batches() -> Iterator[tuple[Table, list[Floats], Floats, Any, Any]]:
         some = lazy if present is None else lazy.filter(present)
         for frame in some.collect_batches(chunk_size=BATCH, maintain_order=False):
             if not frame.height:
@@ -561,33 +616,40 @@ def _exact_stream(
             codes = None
             if blocks is not None and blocks.name is not None:
                 codes, frame = blocks.known.codes(frame[blocks.name]), frame.drop(blocks.name)
+            weight = None
+            if weights is not None and weights.name is not None:
+                weight = frame[weights.name].cast(pl.Float64).to_numpy()
+                frame = frame.drop(weights.name)
             table = Table(read.shape(frame if y is None else frame.drop(y)))
             columns = read.columns(table)
-            yield table, columns, _labels(read, None if y is None else frame[y], scoring, columns), codes
+            yield table, columns, _labels(read, None if y is None else frame[y], scoring, columns), codes, weight
 
     first, checked = None, None
-    for table, columns, _, _ in batches():
+    for table, columns, *_ in batches():
         first, checked = (table, columns), read.check(table, columns)
         break
     if first is None or checked is None:
         raise UsageError(f"no row has a label in {y!r}")
     spread = 1.0
     if scoring == "r2" and present is not None:
-        spread = _variance(read.labels(lazy.filter(present).select(y).collect().to_series(), classes=False))
+        name = None if weights is None else weights.name
+        held = lazy.filter(present).select(y, *([] if name is None else [name])).collect()
+        weight = None if name is None else held[name].cast(pl.Float64).to_numpy()
+        spread = _variance(read.labels(held.to_series(0), classes=False), weight)
     units = read.units(first[0])
     found: dict[str, Any] = {}
     rows = 0
     for layer, reported in _layers(units, groups, len(first[1])):
-        trees, encode = _joined(read, layer, (columns for _, columns, _, _ in batches()))
-        donors = _core.Donors(trees, loss, 0.5)
-        for _, columns, labels, _ in batches():
-            donors.update(encode(columns), labels)
+        trees, encode = _joined(read, layer, (columns for _, columns, *_ in batches()))
+        donors = _core.Donors(trees, loss, 0.5, None if weights is None else weights.unit)
+        for _, columns, labels, _, weight in batches():
+            donors.update(encode(columns), labels, weight)
         sums = _core.ImportanceSums(donors)
-        for _, columns, labels, codes in batches():
-            sums.update(encode(columns), labels, n_threads, codes)
+        for _, columns, labels, codes, weight in batches():
+            sums.update(encode(columns), labels, n_threads, codes, weight)
         if blocks is not None:
-            for _, columns, _, codes in batches():
-                sums.update_donors(encode(columns), codes)
+            for _, columns, _, codes, weight in batches():
+                sums.update_donors(encode(columns), codes, weight)
         rows = sums.rows
         _add(found, _chosen(_finished(read, trees, sums, alpha), layer, encode), reported)
     notes = []
@@ -597,8 +659,8 @@ def _exact_stream(
     return _result(read, names, found, scoring, alpha, rows, spread, checked, blocks, notes)
 
 
-def _variance(labels: Floats) -> float:
-    """The variance of the labels, whose sums are rounded once: their order does not matter.
+def _variance(labels: Floats, weights: Floats | None = None) -> float:
+    """The variance of the labels, by weight, whose sums are rounded once: their order does not matter.
 
     Raises
     ------
@@ -607,8 +669,13 @@ def _variance(labels: Floats) -> float:
     """
     import math
 
-    mean = math.fsum(labels) / len(labels)
-    found = math.fsum((labels - mean) ** 2) / len(labels)
+    if weights is None:
+        mean = math.fsum(labels) / len(labels)
+        found = math.fsum((labels - mean) ** 2) / len(labels)
+    else:
+        total = math.fsum(weights)
+        mean = math.fsum(weights * labels) / total
+        found = math.fsum(weights * (labels - mean) ** 2) / total
     if found == 0.0:
         raise UsageError("r2 of labels that are all equal; choose neg_mean_squared_error")
     return found
@@ -625,7 +692,7 @@ def _labels(read: ReadModel, y: Any, scoring: str, columns: list[Floats]) -> Flo
         return found.copy()
     if y is None:
         raise UsageError(f"y is None, which scoring={CHANGE!r} alone accepts")
-    return read.labels(y, classes=LOSSES[scoring] in CLASSES)
+    return read.labels(y, classes=_loss(scoring) in (None, *CLASSES))
 
 
 def _layers(
@@ -690,15 +757,26 @@ def _of_rows(
     alpha: float,
     n_threads: int,
     codes: Any = None,
+    *,
+    weights: Weights | None = None,
+    notes: list[str] | None = None,
 ) -> dict[str, Any]:
-    """Importances of the units of a pass."""
+    """Importances of the units of a pass, under a loss or a score of expected counts."""
+    from tidegauge import _plug_in
     from tidegauge._models import Linear, Trees
 
     if isinstance(read, Trees):
         trees, encode = _joined(read, layer, [columns])
-        return _of_trees(read, trees, loss, encode(columns), labels, alpha, n_threads, layer, encode, codes)
+        if loss in _plug_in.SCORES:
+            found = _plug_in.of_trees(
+                read, trees, loss, encode(columns), labels, n_threads, [] if notes is None else notes
+            )
+            return _chosen(found, layer, encode)
+        return _of_trees(read, trees, loss, encode(columns), labels, alpha, n_threads, layer, encode, codes, weights)
     assert isinstance(read, Linear)
-    return _of_terms(read, loss, columns, labels, alpha, layer, codes)
+    if loss in _plug_in.SCORES:
+        raise UsageError(f"scoring {loss!r} has an exact form for trees only")
+    return _of_terms(read, loss, columns, labels, alpha, layer, codes, weights)
 
 
 def _of_strata(
@@ -814,10 +892,12 @@ def labelled(lazy: pl.LazyFrame, label: str) -> pl.Expr:
 def _scoring(read: ReadModel, scoring: Any) -> str:
     if scoring is None:
         return "accuracy" if read.classifies else "r2"
+    from tidegauge._plug_in import ROOTS, SCORES
     from tidegauge._scorers import CHANGE
 
-    if scoring not in LOSSES and scoring != CHANGE:
-        raise UsageError(f"scoring {scoring!r} is no mean over rows; exact are {', '.join([*sorted(LOSSES), CHANGE])}")
+    if scoring not in (*LOSSES, *SCORES, *ROOTS, CHANGE):
+        exact = sorted([*LOSSES, *SCORES, *ROOTS, CHANGE])
+        raise UsageError(f"scoring {scoring!r} has no exact form; exact are {', '.join(exact)}")
     return str(scoring)
 
 
@@ -835,6 +915,14 @@ def _result(
 ) -> ImportanceResult:
     import numpy as np
 
+    from tidegauge import _plug_in
+
+    definition = EXACT
+    if scoring in _plug_in.ROOTS:
+        found = _plug_in.ROOTS[scoring][1](found)
+    if scoring in (*_plug_in.ROOTS, *_plug_in.SCORES):
+        definition, notes = _plug_in.DEFINITION, [*(notes or []), f"{scoring}: {_plug_in.NOTE}"]
+    weighted = found.get("weighted_rows")
     # Null is NaN.
     floats = {key: np.array(found[key][: len(names)], dtype=np.float64) for key in KEYS}
     means = floats["importance"] / spread
@@ -851,15 +939,16 @@ def _result(
         qvalue=benjamini_hochberg(pvalue),
         baseline=found["baseline"],
         scoring=scoring,
-        definition=EXACT,
+        definition=definition,
         method="exact",
         n_rows=rows,
         alpha=alpha,
-        **sampling(blocks, rows, floats),
+        **sampling(blocks, weighted or rows, floats),
         notes=notes or [],
         provenance={"source": read.source, "check": checked} | found["provenance"],
         scale=spread,
         responses=None if cells is None else list(cells[: len(names)]),
+        weighted_rows=weighted,
     )
 
 
@@ -874,30 +963,43 @@ def _of_trees(
     layer: list[Unit],
     encode: Callable[..., Any],
     codes: Any,
+    weights: Weights | None,
 ) -> dict[str, Any]:
     """Two passes over the rows: donors, then sums; with blocks the rows once more as donors."""
-    donors = _core.Donors(trees, loss, 0.5)
-    donors.update(columns, labels)
+    given = None if weights is None else weights.values
+    donors = _core.Donors(trees, loss, 0.5, None if weights is None else weights.unit)
+    donors.update(columns, labels, given)
     sums = _core.ImportanceSums(donors)
-    sums.update(columns, labels, n_threads, codes)
+    sums.update(columns, labels, n_threads, codes, given)
     if codes is not None:
-        sums.update_donors(columns, codes)
+        sums.update_donors(columns, codes, given)
     return _chosen(_finished(read, trees, sums, alpha), layer, encode)
 
 
 def _finished(read: Trees, trees: _core.TreeModel, sums: _core.ImportanceSums, alpha: float) -> dict[str, Any]:
     found: dict[str, Any] = json.loads(sums.finish(alpha))
     provenance = {"sums": found["digest"], "trees": read.trees.size, "model": read.trees.digest}
-    return found | {"provenance": provenance, "responses": sums.responses()}
+    if found["weights"] is None:
+        return found | {"provenance": provenance, "responses": sums.responses()}
+    # Cells then hold weights, which the split of a drift does not test.
+    return found | {"provenance": provenance, "weighted_rows": found["weights"]["effective"]}
 
 
 def _of_terms(
-    read: Linear, loss: str, columns: list[Floats], labels: Floats, alpha: float, layer: list[Unit], codes: Any
+    read: Linear,
+    loss: str,
+    columns: list[Floats],
+    labels: Floats,
+    alpha: float,
+    layer: list[Unit],
+    codes: Any,
+    weights: Weights | None,
 ) -> dict[str, Any]:
     """A closed form for each unit's part of the linear predictor."""
     import numpy as np
 
     margins = read.margins(columns)
+    given = None if weights is None or weights.values is None else weights.values / weights.values.max()
 
     def term(members: list[int]) -> Floats:
         total = np.zeros(len(labels))
@@ -906,7 +1008,9 @@ def _of_terms(
         return total
 
     rows = [
-        json.loads(_core.additive_importance(loss, read.classifies, margins, term(members), labels, alpha, codes))
+        json.loads(
+            _core.additive_importance(loss, read.classifies, margins, term(members), labels, alpha, codes, given)
+        )
         for _, members in layer
     ]
     found: dict[str, Any] = {key: [row[key] for row in rows] for key in rows[0]}
@@ -917,12 +1021,15 @@ def _of_terms(
     else:
         scoring = next(name for name, of in LOSSES.items() if of == loss and name != "r2")
         by_row = row_loss(scoring, labels, None)
-        baseline = float(np.mean(by_row(read.compute(columns)))) if by_row is not None else float("nan")
+        losses = by_row(read.compute(columns)) if by_row is not None else np.full(len(labels), np.nan)
+        baseline = float(np.average(losses, weights=given))
     model = _core.blake3(np.array([*read.coefficients, read.intercept], dtype="<f8").tobytes())
+    if given is not None:
+        found["weighted_rows"] = float(given.sum() ** 2 / (given**2).sum())
     return found | {"baseline": baseline, "provenance": {"numerical_error": max(found["error"]), "model": model}}
 
 
-def sampling(blocks: Blocks | None, rows: int, told: Mapping[str, Floats]) -> dict[str, Any]:
+def sampling(blocks: Blocks | None, rows: float, told: Mapping[str, Floats]) -> dict[str, Any]:
     """What results say of how rows vary."""
     import numpy as np
 

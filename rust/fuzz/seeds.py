@@ -105,8 +105,20 @@ def models() -> dict[str, bytes]:
         path.unlink()
         return json.dumps(document).encode()
 
+    # The tests' own writer of ONNX files.
+    sys.path.insert(0, str(Path(__file__).parents[2] / "tests" / "importance"))
+    import onnx_files
+
+    def forest(outputs: int, leaf: str, **more: Any) -> dict[str, Any]:
+        return onnx_files.Forest(np.random.default_rng(0), 3, outputs, **more).attributes(2, 2, leaf)
+
+    three_classes = {"classlabels_int64s": [0, 1, 2], "post_transform": "SOFTMAX"}
+    two_classes = {"classlabels_strings": ["a", "b"], "post_transform": "LOGISTIC", "base_values": [0.5]}
     several = {"objective": "multiclass", "num_class": 3}
     return {
+        "onnx-number": onnx_files.regressor(forest(1, "target", double=True) | {"n_targets": 1}, 3, element=11),
+        "onnx-binary": onnx_files.classifier(forest(2, "class", only=0) | two_classes, 3, 2),
+        "onnx-classes": onnx_files.classifier(forest(3, "class") | three_classes, 3, 3),
         "lightgbm-binary": trees(y, objective="binary"),
         "lightgbm-classes": trees(three, **several),
         "xgboost-binary.json": boosted(y, "json", objective="binary:logistic"),

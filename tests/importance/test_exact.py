@@ -327,16 +327,16 @@ def test_what_has_no_exact_form_is_named() -> None:
     known = case("histogram-binary")
     x, y = known.x[:50], known.y[:50]
     for keywords, told in (
-        ({"scoring": "roc_auc"}, "no mean over rows"),
+        ({"scoring": "jaccard"}, "scoring 'jaccard' has no exact form"),
         ({"scoring": "neg_mean_squared_error"}, None),
-        ({"sample_weight": np.ones(50)}, "sample_weight"),
+        ({"scoring": "roc_auc", "sample_weight": np.ones(50)}, "sample_weight with scoring 'roc_auc'"),
     ):
         if told is not None:
             with pytest.raises(UsageError, match=told):
                 tg.permutation_importance(known.model, x, y, method="exact", **keywords)
-    found = tg.permutation_importance(known.model, x, y, scoring="roc_auc")
+    found = tg.permutation_importance(known.model, x, y, scoring="jaccard")
     assert found.method == "permutation"
-    assert "no mean over rows" in found.notes[0]
+    assert "no exact form" in found.notes[0]
     with pytest.raises(UsageError, match="no model with an exact form"):
         tg.permutation_importance(lambda x: x[:, 0], x, y, method="exact")
 

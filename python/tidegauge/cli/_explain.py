@@ -60,8 +60,8 @@ def explain(
 ) -> int:  # fmt: skip
     """What a model relies on, whether that changed, and where it is weak.
 
-    MODEL is a file of LightGBM (.txt), XGBoost (.json, .ubj) or, with --allow-pickle, a .joblib; DATA the
-    labelled rows. Or CONFIG alone, a .toml or .yaml whose [explain] says the same.
+    MODEL is a file of LightGBM, XGBoost, CatBoost or ONNX, of coefficients in JSON or, with --allow-pickle,
+    a .joblib; DATA the labelled rows. Or CONFIG alone, a .toml or .yaml whose [explain] says the same.
     """
     from tidegauge import _explain_text as rendering
     from tidegauge._files import write_all

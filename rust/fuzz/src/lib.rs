@@ -7,7 +7,7 @@ use std::sync::{Mutex, Once};
 
 use tidegauge_core::compare::{CompareOptions, compare, histograms};
 use tidegauge_core::importance::exact::{Model, Rows};
-use tidegauge_core::importance::readers::{catboost, lightgbm, xgboost};
+use tidegauge_core::importance::readers::{Kind, catboost, lightgbm, onnx, xgboost};
 use tidegauge_core::importance::trees::{Ensemble, Node};
 use tidegauge_core::profile::Profile;
 use tidegauge_core::value::Logical;
@@ -158,7 +158,9 @@ pub fn model_read(bytes: &[u8]) {
         xgboost::read(bytes),
         catboost::read(bytes),
     ];
-    for ensemble in read.into_iter().flatten() {
+    let _ = Kind::of(bytes);
+    let read = read.into_iter().chain([onnx::read(bytes).map(|(e, _)| e)]);
+    for ensemble in read.flatten() {
         predicts_as_a_walk(ensemble);
     }
 }

@@ -1,14 +1,17 @@
 //! Exact importance: models, and the states of its two passes. Columns arrive as buffers of float64.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use pyo3::buffer::PyBuffer;
 use pyo3::prelude::*;
-use pyo3::types::PyBytes;
+use pyo3::types::{PyBytes, PyList};
 use pyo3_arrow::input::AnyRecordBatch;
 use serde_json::json;
 use tidegauge_core::importance::additive;
 use tidegauge_core::importance::drift::{Blocks, Importance, Response, Side, drift};
+use tidegauge_core::importance::exact::moved::Moved;
+use tidegauge_core::importance::exact::ranked::{Bounded, Ranked, Score};
 use tidegauge_core::importance::exact::{
     BlockDonors, Donors as CoreDonors, Model, Plan, Rows, Sums as CoreSums,
 };
@@ -17,10 +20,11 @@ use tidegauge_core::importance::losses::{Link, Loss, Objective};
 use tidegauge_core::importance::permutation::keyed;
 use tidegauge_core::importance::permuted::Permuted as CorePermuted;
 use tidegauge_core::importance::readers::arrays::Arrays;
-use tidegauge_core::importance::readers::{catboost, lightgbm, xgboost};
+use tidegauge_core::importance::readers::{Kind, catboost, lightgbm, onnx, xgboost};
 use tidegauge_core::importance::support::{Outside, support as look};
 use tidegauge_core::importance::trees::Ensemble;
 use tidegauge_core::importance::u_statistic::Estimate;
+use tidegauge_core::importance::weight::Unit;
 
 use crate::errors::{from_core, usage_error};
 use crate::segments::columns as columns_of;
@@ -49,6 +53,25 @@ fn copy(py: Python<'_>, buffer: &PyBuffer<f64>, start: usize, end: usize) -> PyR
         })
 }
 
+/// Weights of the rows, and the unit that they are counted in.
+type Weights<'a> = Option<(Unit, &'a PyBuffer<f64>)>;
+
+/// The unit of rows with weights.
+fn weighed<'a>(
+    py: Python<'_>,
+    unit: Option<Unit>,
+    weights: Option<&'a PyBuffer<f64>>,
+) -> PyResult<Weights<'a>> {
+    match (unit, weights) {
+        (Some(unit), Some(weights)) => Ok(Some((unit, weights))),
+        (None, None) => Ok(None),
+        _ => Err(usage_error(
+            py,
+            "rows with weights beside rows without".into(),
+        )),
+    }
+}
+
 /// Calls `work` on chunk after chunk, without the GIL.
 fn chunks(
     py: Python<'_>,
@@ -56,10 +79,12 @@ fn chunks(
     columns: &Columns<'_>,
     labels: Option<&PyBuffer<f64>>,
     blocks: Option<&PyBuffer<u32>>,
+    weights: Weights<'_>,
     mut work: impl FnMut(&Rows<'_>) -> tidegauge_core::Result<()> + Send,
 ) -> PyResult<()> {
     let n = columns.first().map_or(0, |b| b.item_count());
-    let lengths = columns.iter().chain(labels).map(|b| b.item_count());
+    let given = columns.iter().chain(labels).chain(weights.map(|(_, w)| w));
+    let lengths = given.map(|b| b.item_count());
     if let Some(other) = lengths.into_iter().find(|l| *l != n) {
         return Err(usage_error(py, format!("columns of {n} and {other} rows")));
     }
@@ -83,17 +108,43 @@ fn chunks(
                 None => vec![0.0; end - start],
             },
         };
+        let weights = match weights {
+            Some((unit, w)) => Some((unit, copy(py, w, start, end)?)),
+            None => None,
+        };
         py.detach(|| {
             let slices: Vec<&[f64]> = chunk.columns.iter().map(Vec::as_slice).collect();
             let rows = Rows::new(model, &slices, &chunk.labels)?;
-            work(&match &blocks {
+            let rows = match &blocks {
                 Some(blocks) => rows.in_blocks(&blocks[start..end])?,
                 None => rows,
-            })
+            };
+            let Some((unit, weights)) = weights else {
+                return work(&rows);
+            };
+            let units = weights
+                .iter()
+                .enumerate()
+                .map(|(row, w)| unit.units(*w, start + row))
+                .collect::<tidegauge_core::Result<Vec<u64>>>()?;
+            work(&rows.weighted(&units)?)
         })
         .map_err(|e| from_core(py, e))?;
     }
     Ok(())
+}
+
+/// What a model file holds: lightgbm, xgboost, catboost, onnx or linear.
+#[pyfunction]
+pub fn model_kind(py: Python<'_>, data: &[u8]) -> PyResult<&'static str> {
+    match Kind::of(data) {
+        Ok(Kind::LightGbm) => Ok("lightgbm"),
+        Ok(Kind::XgBoost) => Ok("xgboost"),
+        Ok(Kind::CatBoost) => Ok("catboost"),
+        Ok(Kind::Onnx) => Ok("onnx"),
+        Ok(Kind::Linear) => Ok("linear"),
+        Err(error) => Err(from_core(py, error)),
+    }
 }
 
 /// Arrays of one tree, its output and the factor of its leaves.
@@ -161,6 +212,27 @@ impl TreeModel {
     fn from_catboost(py: Python<'_>, data: &[u8]) -> PyResult<Self> {
         let data = data.to_vec();
         Self::compile(py, move || catboost::read(&data))
+    }
+
+    /// Reads a tree ensemble in ONNX; with the labels of its classes, or None of numbers.
+    #[staticmethod]
+    fn from_onnx<'py>(
+        py: Python<'py>,
+        data: &[u8],
+    ) -> PyResult<(Self, Option<Bound<'py, PyList>>)> {
+        let data = data.to_vec();
+        let mut classes = None;
+        let model = Self::compile(py, || {
+            let (ensemble, found) = onnx::read(&data)?;
+            classes = found;
+            Ok(ensemble)
+        })?;
+        let labels = match classes {
+            None => None,
+            Some(onnx::Classes::Numbers(labels)) => Some(PyList::new(py, labels)?),
+            Some(onnx::Classes::Texts(labels)) => Some(PyList::new(py, labels)?),
+        };
+        Ok((model, labels))
     }
 
     /// Builds a model from the arrays of its trees.
@@ -254,18 +326,102 @@ impl TreeModel {
         link: bool,
     ) -> PyResult<Bound<'py, PyBytes>> {
         let mut out = Vec::new();
-        let outputs = self.inner.outputs();
-        chunks(py, self.inner.ensemble(), &columns, None, None, |rows| {
-            let mut margins = self.inner.margins(rows);
-            if link {
-                for row in margins.chunks_exact_mut(outputs) {
-                    self.inner.ensemble().link.apply(row);
+        chunks(
+            py,
+            self.inner.ensemble(),
+            &columns,
+            None,
+            None,
+            None,
+            |rows| {
+                let mut margins = self.inner.margins(rows);
+                if link {
+                    self.linked(&mut margins);
                 }
+                out.extend(margins.iter().flat_map(|m| m.to_le_bytes()));
+                Ok(())
+            },
+        )?;
+        Ok(PyBytes::new(py, &out))
+    }
+
+    /// Predictions of variants of the rows as bytes of float64: a feature, and the row that each row takes
+    /// it from (uint64).
+    fn exchanged<'py>(
+        &self,
+        py: Python<'py>,
+        columns: Columns<'py>,
+        variants: Vec<(usize, PyBuffer<u64>)>,
+    ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
+        let model = &self.inner;
+        let n = columns.first().map_or(0, |b| b.item_count());
+        let mut cells = BTreeMap::new();
+        for (feature, donors) in &variants {
+            if *feature >= columns.len() || donors.item_count() != n {
+                let given = donors.item_count();
+                let message = format!("{given} donors for {n} rows of feature {feature}");
+                return Err(usage_error(py, message));
             }
-            out.extend(margins.iter().flat_map(|m| m.to_le_bytes()));
+            cells
+                .entry(*feature)
+                .or_insert_with(|| Vec::with_capacity(n));
+        }
+        chunks(py, model.ensemble(), &columns, None, None, None, |rows| {
+            for (feature, all) in &mut cells {
+                all.extend(model.cells_of(rows, *feature));
+            }
             Ok(())
         })?;
-        Ok(PyBytes::new(py, &out))
+        let moved = variants
+            .iter()
+            .map(|(feature, donors)| {
+                let cells = &cells[feature];
+                let one = |d: &u64| {
+                    usize::try_from(*d)
+                        .ok()
+                        .and_then(|d| cells.get(d).copied())
+                        .ok_or_else(|| usage_error(py, format!("donor {d} of {n} rows")))
+                };
+                donors.to_vec(py)?.iter().map(one).collect()
+            })
+            .collect::<PyResult<Vec<Vec<u32>>>>()?;
+        let mut out: Vec<Vec<f64>> = variants
+            .iter()
+            .map(|_| Vec::with_capacity(n * model.outputs()))
+            .collect();
+        let mut start = 0;
+        chunks(py, model.ensemble(), &columns, None, None, None, |rows| {
+            let end = start + rows.len();
+            let given: Vec<Moved<'_>> = variants
+                .iter()
+                .zip(&moved)
+                .map(|((feature, _), cells)| Moved {
+                    feature: *feature,
+                    cells: &cells[start..end],
+                })
+                .collect();
+            start = end;
+            model.moved(rows, &given, &mut out)
+        })?;
+        out.iter_mut()
+            .map(|margins| {
+                self.linked(margins);
+                PyBytes::new_with(py, 8 * margins.len(), |bytes| {
+                    for (into, m) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(&*margins) {
+                        *into = m.to_le_bytes();
+                    }
+                    Ok(())
+                })
+            })
+            .collect()
+    }
+}
+
+impl TreeModel {
+    fn linked(&self, margins: &mut [f64]) {
+        for row in margins.chunks_exact_mut(self.inner.outputs()) {
+            self.inner.ensemble().link.apply(row);
+        }
     }
 }
 
@@ -302,7 +458,7 @@ impl JointFeatures {
         let joint = joint
             .as_mut()
             .ok_or_else(|| usage_error(py, "the model on codes is made already".into()))?;
-        chunks(py, model.ensemble(), &columns, None, None, |rows| {
+        chunks(py, model.ensemble(), &columns, None, None, None, |rows| {
             joint.update(rows)
         })
     }
@@ -326,15 +482,23 @@ impl JointFeatures {
     ) -> PyResult<Vec<Option<Bound<'py, PyBytes>>>> {
         let joined = self.made(py)?;
         let mut out: Vec<Option<Vec<u8>>> = vec![None; joined.model.features.len()];
-        chunks(py, self.model.ensemble(), &columns, None, None, |rows| {
-            for (all, part) in out.iter_mut().zip(joined.encode(rows)?) {
-                if let Some(part) = part {
-                    let bytes = part.iter().flat_map(|c| c.to_le_bytes());
-                    all.get_or_insert_default().extend(bytes);
+        chunks(
+            py,
+            self.model.ensemble(),
+            &columns,
+            None,
+            None,
+            None,
+            |rows| {
+                for (all, part) in out.iter_mut().zip(joined.encode(rows)?) {
+                    if let Some(part) = part {
+                        let bytes = part.iter().flat_map(|c| c.to_le_bytes());
+                        all.get_or_insert_default().extend(bytes);
+                    }
                 }
-            }
-            Ok(())
-        })?;
+                Ok(())
+            },
+        )?;
         let bytes = |b: Option<Vec<u8>>| b.map(|b| PyBytes::new(py, &b));
         Ok(out.into_iter().map(bytes).collect())
     }
@@ -359,12 +523,19 @@ pub struct Donors {
 #[pymethods]
 impl Donors {
     #[new]
-    fn new(py: Python<'_>, model: &TreeModel, loss: &str, level: f64) -> PyResult<Self> {
+    #[pyo3(signature = (model, loss, level, unit=None))]
+    fn new(
+        py: Python<'_>,
+        model: &TreeModel,
+        loss: &str,
+        level: f64,
+        unit: Option<i32>,
+    ) -> PyResult<Self> {
         let model = Arc::clone(&model.inner);
         let objective = Loss::named(loss, level)
             .and_then(|l| Objective::new(l, model.ensemble().link, model.outputs()))
             .map_err(|e| from_core(py, e))?;
-        let inner = CoreDonors::new(model.cells());
+        let inner = CoreDonors::new(model.cells(), unit.map(Unit::from_exponent));
         Ok(Self {
             model,
             objective,
@@ -372,24 +543,28 @@ impl Donors {
         })
     }
 
-    /// Counts rows.
+    /// Counts rows, with their weights where there is a unit of these.
+    #[pyo3(signature = (columns, labels, weights=None))]
     fn update(
         &mut self,
         py: Python<'_>,
         columns: Columns<'_>,
         labels: PyBuffer<f64>,
+        weights: Option<PyBuffer<f64>>,
     ) -> PyResult<()> {
         let Self {
             model,
             objective,
             inner,
         } = self;
+        let weights = weighed(py, inner.unit(), weights.as_ref())?;
         chunks(
             py,
             model.ensemble(),
             &columns,
             Some(&labels),
             None,
+            weights,
             |rows| inner.update(model, objective, rows),
         )
     }
@@ -441,7 +616,7 @@ impl ImportanceSums {
     }
 
     /// Scores rows on this number of threads, 0 for one a processor; blocks are codes from 0.
-    #[pyo3(signature = (columns, labels, threads, blocks=None))]
+    #[pyo3(signature = (columns, labels, threads, blocks=None, weights=None))]
     fn update(
         &mut self,
         py: Python<'_>,
@@ -449,35 +624,38 @@ impl ImportanceSums {
         labels: PyBuffer<f64>,
         threads: usize,
         blocks: Option<PyBuffer<u32>>,
+        weights: Option<PyBuffer<f64>>,
     ) -> PyResult<()> {
-        let threads = match threads {
-            0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
-            n => n,
-        };
+        let threads = threads_of(threads);
         let Self { plan, inner, .. } = self;
         let (labels, blocks) = (Some(&labels), blocks.as_ref());
+        let weights = weighed(py, plan.donors().unit(), weights.as_ref())?;
         chunks(
             py,
             plan.model().ensemble(),
             &columns,
             labels,
             blocks,
+            weights,
             |rows| plan.update(inner, rows, threads),
         )
     }
 
     /// After all rows were scored with their blocks, the same rows as donors.
+    #[pyo3(signature = (columns, blocks, weights=None))]
     fn update_donors(
         &mut self,
         py: Python<'_>,
         columns: Columns<'_>,
         blocks: PyBuffer<u32>,
+        weights: Option<PyBuffer<f64>>,
     ) -> PyResult<()> {
         let Self {
             plan,
             inner,
             donors,
         } = self;
+        let weights = weighed(py, plan.donors().unit(), weights.as_ref())?;
         let held = match donors {
             Some(held) => held,
             None => donors.insert(BlockDonors::new(plan, inner).map_err(|e| from_core(py, e))?),
@@ -488,6 +666,7 @@ impl ImportanceSums {
             &columns,
             None,
             Some(&blocks),
+            weights,
             |rows| held.update(plan, rows),
         )
     }
@@ -553,10 +732,90 @@ impl ImportanceSums {
             "used": column("used"),
             "baseline": self.plan.baseline(&self.inner),
             "rows": self.inner.rows(),
+            "weights": self.plan.donors().unit().map(|_| {
+                let t = self.plan.donors().totals();
+                json!({"effective": t.effective(), "rows": t.rows})
+            }),
             "digest": self.inner.digest(),
         })
         .to_string())
     }
+}
+
+/// Scores of two classes that are no means over rows, under donors of their own for every row.
+#[pyclass(module = "tidegauge._core")]
+pub struct RankedScores {
+    plan: Plan,
+    inner: Ranked,
+}
+
+#[pymethods]
+impl RankedScores {
+    /// Counts all pairs of the rows, which are the donors.
+    #[new]
+    #[pyo3(signature = (donors, columns, labels, threads, weights=None))]
+    fn new(
+        py: Python<'_>,
+        donors: &Donors,
+        columns: Columns<'_>,
+        labels: PyBuffer<f64>,
+        threads: usize,
+        weights: Option<PyBuffer<f64>>,
+    ) -> PyResult<Self> {
+        let model = Arc::clone(&donors.model);
+        let plan = Plan::new(
+            Arc::clone(&model),
+            donors.objective,
+            Arc::new(donors.inner.clone()),
+        )
+        .map_err(|e| from_core(py, e))?;
+        let threads = threads_of(threads);
+        let n = labels.item_count();
+        let all: Vec<Vec<f64>> = columns
+            .iter()
+            .map(|c| copy(py, c, 0, n))
+            .collect::<PyResult<_>>()?;
+        let zeros = vec![0.0; n];
+        let slices: Vec<&[f64]> = all.iter().map(Vec::as_slice).collect();
+        let mut inner = py
+            .detach(|| plan.bins(&Rows::new(model.ensemble(), &slices, &zeros)?))
+            .map_err(|e| from_core(py, e))?;
+        let weights = weighed(py, plan.donors().unit(), weights.as_ref())?;
+        chunks(
+            py,
+            model.ensemble(),
+            &columns,
+            Some(&labels),
+            None,
+            weights,
+            |rows| plan.rank(&mut inner, rows, threads),
+        )?;
+        Ok(Self { plan, inner })
+    }
+
+    /// The score as it is and with each feature exchanged, as JSON: value, lower and upper bound.
+    fn score(&self, py: Python<'_>, name: &str) -> PyResult<String> {
+        let score = Score::named(name).map_err(|e| from_core(py, e))?;
+        let (own, features) = self.plan.scores(&self.inner, score);
+        let told = |b: &Bounded| json!([b.value, b.low, b.high]);
+        let features: Vec<_> = features.iter().map(|f| f.as_ref().map(told)).collect();
+        Ok(json!({"baseline": told(&own), "features": features}).to_string())
+    }
+}
+
+fn threads_of(threads: usize) -> usize {
+    match threads {
+        0 => std::thread::available_parallelism().map_or(1, |n| n.get()),
+        n => n,
+    }
+}
+
+/// The unit of weights of at most `largest`, of so many rows: the exponent of a power of two.
+#[pyfunction]
+fn weight_unit(py: Python<'_>, largest: f64, rows: u64) -> PyResult<i32> {
+    Unit::of(largest, rows)
+        .map(Unit::exponent)
+        .map_err(|e| from_core(py, e))
 }
 
 /// Donors and changes of loss by cell.
@@ -625,7 +884,7 @@ fn importance_drift(
 
 /// Importance of one term of an additive model as JSON, with a bound of the error of its series.
 #[pyfunction]
-#[pyo3(signature = (loss, classifies, margins, term, labels, alpha, blocks=None))]
+#[pyo3(signature = (loss, classifies, margins, term, labels, alpha, blocks=None, weights=None))]
 #[allow(clippy::too_many_arguments)] // those of the Python function
 fn additive_importance(
     py: Python<'_>,
@@ -636,6 +895,7 @@ fn additive_importance(
     labels: PyBuffer<f64>,
     alpha: f64,
     blocks: Option<PyBuffer<u32>>,
+    weights: Option<PyBuffer<f64>>,
 ) -> PyResult<String> {
     let link = if classifies {
         Link::Logistic(1.0)
@@ -647,8 +907,12 @@ fn additive_importance(
         .map_err(|e| from_core(py, e))?;
     let (margins, term, labels) = (margins.to_vec(py)?, term.to_vec(py)?, labels.to_vec(py)?);
     let blocks = blocks.map(|b| b.to_vec(py)).transpose()?;
+    let weights = weights.map(|w| w.to_vec(py)).transpose()?;
     let found = py
-        .detach(|| additive::importance(&objective, &margins, &term, &labels, blocks.as_deref()))
+        .detach(|| {
+            let (blocks, weights) = (blocks.as_deref(), weights.as_deref());
+            additive::importance(&objective, &margins, &term, &labels, blocks, weights)
+        })
         .map_err(|e| from_core(py, e))?;
     let mut told = told(&found.by_row, found.by_block.as_ref(), alpha);
     told["error"] = json!(found.error);
@@ -773,7 +1037,10 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(permutation, m)?)?;
     m.add_function(wrap_pyfunction!(support, m)?)?;
     m.add_class::<JointFeatures>()?;
+    m.add_function(wrap_pyfunction!(model_kind, m)?)?;
     m.add_class::<TreeModel>()?;
+    m.add_class::<RankedScores>()?;
+    m.add_function(wrap_pyfunction!(weight_unit, m)?)?;
     m.add_class::<Donors>()?;
     m.add_class::<ImportanceSums>()
 }

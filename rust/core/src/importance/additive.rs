@@ -9,6 +9,7 @@
 
 use super::losses::{Link, Loss, Objective};
 use super::u_statistic::Estimate;
+use super::weight;
 use crate::{Error, Result};
 
 /// Largest number of Chebyshev nodes; a margin range of 100 needs about 700.
@@ -25,7 +26,7 @@ pub struct Found {
     pub error: f64,
 }
 
-/// Importance of the term; `blocks` says which block each row belongs to.
+/// Importance of the term; `blocks` says which block each row belongs to, `weights` weigh rows and donors.
 ///
 /// # Errors
 /// When lengths differ, a number is not finite, labels are not accepted, or the loss has no such form.
@@ -35,6 +36,7 @@ pub fn importance(
     term: &[f64],
     labels: &[f64],
     blocks: Option<&[u32]>,
+    weights: Option<&[f64]>,
 ) -> Result<Found> {
     let n = labels.len();
     if margins.len() != n || term.len() != n || n < 2 {
@@ -57,6 +59,29 @@ pub fn importance(
             blocks.len()
         )));
     }
+    if let Some(weights) = weights {
+        let held = weights.iter().filter(|w| **w > 0.0).count();
+        if let Some(row) = weights.iter().position(|w| !(*w >= 0.0 && w.is_finite())) {
+            return Err(Error::invalid(format!(
+                "weight {} in row {row}; weights are finite and not negative",
+                weights[row]
+            )));
+        }
+        if weights.len() != n || held < 2 {
+            return Err(Error::invalid(format!(
+                "{} weights for {n} rows, {held} above 0; at least 2 are needed",
+                weights.len()
+            )));
+        }
+    }
+    let ones;
+    let w = match weights {
+        Some(weights) => weights,
+        None => {
+            ones = vec![1.0; n];
+            &ones
+        }
+    };
     if term.iter().all(|v| *v == term[0]) {
         // Every donor gives what the row has.
         return Ok(Found {
@@ -67,11 +92,13 @@ pub fn importance(
     }
     let rest: Vec<f64> = margins.iter().zip(term).map(|(m, v)| m - v).collect();
     let (totals, error) = match (objective.loss, objective.link) {
-        (Loss::Squared, Link::Identity) => (squared(margins, term, labels), 0.0),
-        (Loss::Absolute, Link::Identity) => (hinges(&rest, term, labels, 1.0, 1.0), 0.0),
-        (Loss::Pinball(a), Link::Identity) => (hinges(&rest, term, labels, a, 1.0 - a), 0.0),
-        (Loss::ZeroOne, Link::Logistic(_)) => (steps(&rest, term, labels), 0.0),
-        (Loss::LogLoss | Loss::Brier, Link::Logistic(_)) => smooth(objective, &rest, term, labels)?,
+        (Loss::Squared, Link::Identity) => (squared(margins, term, labels, w), 0.0),
+        (Loss::Absolute, Link::Identity) => (hinges(&rest, term, labels, w, (1.0, 1.0)), 0.0),
+        (Loss::Pinball(a), Link::Identity) => (hinges(&rest, term, labels, w, (a, 1.0 - a)), 0.0),
+        (Loss::ZeroOne, Link::Logistic(_)) => (steps(&rest, term, labels, w), 0.0),
+        (Loss::LogLoss | Loss::Brier, Link::Logistic(_)) => {
+            smooth(objective, &rest, term, labels, w)?
+        }
         (loss, link) => {
             return Err(Error::invalid(format!(
                 "{loss:?} behind {link:?} has no closed form for additive models; use method=\"permutation\""
@@ -81,50 +108,58 @@ pub fn importance(
     let own: Vec<f64> = (0..n)
         .map(|i| objective.of_one(labels[i], rest[i] + term[i]))
         .collect();
-    let all: f64 = own.iter().sum();
-    let count = n as f64;
+    let all: f64 = own.iter().zip(w).map(|(l, w)| l * w).sum();
+    let count: f64 = w.iter().sum();
     // Totals hold the own pair; what is left over other rows is the change from the loss as it is.
     let rows: Vec<f64> = (0..n).map(|i| totals.rows[i] - count * own[i]).collect();
     let donors: Vec<f64> = (0..n).map(|k| totals.donors[k] - all).collect();
-    let by_row = Estimate::from_parts(&rows, &donors);
-    let parts = || {
-        rows.iter()
-            .zip(&donors)
-            .map(|(r, d)| (r + d) / (count - 1.0))
+    let by_row = match weights {
+        Some(weights) => weight::from_parts(&rows, &donors, weights),
+        None => Estimate::from_parts(&rows, &donors),
     };
+    // One less than the rows; of weights what is left of them beside a row, on the average.
+    let others = count - w.iter().map(|w| w * w).sum::<f64>() / count;
+    let parts = || (0..n).map(|i| w[i] * (rows[i] + donors[i]) / others);
     Ok(Found {
         by_row,
-        by_block: blocks.map(|b| by_row.by_block(&block_sums(parts(), b))),
+        by_block: blocks.map(|b| by_row.by_weighted_block(&block_sums(parts(), b, w))),
         error,
     })
 }
 
-/// Sum of the influences and number of the rows of each block.
-fn block_sums(parts: impl Iterator<Item = f64>, blocks: &[u32]) -> Vec<(f64, u64)> {
-    let mut held = std::collections::BTreeMap::<u32, (f64, u64)>::new();
-    for (part, block) in parts.zip(blocks) {
+/// Sum of the influences and weight of the rows of each block.
+fn block_sums(
+    parts: impl Iterator<Item = f64>,
+    blocks: &[u32],
+    weights: &[f64],
+) -> Vec<(f64, f64)> {
+    let mut held = std::collections::BTreeMap::<u32, (f64, f64)>::new();
+    for ((part, block), weight) in parts.zip(blocks).zip(weights) {
         let own = held.entry(*block).or_default();
         own.0 += part;
-        own.1 += 1;
+        own.1 += weight;
     }
     held.into_values().collect()
 }
 
-/// Loss of each row summed over all donors, and of each donor over all rows.
+/// Loss of each row summed over all donors by weight, and of each donor over all rows.
 struct Totals {
     rows: Vec<f64>,
     donors: Vec<f64>,
 }
 
-fn squared(margins: &[f64], term: &[f64], labels: &[f64]) -> Totals {
-    let n = term.len() as f64;
-    let mean = term.iter().sum::<f64>() / n;
+fn squared(margins: &[f64], term: &[f64], labels: &[f64], w: &[f64]) -> Totals {
+    let n: f64 = w.iter().sum();
+    let mean = term.iter().zip(w).map(|(x, w)| w * x).sum::<f64>() / n;
     let v: Vec<f64> = term.iter().map(|x| x - mean).collect();
     let e: Vec<f64> = labels.iter().zip(margins).map(|(y, m)| y - m).collect();
     // (e_i + v_i - v_k)^2 summed over k, and over i, with sum v = 0.
     let a: Vec<f64> = e.iter().zip(&v).map(|(e, v)| e + v).collect();
-    let spread: f64 = v.iter().map(|v| v * v).sum();
-    let (sum, squares) = a.iter().fold((0.0, 0.0), |(s, q), a| (s + a, q + a * a));
+    let spread: f64 = v.iter().zip(w).map(|(v, w)| w * v * v).sum();
+    let (sum, squares) = a
+        .iter()
+        .zip(w)
+        .fold((0.0, 0.0), |(s, q), (a, w)| (s + w * a, q + w * a * a));
     Totals {
         rows: a.iter().map(|a| n * a * a + spread).collect(),
         donors: v
@@ -134,40 +169,61 @@ fn squared(margins: &[f64], term: &[f64], labels: &[f64]) -> Totals {
     }
 }
 
-/// Sorted values with their prefix sums.
+/// Sorted values with sums of weights, and of weights times values, before each.
 struct Sorted {
     values: Vec<f64>,
-    sums: Vec<f64>,
+    sums: Vec<(f64, f64)>,
 }
 
 impl Sorted {
-    fn new(mut values: Vec<f64>) -> Self {
-        values.sort_by(f64::total_cmp);
-        let mut total = 0.0;
-        let sums = std::iter::once(0.0)
-            .chain(values.iter().map(|v| {
-                total += v;
+    fn new(mut values: Vec<(f64, f64)>) -> Self {
+        values.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let mut total = (0.0, 0.0);
+        let sums = std::iter::once(total)
+            .chain(values.iter().map(|(v, w)| {
+                total = (total.0 + w, total.1 + w * v);
                 total
             }))
             .collect();
-        Self { values, sums }
+        Self {
+            values: values.into_iter().map(|v| v.0).collect(),
+            sums,
+        }
     }
 
-    /// How many are at most `x`, and their sum.
+    /// The weight of those at most `x`, and their sum.
     fn up_to(&self, x: f64) -> (f64, f64) {
-        let i = self.values.partition_point(|v| *v <= x);
-        (i as f64, self.sums[i])
+        self.sums[self.values.partition_point(|v| *v <= x)]
+    }
+
+    /// The weight of those below `x`.
+    fn below(&self, x: f64) -> f64 {
+        self.sums[self.values.partition_point(|v| *v < x)].0
     }
 
     fn all(&self) -> (f64, f64) {
-        (self.values.len() as f64, self.sums[self.values.len()])
+        self.sums[self.values.len()]
     }
 }
 
+fn pairs(values: &[f64], weights: &[f64]) -> Vec<(f64, f64)> {
+    values
+        .iter()
+        .copied()
+        .zip(weights.iter().copied())
+        .collect()
+}
+
 /// `over (c_i - v_k)` where that is positive, else `under (v_k - c_i)`.
-fn hinges(rest: &[f64], term: &[f64], labels: &[f64], over: f64, under: f64) -> Totals {
+fn hinges(
+    rest: &[f64],
+    term: &[f64],
+    labels: &[f64],
+    w: &[f64],
+    (over, under): (f64, f64),
+) -> Totals {
     let c: Vec<f64> = labels.iter().zip(rest).map(|(y, u)| y - u).collect();
-    let (donors, rows) = (Sorted::new(term.to_vec()), Sorted::new(c.clone()));
+    let (donors, rows) = (Sorted::new(pairs(term, w)), Sorted::new(pairs(&c, w)));
     let (n, all_terms) = donors.all();
     let (_, all_rows) = rows.all();
     let of_row = |c: &f64| {
@@ -185,26 +241,24 @@ fn hinges(rest: &[f64], term: &[f64], labels: &[f64], over: f64, under: f64) -> 
 }
 
 /// 1 where `u_i + v_k > 0` is not what the label says.
-fn steps(rest: &[f64], term: &[f64], labels: &[f64]) -> Totals {
-    let n = term.len() as f64;
-    let donors = Sorted::new(term.to_vec());
+fn steps(rest: &[f64], term: &[f64], labels: &[f64], w: &[f64]) -> Totals {
+    let donors = Sorted::new(pairs(term, w));
+    let (n, _) = donors.all();
     let class = |wanted: bool| {
         let found = labels
             .iter()
             .zip(rest)
-            .filter(|(y, _)| (**y > 0.5) == wanted);
-        Sorted::new(found.map(|(_, u)| -u).collect())
+            .zip(w)
+            .filter(|((y, _), _)| (**y > 0.5) == wanted);
+        Sorted::new(found.map(|((_, u), w)| (-u, *w)).collect())
     };
     let (negative, positive) = (class(false), class(true));
     let of_row = |(y, u): (&f64, &f64)| {
         let (not_above, _) = donors.up_to(-u);
         if *y > 0.5 { not_above } else { n - not_above }
     };
-    let of_donor = |v: &f64| {
-        // Above zero exactly where -u < v.
-        let below = |s: &Sorted| s.values.partition_point(|u| *u < *v) as f64;
-        below(&negative) + (positive.values.len() as f64 - below(&positive))
-    };
+    // Above zero exactly where -u < v.
+    let of_donor = |v: &f64| negative.below(*v) + (positive.all().0 - positive.below(*v));
     Totals {
         rows: labels.iter().zip(rest).map(of_row).collect(),
         donors: term.iter().map(of_donor).collect(),
@@ -217,9 +271,16 @@ fn smooth(
     rest: &[f64],
     term: &[f64],
     labels: &[f64],
+    w: &[f64],
 ) -> Result<(Totals, f64)> {
-    let over_donors =
-        |y: f64| move |u: f64| term.iter().map(|v| objective.of_one(y, u + v)).sum::<f64>();
+    let over_donors = |y: f64| {
+        move |u: f64| {
+            let terms = term.iter().zip(w);
+            terms
+                .map(|(v, w)| w * objective.of_one(y, u + v))
+                .sum::<f64>()
+        }
+    };
     let range = |x: &[f64]| {
         x.iter()
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(a, b), x| {
@@ -234,19 +295,20 @@ fn smooth(
         by_label.push(series);
     }
     let over_rows = |v: f64| {
-        let pairs = labels.iter().zip(rest);
-        pairs.map(|(y, u)| objective.of_one(*y, u + v)).sum::<f64>()
+        let rows = labels.iter().zip(rest).zip(w);
+        rows.map(|((y, u), w)| w * objective.of_one(*y, u + v))
+            .sum::<f64>()
     };
     let donors = Series::new(range(term), &over_rows)?;
-    let n = term.len() as f64;
     let of_row = |(y, u): (&f64, &f64)| by_label[usize::from(*y > 0.5)].at(*u);
+    let n: f64 = w.iter().sum();
     Ok((
         Totals {
             rows: labels.iter().zip(rest).map(of_row).collect(),
             donors: term.iter().map(|v| donors.at(*v)).collect(),
         },
-        // A total over n donors becomes a mean over them.
-        error / (n - 1.0),
+        // A total over all donors becomes a mean over those of other rows.
+        error / (n - w.iter().fold(0.0f64, |a, w| a.max(*w))),
     ))
 }
 
@@ -323,7 +385,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(120))]
         #[test]
         fn equals_all_pairs(
-            rows in prop::collection::vec((-4.0..4.0f64, prop_oneof![-6.0..6.0f64, (-2i32..3).prop_map(f64::from)], any::<bool>(), -9.0..9.0f64), 3..60),
+            rows in prop::collection::vec((-4.0..4.0f64, prop_oneof![-6.0..6.0f64, (-2i32..3).prop_map(f64::from)], any::<bool>(), -9.0..9.0f64, prop_oneof![4 => 0.1..5.0f64, 1 => Just(0.0)]), 4..60),
             which in 0usize..6,
         ) {
             let (loss, link) = [
@@ -347,7 +409,7 @@ mod tests {
             let mean = left_out.iter().sum::<f64>() / n as f64;
             let error = ((n - 1) as f64 / n as f64 * left_out.iter().map(|u| (u - mean) * (u - mean)).sum::<f64>()).sqrt();
             let blocks: Vec<u32> = (0..n as u32).map(|i| i % 3).collect();
-            let made = importance(&objective, &margins, &term, &labels, Some(&blocks)).unwrap();
+            let made = importance(&objective, &margins, &term, &labels, Some(&blocks), None).unwrap();
             let found = made.by_row;
             let value = total / (n * (n - 1)) as f64;
             let scale = 1.0f64.max(value.abs());
@@ -365,6 +427,33 @@ mod tests {
                 .sum();
             let by_block = made.by_block.unwrap().standard_error;
             prop_assert!((by_block - (2.0 / 3.0 * spread).sqrt()).abs() < 1e-9 * scale, "{by_block} {spread}");
+            // Equal weights are none.
+            let ones = vec![2.5; n];
+            let same = importance(&objective, &margins, &term, &labels, Some(&blocks), Some(&ones)).unwrap();
+            prop_assert!((same.by_row.value - found.value).abs() < 1e-11 * scale);
+            prop_assert!((same.by_row.standard_error - found.standard_error).abs() < 1e-9 * scale);
+            prop_assert!((same.by_block.unwrap().standard_error - by_block).abs() < 1e-9 * scale);
+            // Pairs by the product of their weights, and the jackknife as it is defined.
+            let w: Vec<f64> = rows.iter().map(|r| r.4).collect();
+            let held = w.iter().filter(|w| **w > 0.0).count();
+            prop_assume!(held > 2);
+            let mean_without = |out: Option<usize>| {
+                let (mut sum, mut all) = (0.0, 0.0);
+                for i in (0..n).filter(|i| Some(*i) != out) {
+                    for k in (0..n).filter(|k| Some(*k) != out && *k != i) {
+                        sum += w[i] * w[k] * d(i, k);
+                        all += w[i] * w[k];
+                    }
+                }
+                sum / all
+            };
+            let value = mean_without(None);
+            let moved: f64 = (0..n).filter(|i| w[*i] > 0.0).map(|i| (mean_without(Some(i)) - value).powi(2)).sum();
+            let error = ((held - 1) as f64 / held as f64 * moved).sqrt();
+            let made = importance(&objective, &margins, &term, &labels, None, Some(&w)).unwrap().by_row;
+            let scale = scale.max(error);
+            prop_assert!((made.value - value).abs() < 1e-10 * scale, "{} {value}", made.value);
+            prop_assert!((made.standard_error - error).abs() < 1e-8 * scale, "{} {error}", made.standard_error);
         }
     }
 }

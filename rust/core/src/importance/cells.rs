@@ -42,6 +42,7 @@ impl Cells {
             let cuts = &mut cuts[*feature as usize];
             match rule {
                 Rule::AtMost(cut) => cuts.push(*cut),
+                Rule::Equal(value) => cuts.extend([value.next_down(), *value]),
                 Rule::Among {
                     listed, truncates, ..
                 } => {
@@ -125,6 +126,7 @@ impl Cells {
         let nan = self.cuts.len() as u32 + 1;
         let mut runs = match rule {
             Rule::AtMost(cut) => vec![(0, self.up_to(*cut))],
+            Rule::Equal(value) => vec![(self.up_to(value.next_down()), self.up_to(*value))],
             Rule::Among {
                 listed,
                 left,
@@ -239,7 +241,7 @@ mod tests {
                 Just(-ZERO),
                 Just(2.0)
             ]
-            .prop_map(Rule::AtMost),
+            .prop_flat_map(|x| prop_oneof![Just(Rule::AtMost(x)), Just(Rule::Equal(x))]),
             (
                 prop::collection::btree_set(0u32..6, 0..4),
                 any::<bool>(),

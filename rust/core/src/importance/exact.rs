@@ -18,6 +18,9 @@
 //! Leaf values are integers of one scale, so margins are exact; losses are rounded to integers of
 //! another. All sums are integers: the state does not depend on the order or partition of the rows.
 
+pub mod moved;
+pub mod ranked;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -26,6 +29,7 @@ use super::drift::Response;
 use super::losses::{Loss, Objective, softplus_table, softplus_with};
 use super::trees::{Ensemble, Node};
 use super::u_statistic::{Estimate, Powers, Square};
+use super::weight::{Parts, Totals, Unit};
 use crate::codec::Writer;
 use crate::importance::losses::Link;
 use crate::{Error, Result};
@@ -54,6 +58,8 @@ pub struct Rows<'a> {
     columns: &'a [&'a [f64]],
     labels: &'a [f64],
     blocks: Option<&'a [u32]>,
+    /// Weights in units.
+    weights: Option<&'a [u64]>,
 }
 
 impl<'a> Rows<'a> {
@@ -81,7 +87,32 @@ impl<'a> Rows<'a> {
             columns,
             labels,
             blocks: None,
+            weights: None,
         })
+    }
+
+    /// Gives each row a weight in units.
+    ///
+    /// # Errors
+    /// When lengths differ.
+    pub fn weighted(self, weights: &'a [u64]) -> Result<Self> {
+        if weights.len() != self.len() {
+            return Err(Error::invalid(format!(
+                "{} weights for {} rows",
+                weights.len(),
+                self.len()
+            )));
+        }
+        Ok(Self {
+            weights: Some(weights),
+            ..self
+        })
+    }
+
+    /// The weight of a row; 1 without weights.
+    #[inline]
+    fn weight(&self, row: usize) -> u64 {
+        self.weights.map_or(1, |w| w[row])
     }
 
     /// Says which block each row belongs to.
@@ -108,8 +139,13 @@ impl<'a> Rows<'a> {
     }
 
     /// Number of rows.
-    pub(super) fn len(&self) -> usize {
+    pub fn len(&self) -> usize {
         self.labels.len()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
     }
 
     /// The column of a feature.
@@ -121,17 +157,21 @@ impl<'a> Rows<'a> {
 /// What the first pass counts: donors per cell, and the ranges that fix the scale of the loss.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Donors {
-    rows: u64,
+    /// The unit of the weights, where rows have some.
+    unit: Option<Unit>,
+    totals: Totals,
+    /// Weight of the rows in each cell; rows are units without weights.
     counts: Vec<Vec<u64>>,
     labels: Option<(f64, f64)>,
     margins: Option<(f64, f64)>,
 }
 
 impl Donors {
-    /// No rows yet.
-    pub fn new(cells: &[Cells]) -> Self {
+    /// No rows yet; with the unit of their weights where they have some.
+    pub fn new(cells: &[Cells], unit: Option<Unit>) -> Self {
         Self {
-            rows: 0,
+            unit,
+            totals: Totals::default(),
             counts: cells.iter().map(|c| vec![0; c.count()]).collect(),
             labels: None,
             margins: None,
@@ -144,11 +184,16 @@ impl Donors {
     /// When a label is not accepted by the objective.
     pub fn update(&mut self, model: &Model, objective: &Objective, rows: &Rows<'_>) -> Result<()> {
         objective.check_labels(rows.labels, model.outputs())?;
-        self.rows += rows.len() as u64;
+        if rows.weights.is_some() != self.unit.is_some() {
+            return Err(Error::incompatible("rows with weights beside rows without"));
+        }
+        for row in 0..rows.len() {
+            self.totals.add(rows.weight(row));
+        }
         for f in &model.used {
             let j = f.feature;
-            for x in rows.columns[j] {
-                self.counts[j][model.cells[j].cell(*x) as usize] += 1;
+            for (row, x) in rows.columns[j].iter().enumerate() {
+                self.counts[j][model.cells[j].cell(*x) as usize] += rows.weight(row);
             }
         }
         for y in rows.labels {
@@ -179,7 +224,10 @@ impl Donors {
                 "donors counted on the cells of another model",
             ));
         }
-        self.rows += other.rows;
+        if self.unit != other.unit {
+            return Err(Error::incompatible("weights in other units"));
+        }
+        self.totals.merge(&other.totals);
         for (a, b) in self
             .counts
             .iter_mut()
@@ -197,13 +245,28 @@ impl Donors {
         Ok(())
     }
 
-    /// Rows counted.
+    /// Rows counted; of weighted ones those with weight.
     pub fn rows(&self) -> u64 {
-        self.rows
+        self.totals.rows
+    }
+
+    /// The unit of the weights.
+    pub fn unit(&self) -> Option<Unit> {
+        self.unit
+    }
+
+    /// Sums over the weights of the rows.
+    pub fn totals(&self) -> &Totals {
+        &self.totals
     }
 
     fn encode(&self, w: &mut Writer) {
-        w.varint(self.rows);
+        w.varint(self.totals.rows);
+        if let Some(unit) = self.unit {
+            w.u64(unit.exponent() as u64);
+            w.varint(self.totals.all);
+            w.varint128(self.totals.squares);
+        }
         for counts in &self.counts {
             w.varint(counts.len() as u64);
             counts.iter().for_each(|n| w.varint(*n));
@@ -581,10 +644,11 @@ impl Plan {
     /// # Errors
     /// When there are fewer than 2 or more than 2^34 donors, or no finite bound of the loss.
     pub fn new(model: Arc<Model>, objective: Objective, donors: Arc<Donors>) -> Result<Self> {
-        if !(2..=MAX_ROWS).contains(&donors.rows) {
+        if !(2..=MAX_ROWS).contains(&donors.totals.rows) {
+            let weighted = donors.unit.map_or("", |_| " with weight");
             return Err(Error::invalid(format!(
-                "{} rows; exact importance takes 2 to 2^34",
-                donors.rows
+                "{} rows{weighted}; exact importance takes 2 to 2^34",
+                donors.totals.rows
             )));
         }
         let labels = donors.labels.unwrap_or((0.0, 0.0));
@@ -604,7 +668,7 @@ impl Plan {
             .used
             .iter()
             .map(|u| {
-                let mut rest = donors.rows as i64;
+                let mut rest = donors.totals.all as i64;
                 let step = |n: &u64| {
                     let v = rest;
                     rest -= *n as i64;
@@ -640,6 +704,9 @@ impl Plan {
     /// When a loss is not defined or beyond the bound of the plan.
     pub fn update(&self, sums: &mut Sums, rows: &Rows<'_>, threads: usize) -> Result<()> {
         sums.check(self)?;
+        if rows.weights.is_some() != self.donors.unit.is_some() {
+            return Err(Error::incompatible("rows with weights beside rows without"));
+        }
         self.objective
             .check_labels(rows.labels, self.model.outputs())?;
         // The two losses that most models are trained on get loops of their own.
@@ -705,6 +772,11 @@ impl Plan {
         &self.model
     }
 
+    /// The donors.
+    pub fn donors(&self) -> &Donors {
+        &self.donors
+    }
+
     /// Rounds a loss to the scale of the plan.
     #[inline]
     fn fix(&self, inverse: f64, loss: f64) -> Result<i64> {
@@ -738,10 +810,11 @@ impl Plan {
     /// When the rows that were scored are not the donors.
     pub fn finish(&self, sums: &Sums) -> Result<Vec<Estimate>> {
         sums.check(self)?;
-        if sums.rows != self.donors.rows {
+        let totals = &self.donors.totals;
+        if sums.rows != totals.rows {
             return Err(Error::incompatible(format!(
                 "{} rows were scored, {} are donors",
-                sums.rows, self.donors.rows
+                sums.rows, totals.rows
             )));
         }
         let mut out = vec![Estimate::UNUSED; self.model.ensemble.features.len()];
@@ -761,14 +834,17 @@ impl Plan {
                     step
                 })
                 .collect();
-            out[u.feature] = Estimate::new(
-                sums.rows,
-                &f.counts,
-                &columns,
-                &f.rows,
-                (&f.square, &f.powers),
-                self.quantum,
-            );
+            out[u.feature] = match &f.parts {
+                Some(parts) => parts.finish(totals, &f.counts, &columns, self.quantum, LOSS_BITS),
+                None => Estimate::new(
+                    sums.rows,
+                    &f.counts,
+                    &columns,
+                    &f.rows,
+                    (&f.square, &f.powers),
+                    self.quantum,
+                ),
+            };
         }
         Ok(out)
     }
@@ -780,12 +856,19 @@ impl Plan {
     /// When the rows that were scored are not the donors, or some of them had no block.
     pub fn finish_by_block(&self, sums: &Sums, donors: &BlockDonors) -> Result<Vec<Estimate>> {
         let mut out = self.finish(sums)?;
-        if donors.rows != sums.blocks.rows || donors.rows.iter().sum::<u64>() != sums.rows {
+        let totals = &self.donors.totals;
+        if donors.rows != sums.blocks.rows || donors.rows.iter().sum::<u64>() != totals.all {
             return Err(Error::incompatible(
                 "blocks of other rows than those that were scored",
             ));
         }
-        let others = (sums.rows - 1) as f64;
+        // One less than the rows; of weights what is left of them beside a row, on the average.
+        let others = totals.pairs() as f64 / totals.all as f64;
+        let unit = if self.donors.unit.is_some() {
+            libm::ldexp(self.quantum, totals.shift() as i32)
+        } else {
+            self.quantum
+        };
         let width = self.model.used.len();
         for (f, u) in self.model.used.iter().enumerate() {
             let blocks: Vec<(f64, u64)> = donors
@@ -795,7 +878,7 @@ impl Plan {
                 .map(|(b, n)| {
                     let at = b * width + f;
                     let sum = sums.blocks.changes[at] as f64 + donors.changes[at] as f64;
-                    (sum / others * self.quantum, *n)
+                    (sum / others * unit, *n)
                 })
                 .collect();
             out[u.feature] = out[u.feature].by_block(&blocks);
@@ -814,7 +897,7 @@ impl Plan {
             let mut step = 0i128;
             let mean = |s: &i128| {
                 step += s;
-                step as f64 * self.quantum / sums.rows as f64
+                step as f64 * self.quantum / self.donors.totals.all as f64
             };
             let mut change: Vec<f64> = f.steps.iter().map(mean).collect();
             // Steps at the last cell are left out where no donor is there.
@@ -831,7 +914,7 @@ impl Plan {
 
     /// The mean loss with every value in place.
     pub fn baseline(&self, sums: &Sums) -> f64 {
-        sums.loss as f64 * self.quantum / sums.rows as f64
+        sums.loss as f64 * self.quantum / self.donors.totals.all as f64
     }
 }
 
@@ -888,6 +971,8 @@ struct FeatureSums {
     square: Square,
     /// Of their higher powers.
     powers: Powers,
+    /// In place of the three above where rows have weights.
+    parts: Option<Parts>,
 }
 
 impl Sums {
@@ -903,6 +988,7 @@ impl Sums {
                 rows: vec![0; u.cells],
                 square: Square::default(),
                 powers: Powers::new(u.cells, LOSS_BITS as u32),
+                parts: plan.donors.unit.map(|_| Parts::new(u.cells)),
             })
             .collect();
         Self {
@@ -941,12 +1027,15 @@ impl Sums {
             a.rows.iter_mut().zip(&b.rows).for_each(|(a, b)| *a += b);
             a.square.merge(&b.square);
             a.powers.merge(&b.powers);
+            if let (Some(a), Some(b)) = (&mut a.parts, &b.parts) {
+                a.merge(b);
+            }
         }
         self.blocks.merge(&other.blocks);
         Ok(())
     }
 
-    /// Rows added.
+    /// Rows added; of weighted ones those with weight.
     pub fn rows(&self) -> u64 {
         self.rows
     }
@@ -968,6 +1057,11 @@ impl Sums {
             f.powers.bytes(&mut |bytes| {
                 hash.update(bytes);
             });
+            if let Some(parts) = &f.parts {
+                parts.bytes(&mut |bytes| {
+                    hash.update(bytes);
+                });
+            }
         }
         for n in &self.blocks.rows {
             hash.update(&n.to_le_bytes());
@@ -1026,14 +1120,20 @@ impl BlockDonors {
         if blocks.iter().any(|b| *b as usize >= self.rows.len()) {
             return Err(Error::incompatible("a block whose rows were not scored"));
         }
-        for b in blocks {
-            self.rows[*b as usize] += 1;
+        for (row, b) in blocks.iter().enumerate() {
+            self.rows[*b as usize] += rows.weight(row);
         }
+        let shift = plan.donors.totals.shift();
         let width = self.columns.len();
         for (f, (u, columns)) in plan.model.used.iter().zip(&self.columns).enumerate() {
             let cells = &plan.model.cells[u.feature];
-            for (x, b) in rows.columns[u.feature].iter().zip(blocks) {
-                self.changes[*b as usize * width + f] += columns[cells.cell(*x) as usize];
+            let pairs = rows.columns[u.feature].iter().zip(blocks).enumerate();
+            for (row, (x, b)) in pairs {
+                let change = columns[cells.cell(*x) as usize];
+                self.changes[*b as usize * width + f] += match rows.weights {
+                    Some(w) => i128::from(w[row]) * (change >> shift),
+                    None => change,
+                };
             }
         }
         Ok(())
@@ -1162,22 +1262,25 @@ impl Block {
         let inverse = 1.0 / plan.quantum;
         let mut scratch = vec![0.0; model.outputs()];
         let mut orig = [0i64; BLOCK];
+        let mut weight = [0i64; BLOCK];
         for r in 0..self.rows {
             for (m, now) in scratch.iter_mut().zip(&self.margins) {
                 *m = now[r] as f64 * model.quantum;
             }
             orig[r] = plan.fix(inverse, loss(labels[r], &mut scratch))?;
-            sums.loss += i128::from(orig[r]);
+            weight[r] = rows.weight(start + r) as i64;
+            sums.loss += i128::from(orig[r]) * i128::from(weight[r]);
+            sums.rows += u64::from(weight[r] > 0);
         }
-        sums.rows += self.rows as u64;
         let blocks = rows.blocks.map(|b| &b[start..start + self.rows]);
         if let Some(blocks) = blocks {
             let count = blocks.iter().max().map_or(0, |b| *b as usize + 1);
             sums.blocks.reserve(count, model.used.len());
-            for b in blocks {
-                sums.blocks.rows[*b as usize] += 1;
+            for (b, w) in blocks.iter().zip(weight) {
+                sums.blocks.rows[*b as usize] += w as u64;
             }
         }
+        let totals = &plan.donors.totals;
 
         for (f, u) in model.used.iter().enumerate() {
             self.collect(model, u, plan.whole[f]);
@@ -1202,7 +1305,7 @@ impl Block {
                         let new = plan.fix(inverse, loss(labels[r], &mut margin))?;
                         let d = i128::from(new - last[r]);
                         last[r] = new;
-                        sum += d;
+                        sum += d * i128::from(weight[r]);
                         change[r] += donors * d;
                     }
                     total.steps[b] += sum;
@@ -1223,19 +1326,27 @@ impl Block {
                         let new = plan.fix(inverse, loss(labels[r], &mut scratch))?;
                         let d = i128::from(new - last[r]);
                         last[r] = new;
-                        total.steps[b] += d;
+                        total.steps[b] += d * i128::from(weight[r]);
                         change[r] += donors * d;
                     }
                 }
             }
-            for (c, change) in self.cells[f][..self.rows].iter().zip(&change) {
-                total.counts[*c as usize] += 1;
-                total.rows[*c as usize] += change;
-                total.square.add(*change, plan.donors.rows - 1);
-                total.powers.add(*c, *change, plan.donors.rows - 1);
+            for (r, (c, change)) in self.cells[f][..self.rows].iter().zip(&change).enumerate() {
+                total.counts[*c as usize] += weight[r] as u64;
+                match &mut total.parts {
+                    Some(parts) => parts.add(*c, weight[r] as u64, *change, totals, LOSS_BITS),
+                    None => {
+                        total.rows[*c as usize] += change;
+                        total.square.add(*change, totals.rows - 1);
+                        total.powers.add(*c, *change, totals.rows - 1);
+                    }
+                }
             }
-            for (b, change) in blocks.into_iter().flatten().zip(&change) {
-                sums.blocks.changes[*b as usize * model.used.len() + f] += change;
+            for (r, (b, change)) in blocks.into_iter().flatten().zip(change).enumerate() {
+                sums.blocks.changes[*b as usize * model.used.len() + f] += match total.parts {
+                    Some(_) => i128::from(weight[r]) * (change >> totals.shift()),
+                    None => change,
+                };
             }
         }
         Ok(())
@@ -1295,7 +1406,7 @@ mod tests {
     use proptest::prelude::*;
 
     /// A tree of random shape over `features` features: thresholds, categories and all missing rules.
-    fn tree(features: u32, outputs: u32) -> impl Strategy<Value = Tree> {
+    pub(super) fn tree(features: u32, outputs: u32) -> impl Strategy<Value = Tree> {
         let rule = prop_oneof![
             (-3i32..3).prop_map(|t| Rule::AtMost(f64::from(t) / 2.0)),
             (prop::collection::btree_set(0u32..4, 0..3), any::<bool>()).prop_map(|(s, left)| {
@@ -1338,7 +1449,7 @@ mod tests {
             })
     }
 
-    fn value() -> impl Strategy<Value = f64> {
+    pub(super) fn value() -> impl Strategy<Value = f64> {
         prop_oneof![
             4 => -3.0..3.0f64,
             3 => (-2i32..5).prop_map(f64::from),
@@ -1408,9 +1519,9 @@ mod tests {
             .map(|(c, l)| Rows::new(model.ensemble(), c, l).unwrap())
             .collect();
         // Parts are merged from the last to the first.
-        let mut donors = Donors::new(model.cells());
+        let mut donors = Donors::new(model.cells(), None);
         for r in rows.iter().rev() {
-            let mut part = Donors::new(model.cells());
+            let mut part = Donors::new(model.cells(), None);
             part.update(model, &objective, r).unwrap();
             donors.merge(&part).unwrap();
         }
@@ -1422,6 +1533,109 @@ mod tests {
             sums.merge(&part).unwrap();
         }
         (plan.finish(&sums).unwrap(), sums.digest())
+    }
+
+    /// The weighted mean over pairs and its jackknife, as they are defined.
+    fn weighted_pairs(d: &[Vec<f64>], w: &[f64]) -> (f64, f64) {
+        let n = w.len();
+        let without = |out: usize| {
+            let (mut sum, mut all) = (0.0, 0.0);
+            for i in (0..n).filter(|i| *i != out) {
+                for k in (0..n).filter(|k| *k != out && *k != i) {
+                    sum += w[i] * w[k] * d[i][k];
+                    all += w[i] * w[k];
+                }
+            }
+            sum / all
+        };
+        let value = without(n);
+        let held = w.iter().filter(|w| **w > 0.0).count() as f64;
+        let rows = (0..n).filter(|i| w[*i] > 0.0);
+        let moved: f64 = rows.map(|i| (without(i) - value).powi(2)).sum();
+        (value, ((held - 1.0) / held * moved).sqrt())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(60))]
+        #[test]
+        fn weights_are_those_of_pairs(
+            trees in prop::collection::vec(tree(2, 1), 1..6),
+            rows in prop::collection::vec(
+                (value(), value(), 0.1..3.0f64, prop_oneof![4 => 0.01..9.0f64, 1 => Just(0.0)], 0u32..4), 5..40,
+            ),
+            equal in any::<bool>(),
+        ) {
+            let ensemble = Ensemble {
+                features: vec!["a".into(), "b".into()], base: vec![0.25], trees, link: Link::Identity, single_precision: false,
+            }.validate().unwrap();
+            let objective = Objective::new(Loss::Squared, Link::Identity, 1).unwrap();
+            let columns: Vec<Vec<f64>> = vec![rows.iter().map(|r| r.0).collect(), rows.iter().map(|r| r.1).collect()];
+            let labels: Vec<f64> = rows.iter().map(|r| r.2).collect();
+            let w: Vec<f64> = rows.iter().map(|r| if equal { 3.0 } else { r.3 }).collect();
+            prop_assume!(w.iter().filter(|w| **w > 0.0).count() > 2);
+            let n = w.len();
+            let largest = w.iter().fold(0.0f64, |a, b| a.max(*b));
+            let unit = Unit::of(largest, n as u64).unwrap();
+            let units: Vec<u64> = w.iter().enumerate().map(|(i, w)| unit.units(*w, i).unwrap()).collect();
+            let blocks: Vec<u32> = rows.iter().map(|r| r.4).collect();
+            let model = Arc::new(Model::new(ensemble).unwrap());
+            let slices: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
+            let all = Rows::new(model.ensemble(), &slices, &labels).unwrap();
+            let given = all.weighted(&units).unwrap().in_blocks(&blocks).unwrap();
+            let mut donors = Donors::new(model.cells(), Some(unit));
+            donors.update(&model, &objective, &given).unwrap();
+            let plan = Plan::new(Arc::clone(&model), objective, Arc::new(donors)).unwrap();
+            let mut sums = Sums::new(&plan);
+            plan.update(&mut sums, &given, 2).unwrap();
+            let found = plan.finish(&sums).unwrap();
+            let mut parts = BlockDonors::new(&plan, &sums).unwrap();
+            parts.update(&plan, &given).unwrap();
+            let by_block = plan.finish_by_block(&sums, &parts).unwrap();
+            for j in 0..2 {
+                let loss = |i: usize, k: usize| {
+                    let mut row: Vec<f64> = columns.iter().map(|c| c[i]).collect();
+                    row[j] = columns[j][k];
+                    objective.of_one(labels[i], model.ensemble().margins(&row)[0])
+                };
+                let d: Vec<Vec<f64>> = (0..n).map(|i| (0..n).map(|k| loss(i, k) - loss(i, i)).collect()).collect();
+                let (value, error) = weighted_pairs(&d, &w);
+                let scale = 1.0f64.max(value.abs()).max(error);
+                prop_assert!((found[j].value - value).abs() < 1e-10 * scale, "{} {value}", found[j].value);
+                prop_assert!((found[j].standard_error - error).abs() < 1e-7 * scale, "{} {error}", found[j].standard_error);
+                // What a block moves: its influences, with the pairs within it counted as all pairs are.
+                let (total, squares): (f64, f64) = (w.iter().sum(), w.iter().map(|w| w * w).sum());
+                let others = total - squares / total;
+                let moved: Vec<f64> = (0..4).filter_map(|b| {
+                    let inside: Vec<usize> = (0..n).filter(|i| blocks[*i] == b).collect();
+                    let own: f64 = inside.iter().map(|i| w[*i]).sum();
+                    let sum: f64 = inside.iter().flat_map(|i| (0..n).map(move |k| (*i, k)))
+                        .map(|(i, k)| w[i] * w[k] * (d[i][k] + d[k][i])).sum();
+                    (own > 0.0).then(|| total * (sum / others - 2.0 * own * value) / ((total - own) * (total - own)))
+                }).collect();
+                if found[j].used && moved.len() > 1 {
+                    let g = moved.len() as f64;
+                    let error = ((g - 1.0) / g * moved.iter().map(|m| m * m).sum::<f64>()).sqrt();
+                    let scale = scale.max(error);
+                    prop_assert!((by_block[j].standard_error - error).abs() < 1e-7 * scale, "{} {error}", by_block[j].standard_error);
+                }
+                if equal {
+                    let mut donors = Donors::new(model.cells(), None);
+                    donors.update(&model, &objective, &all).unwrap();
+                    let plan = Plan::new(Arc::clone(&model), objective, Arc::new(donors)).unwrap();
+                    let mut sums = Sums::new(&plan);
+                    plan.update(&mut sums, &all, 1).unwrap();
+                    let same = plan.finish(&sums).unwrap()[j];
+                    prop_assert!((same.value - found[j].value).abs() < 1e-12 * scale);
+                    prop_assert!((same.standard_error - found[j].standard_error).abs() < 1e-9 * scale);
+                    // Without weights higher powers keep 30 bits.
+                    if same.standard_error > 1e-3 * scale {
+                        let close = |a: f64, b: f64| (a - b).abs() <= 1e-3 * a.abs().max(1.0);
+                        prop_assert!(close(same.shape.skewness, found[j].shape.skewness));
+                        prop_assert!(close(same.shape.freedom, found[j].shape.freedom));
+                    }
+                }
+            }
+        }
     }
 
     proptest! {
@@ -1527,7 +1741,7 @@ mod tests {
         let score = |x: &[f64]| {
             let (columns, labels) = ([x], [0.0, 1.0, 2.0]);
             let rows = Rows::new(model.ensemble(), &columns, &labels).unwrap();
-            let mut donors = Donors::new(model.cells());
+            let mut donors = Donors::new(model.cells(), None);
             donors.update(&model, &objective, &rows).unwrap();
             let plan = Plan::new(Arc::clone(&model), objective, Arc::new(donors)).unwrap();
             let (columns, labels) = ([&[-1.0, 1.0, 2.0][..]], [0.0, 1.0, 2.0]);

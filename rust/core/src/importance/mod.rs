@@ -12,3 +12,4 @@ pub mod readers;
 pub mod support;
 pub mod trees;
 pub mod u_statistic;
+pub mod weight;

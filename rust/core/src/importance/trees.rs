@@ -15,6 +15,8 @@ const LIMIT: usize = 1 << 24;
 pub enum Rule {
     /// `x <= cut`.
     AtMost(f64),
+    /// `x == value`.
+    Equal(f64),
     /// The whole part of `x` is one of these, ascending; or, unless `left`, is none of them.
     Among {
         /// Categories, ascending.
@@ -113,8 +115,11 @@ impl Tree {
                     rule, left, right, ..
                 } => {
                     match rule {
-                        Rule::AtMost(cut) if cut.is_nan() => {
+                        Rule::AtMost(cut) | Rule::Equal(cut) if cut.is_nan() => {
                             return Err(bad("a threshold that is NaN"));
+                        }
+                        Rule::Equal(value) if value.is_infinite() => {
+                            return Err(bad("an infinite value that another is compared with"));
                         }
                         Rule::Among { listed, .. } if !listed.is_sorted_by(|a, b| a < b) => {
                             return Err(bad("categories that do not ascend"));
@@ -243,6 +248,7 @@ pub fn goes_left(node: &Node, x: f64) -> bool {
     };
     match rule {
         Rule::AtMost(cut) => x <= *cut,
+        Rule::Equal(value) => x == *value,
         Rule::Among {
             listed,
             left,

@@ -265,11 +265,13 @@ impl Estimate {
     /// The same importance with a standard error by blocks, from the sum of the influences of each block
     /// (row part plus donor part, not centred) and its rows; NaN below 2 blocks.
     pub fn by_block(&self, blocks: &[(f64, u64)]) -> Self {
-        let held: Vec<(f64, f64)> = blocks
-            .iter()
-            .filter(|b| b.1 > 0)
-            .map(|(sum, n)| (*sum, *n as f64))
-            .collect();
+        let held: Vec<(f64, f64)> = blocks.iter().map(|(sum, n)| (*sum, *n as f64)).collect();
+        self.by_weighted_block(&held)
+    }
+
+    /// The same from the sum of the influences and the weight of each block.
+    pub fn by_weighted_block(&self, blocks: &[(f64, f64)]) -> Self {
+        let held: Vec<(f64, f64)> = blocks.iter().copied().filter(|b| b.1 > 0.0).collect();
         let units = held.len() as f64;
         let n: f64 = held.iter().map(|b| b.1).sum();
         let centred = |(sum, k): &(f64, f64)| sum - 2.0 * k * self.value;
@@ -325,6 +327,15 @@ impl Estimate {
                 1.0 - 0.5 * both
             }
         })
+    }
+}
+
+/// From the sum of squares of what leaving each of n rows out moves; NaN below 3 rows.
+pub(super) fn jackknife_of(n: f64, moved: f64) -> f64 {
+    if n > 2.0 {
+        ((n - 1.0) / n * moved).sqrt()
+    } else {
+        f64::NAN
     }
 }
 

@@ -4,30 +4,23 @@ use serde_json::Value;
 
 use super::super::losses::Link;
 use super::super::trees::{Ensemble, Missing, Node, Rule, Tree};
-use crate::{Error, Result};
+use super::json::Library;
+use crate::Result;
 
 /// Most splits of a tree, which has a leaf for each of their outcomes; the library's own limit.
 const DEPTH: usize = 16;
 /// Most features and outputs of a model.
 const LIMIT: usize = 1 << 20;
 
-fn bad(message: impl std::fmt::Display) -> Error {
-    Error::corrupt(format!("CatBoost model: {message}"))
-}
-
-fn unsupported(what: impl std::fmt::Display) -> Error {
-    Error::invalid(format!(
-        "CatBoost {what} has no exact form here; use method=\"permutation\""
-    ))
-}
+const CATBOOST: Library = Library("CatBoost");
 
 /// Reads a model.
 ///
 /// # Errors
 /// When the bytes are not a complete model, or one with categories, text or trees of other shapes.
 pub fn read(bytes: &[u8]) -> Result<Ensemble> {
-    let root: Value = serde_json::from_slice(bytes).map_err(bad)?;
-    let info = get(&root, "features_info")?;
+    let root: Value = serde_json::from_slice(bytes).map_err(|e| CATBOOST.bad(e))?;
+    let info = CATBOOST.get(&root, "features_info")?;
     for kind in [
         "categorical_features",
         "text_features",
@@ -36,16 +29,17 @@ pub fn read(bytes: &[u8]) -> Result<Ensemble> {
     ] {
         let some = |v: &Value| v.as_array().is_some_and(|a| !a.is_empty());
         if info.get(kind).is_some_and(some) {
-            return Err(unsupported(format_args!("models with {kind}")));
+            return Err(CATBOOST.unsupported(format_args!("models with {kind}")));
         }
     }
-    let features: Vec<Feature> = list(get(info, "float_features")?, "float_features")?
+    let features: Vec<Feature> = CATBOOST
+        .list(CATBOOST.get(info, "float_features")?, "float_features")?
         .iter()
         .map(Feature::read)
         .collect::<Result<_>>()?;
     let width = features.iter().map(|f| f.column + 1).max().unwrap_or(0);
     if width > LIMIT || features.len() > LIMIT {
-        return Err(bad(format!("{width} columns")));
+        return Err(CATBOOST.bad(format!("{width} columns")));
     }
     let mut names: Vec<String> = (0..width).map(|j| j.to_string()).collect();
     for f in &features {
@@ -54,27 +48,25 @@ pub fn read(bytes: &[u8]) -> Result<Ensemble> {
         }
     }
 
-    let scale_and_bias = list(get(&root, "scale_and_bias")?, "scale_and_bias")?;
+    let scale_and_bias = CATBOOST.list(CATBOOST.get(&root, "scale_and_bias")?, "scale_and_bias")?;
     let [scale, bias] = scale_and_bias else {
-        return Err(bad(format!(
-            "{} values of scale_and_bias",
-            scale_and_bias.len()
-        )));
+        return Err(CATBOOST.bad(format!("{} values of scale_and_bias", scale_and_bias.len())));
     };
-    let scale = float(scale, "scale")?;
+    let scale = CATBOOST.float(scale, "scale")?;
     let bias: Vec<f64> = match bias {
         Value::Array(all) => all
             .iter()
-            .map(|b| float(b, "bias"))
+            .map(|b| CATBOOST.float(b, "bias"))
             .collect::<Result<_>>()?,
-        one => vec![float(one, "bias")?],
+        one => vec![CATBOOST.float(one, "bias")?],
     };
     let link = link(&root, bias.len())?;
     if root.get("trees").is_some() {
-        return Err(unsupported("trees that are not symmetric"));
+        return Err(CATBOOST.unsupported("trees that are not symmetric"));
     }
     let mut trees = Vec::new();
-    for (t, tree) in list(get(&root, "oblivious_trees")?, "oblivious_trees")?
+    for (t, tree) in CATBOOST
+        .list(CATBOOST.get(&root, "oblivious_trees")?, "oblivious_trees")?
         .iter()
         .enumerate()
     {
@@ -100,7 +92,11 @@ struct Feature {
 
 impl Feature {
     fn read(value: &Value) -> Result<Self> {
-        let column = count(get(value, "flat_feature_index")?, "flat_feature_index")?;
+        let column = CATBOOST.count(
+            CATBOOST.get(value, "flat_feature_index")?,
+            "flat_feature_index",
+            LIMIT - 1,
+        )?;
         let nan = value
             .get("nan_value_treatment")
             .and_then(Value::as_str)
@@ -115,7 +111,7 @@ impl Feature {
             nan_is_large: match nan {
                 "AsIs" | "AsFalse" => false,
                 "AsTrue" => true,
-                other => return Err(bad(format!("nan_value_treatment {other:?}"))),
+                other => return Err(CATBOOST.bad(format!("nan_value_treatment {other:?}"))),
             },
         })
     }
@@ -133,15 +129,15 @@ fn read_tree(
     let none = Vec::new();
     let splits = match tree.get("splits") {
         None | Some(Value::Null) => &none[..],
-        Some(found) => list(found, "splits")?,
+        Some(found) => CATBOOST.list(found, "splits")?,
     };
     if splits.len() > DEPTH {
-        return Err(bad(format!("tree {t}: {} splits", splits.len())));
+        return Err(CATBOOST.bad(format!("tree {t}: {} splits", splits.len())));
     }
-    let values = list(get(tree, "leaf_values")?, "leaf_values")?;
+    let values = CATBOOST.list(CATBOOST.get(tree, "leaf_values")?, "leaf_values")?;
     let leaves = 1usize << splits.len();
     if leaves.checked_mul(outputs) != Some(values.len()) {
-        return Err(bad(format!(
+        return Err(CATBOOST.bad(format!(
             "tree {t}: {} leaf_values for {leaves} leaves and {outputs} outputs",
             values.len()
         )));
@@ -150,16 +146,20 @@ fn read_tree(
     for split in splits {
         let kind = split.get("split_type").and_then(Value::as_str);
         if kind.is_some_and(|k| k != "FloatFeature") {
-            return Err(unsupported(format_args!("splits of type {kind:?}")));
+            return Err(CATBOOST.unsupported(format_args!("splits of type {kind:?}")));
         }
-        let index = count(get(split, "float_feature_index")?, "float_feature_index")?;
+        let index = CATBOOST.count(
+            CATBOOST.get(split, "float_feature_index")?,
+            "float_feature_index",
+            LIMIT,
+        )?;
         let feature = features
             .get(index)
-            .ok_or_else(|| bad(format!("tree {t}: float_feature_index {index}")))?;
+            .ok_or_else(|| CATBOOST.bad(format!("tree {t}: float_feature_index {index}")))?;
         // Borders are single precision, written with all their digits.
-        let border = float(get(split, "border")?, "border")? as f32;
+        let border = CATBOOST.float(CATBOOST.get(split, "border")?, "border")? as f32;
         if border.is_nan() {
-            return Err(bad(format!("tree {t}: a border that is NaN")));
+            return Err(CATBOOST.bad(format!("tree {t}: a border that is NaN")));
         }
         questions.push((feature, f64::from(border)));
     }
@@ -182,7 +182,7 @@ fn read_tree(
             // The first question is the lowest bit of the index of a leaf, the highest of its path.
             let leaf =
                 (0..questions.len()).fold(0, |a, q| a | (i >> (questions.len() - 1 - q) & 1) << q);
-            let value = float(&values[leaf * outputs + output], "leaf_values")?;
+            let value = CATBOOST.float(&values[leaf * outputs + output], "leaf_values")?;
             nodes.push(Node::Leaf(value * scale));
         }
         into.push(Tree::new(output as u32, 0, nodes)?);
@@ -203,33 +203,6 @@ fn link(root: &Value, outputs: usize) -> Result<Link> {
         "RMSE" | "MAE" | "Quantile" | "Expectile" | "Huber" | "LogCosh" | "MAPE" | "Lq" => {
             Link::Identity
         }
-        other => return Err(unsupported(format_args!("loss {other:?}"))),
+        other => return Err(CATBOOST.unsupported(format_args!("loss {other:?}"))),
     })
-}
-
-fn get<'a>(value: &'a Value, key: &str) -> Result<&'a Value> {
-    value
-        .get(key)
-        .ok_or_else(|| bad(format!("{key} is missing")))
-}
-
-fn list<'a>(value: &'a Value, what: &str) -> Result<&'a [Value]> {
-    value
-        .as_array()
-        .map(Vec::as_slice)
-        .ok_or_else(|| bad(format!("{what} is no list")))
-}
-
-fn count(value: &Value, what: &str) -> Result<usize> {
-    value
-        .as_u64()
-        .and_then(|v| usize::try_from(v).ok())
-        .filter(|v| *v < LIMIT)
-        .ok_or_else(|| bad(format!("{what} is {value}")))
-}
-
-fn float(value: &Value, what: &str) -> Result<f64> {
-    value
-        .as_f64()
-        .ok_or_else(|| bad(format!("{what} is {value}")))
 }

@@ -4,8 +4,9 @@ use serde_json::Value;
 
 use super::super::losses::Link;
 use super::super::trees::{Ensemble, Missing, Node, Rule, Tree};
+use super::json::Library;
 use super::ubjson;
-use crate::{Error, Result};
+use crate::Result;
 
 /// Most nodes of a tree.
 const NODES: usize = 1 << 26;
@@ -14,56 +15,46 @@ const LIMIT: usize = 1 << 20;
 /// Categories from here on are not valid to XGBoost.
 const CATEGORIES: u32 = 1 << 24;
 
-fn bad(message: impl std::fmt::Display) -> Error {
-    Error::corrupt(format!("XGBoost model: {message}"))
-}
-
-fn unsupported(what: impl std::fmt::Display) -> Error {
-    Error::invalid(format!(
-        "XGBoost {what} has no exact form here; use method=\"permutation\""
-    ))
-}
+const XGBOOST: Library = Library("XGBoost");
 
 /// Reads a model; JSON and UBJSON are told apart by their first bytes.
 ///
 /// # Errors
 /// When the bytes are not a complete model, or one without an exact form here.
 pub fn read(bytes: &[u8]) -> Result<Ensemble> {
-    // A JSON object goes on with a quote or space, a UBJSON one with a marker.
-    let json = bytes.first() == Some(&b'{')
-        && matches!(bytes.get(1), Some(b'"' | b' ' | b'\n' | b'\r' | b'\t'));
+    let json = bytes.first() == Some(&b'{') && super::is_json(bytes);
     let root = if json {
-        serde_json::from_slice(bytes).map_err(bad)?
+        serde_json::from_slice(bytes).map_err(|e| XGBOOST.bad(e))?
     } else {
         ubjson::read(bytes)?
     };
-    let learner = get(&root, "learner")?;
-    let param = get(learner, "learner_model_param")?;
-    let features = count(get(param, "num_feature")?, "num_feature")?;
-    let classes = count(get(param, "num_class")?, "num_class")?;
+    let learner = XGBOOST.get(&root, "learner")?;
+    let param = XGBOOST.get(learner, "learner_model_param")?;
+    let features = XGBOOST.count(XGBOOST.get(param, "num_feature")?, "num_feature", LIMIT)?;
+    let classes = XGBOOST.count(XGBOOST.get(param, "num_class")?, "num_class", LIMIT)?;
     if let Some(targets) = param.get("num_target")
-        && count(targets, "num_target")? > 1
+        && XGBOOST.count(targets, "num_target", LIMIT)? > 1
     {
-        return Err(unsupported("models of several targets"));
+        return Err(XGBOOST.unsupported("models of several targets"));
     }
-    if features == 0 || features > LIMIT || classes > LIMIT {
-        return Err(bad(format!("{features} features, {classes} classes")));
+    if features == 0 {
+        return Err(XGBOOST.bad("no features"));
     }
     let outputs = classes.max(1);
-    let booster = get(learner, "gradient_booster")?;
-    let (booster, weights) = match text(get(booster, "name")?, "name")? {
+    let booster = XGBOOST.get(learner, "gradient_booster")?;
+    let (booster, weights) = match XGBOOST.text(XGBOOST.get(booster, "name")?, "name")? {
         "gbtree" => (booster, None),
         "dart" => (
-            get(booster, "gbtree")?,
-            Some(list(get(booster, "weight_drop")?, "weight_drop")?),
+            XGBOOST.get(booster, "gbtree")?,
+            Some(XGBOOST.list(XGBOOST.get(booster, "weight_drop")?, "weight_drop")?),
         ),
-        other => return Err(unsupported(format_args!("booster {other:?}"))),
+        other => return Err(XGBOOST.unsupported(format_args!("booster {other:?}"))),
     };
-    let model = get(booster, "model")?;
-    let trees = list(get(model, "trees")?, "trees")?;
-    let info = list(get(model, "tree_info")?, "tree_info")?;
+    let model = XGBOOST.get(booster, "model")?;
+    let trees = XGBOOST.list(XGBOOST.get(model, "trees")?, "trees")?;
+    let info = XGBOOST.list(XGBOOST.get(model, "tree_info")?, "tree_info")?;
     if info.len() != trees.len() || weights.is_some_and(|w| w.len() != trees.len()) {
-        return Err(bad(format!(
+        return Err(XGBOOST.bad(format!(
             "{} trees, {} in tree_info",
             trees.len(),
             info.len()
@@ -73,29 +64,30 @@ pub fn read(bytes: &[u8]) -> Result<Ensemble> {
         .iter()
         .enumerate()
         .map(|(t, tree)| {
-            let output = count(&info[t], "tree_info")?;
+            let output = XGBOOST.count(&info[t], "tree_info", LIMIT)?;
             if output >= outputs {
-                return Err(bad(format!(
-                    "tree {t} adds to output {output} of {outputs}"
-                )));
+                return Err(XGBOOST.bad(format!("tree {t} adds to output {output} of {outputs}")));
             }
             let weight = weights.map_or(Ok(1.0), |w| float(&w[t], "weight_drop"))?;
             read_tree(tree, t, output as u32, features, weight)
         })
         .collect::<Result<_>>()?;
 
-    let objective = text(get(get(learner, "objective")?, "name")?, "objective")?;
+    let objective = XGBOOST.text(
+        XGBOOST.get(XGBOOST.get(learner, "objective")?, "name")?,
+        "objective",
+    )?;
     let (link, base) = link(objective, outputs)?;
-    let scores = base_scores(text(get(param, "base_score")?, "base_score")?)?;
+    let scores = base_scores(XGBOOST.text(XGBOOST.get(param, "base_score")?, "base_score")?)?;
     let base = match scores.len() {
         1 => vec![base(scores[0]); outputs],
         n if n == outputs => scores.into_iter().map(base).collect(),
-        n => return Err(bad(format!("{n} base scores for {outputs} outputs"))),
+        n => return Err(XGBOOST.bad(format!("{n} base scores for {outputs} outputs"))),
     };
     let names = match learner.get("feature_names") {
         Some(Value::Array(names)) if names.len() == features => names
             .iter()
-            .map(|n| text(n, "feature_names").map(String::from))
+            .map(|n| XGBOOST.text(n, "feature_names").map(String::from))
             .collect::<Result<_>>()?,
         _ => (0..features).map(|j| format!("f{j}")).collect(),
     };
@@ -109,40 +101,9 @@ pub fn read(bytes: &[u8]) -> Result<Ensemble> {
     .validate()
 }
 
-fn get<'a>(value: &'a Value, key: &str) -> Result<&'a Value> {
-    value
-        .get(key)
-        .ok_or_else(|| bad(format!("{key} is missing")))
-}
-
-fn list<'a>(value: &'a Value, what: &str) -> Result<&'a [Value]> {
-    value
-        .as_array()
-        .map(Vec::as_slice)
-        .ok_or_else(|| bad(format!("{what} is no list")))
-}
-
-fn text<'a>(value: &'a Value, what: &str) -> Result<&'a str> {
-    value
-        .as_str()
-        .ok_or_else(|| bad(format!("{what} is no text")))
-}
-
-/// A whole number that is not negative; parameters are stored as text.
-fn count(value: &Value, what: &str) -> Result<usize> {
-    let found = match value {
-        Value::String(s) => s.parse().ok(),
-        v => v.as_u64().and_then(|n| usize::try_from(n).ok()),
-    };
-    found.ok_or_else(|| bad(format!("{what} is no count")))
-}
-
 /// A number that XGBoost holds in single precision.
 fn float(value: &Value, what: &str) -> Result<f64> {
-    value
-        .as_f64()
-        .map(|x| f64::from(x as f32))
-        .ok_or_else(|| bad(format!("{what} has a value that is no number")))
+    XGBOOST.float(value, what).map(|x| f64::from(x as f32))
 }
 
 fn floats(tree: &Value, key: &str, n: usize) -> Result<Vec<f64>> {
@@ -156,20 +117,17 @@ fn integers(values: &[Value], key: &str) -> Result<Vec<i64>> {
             Value::Bool(b) => Ok(i64::from(*b)),
             v => v
                 .as_i64()
-                .ok_or_else(|| bad(format!("{key} has a value that is no integer"))),
+                .ok_or_else(|| XGBOOST.bad(format!("{key} has a value that is no integer"))),
         })
         .collect()
 }
 
 fn sized<'a>(tree: &'a Value, key: &str, n: usize) -> Result<&'a [Value]> {
-    let found = list(get(tree, key)?, key)?;
+    let found = XGBOOST.list(XGBOOST.get(tree, key)?, key)?;
     if found.len() == n {
         Ok(found)
     } else {
-        Err(bad(format!(
-            "{} values of {key}, {n} expected",
-            found.len()
-        )))
+        Err(XGBOOST.bad(format!("{} values of {key}, {n} expected", found.len())))
     }
 }
 
@@ -181,7 +139,7 @@ fn base_scores(text: &str) -> Result<Vec<f64>> {
             v.trim()
                 .parse::<f32>()
                 .map(f64::from)
-                .map_err(|_| bad(format!("base_score {text:?}")))
+                .map_err(|_| XGBOOST.bad(format!("base_score {text:?}")))
         })
         .collect()
 }
@@ -206,20 +164,20 @@ fn link(objective: &str, outputs: usize) -> Result<(Link, ToMargin)> {
         | "rank:pairwise"
         | "rank:ndcg"
         | "rank:map" => (Link::Identity, |p| p),
-        other => return Err(unsupported(format_args!("objective {other:?}"))),
+        other => return Err(XGBOOST.unsupported(format_args!("objective {other:?}"))),
     })
 }
 
 fn read_tree(tree: &Value, t: usize, output: u32, features: usize, weight: f64) -> Result<Tree> {
-    let param = get(tree, "tree_param")?;
-    let n = count(get(param, "num_nodes")?, "num_nodes")?;
-    if n == 0 || n > NODES {
-        return Err(bad(format!("tree {t} has {n} nodes")));
+    let param = XGBOOST.get(tree, "tree_param")?;
+    let n = XGBOOST.count(XGBOOST.get(param, "num_nodes")?, "num_nodes", NODES)?;
+    if n == 0 {
+        return Err(XGBOOST.bad(format_args!("tree {t} has no node")));
     }
     if let Some(size) = param.get("size_leaf_vector")
-        && count(size, "size_leaf_vector")? > 1
+        && XGBOOST.count(size, "size_leaf_vector", LIMIT)? > 1
     {
-        return Err(unsupported("trees with vectors as leaves"));
+        return Err(XGBOOST.unsupported("trees with vectors as leaves"));
     }
     let left = integers(sized(tree, "left_children", n)?, "left_children")?;
     let right = integers(sized(tree, "right_children", n)?, "right_children")?;
@@ -242,7 +200,7 @@ fn read_tree(tree: &Value, t: usize, output: u32, features: usize, weight: f64) 
                 .ok()
                 .filter(|v| *v < end)
                 .map(|v| v as u32)
-                .ok_or_else(|| bad(format!("tree {t}: {what} {v} of {end}")))
+                .ok_or_else(|| XGBOOST.bad(format!("tree {t}: {what} {v} of {end}")))
         };
         let rule = if kinds[i] == 1 {
             // The listed categories go right, all else left.
@@ -272,8 +230,11 @@ fn categories(tree: &Value, n: usize) -> Result<Vec<Vec<u32>>> {
     let Some(nodes) = tree.get("categories_nodes") else {
         return Ok(sets);
     };
-    let nodes = integers(list(nodes, "categories_nodes")?, "categories_nodes")?;
-    let all = integers(list(get(tree, "categories")?, "categories")?, "categories")?;
+    let nodes = integers(XGBOOST.list(nodes, "categories_nodes")?, "categories_nodes")?;
+    let all = integers(
+        XGBOOST.list(XGBOOST.get(tree, "categories")?, "categories")?,
+        "categories",
+    )?;
     let starts = integers(
         sized(tree, "categories_segments", nodes.len())?,
         "categories_segments",
@@ -292,7 +253,7 @@ fn categories(tree: &Value, n: usize) -> Result<Vec<Vec<u32>>> {
             found,
             usize::try_from(node).ok().and_then(|i| sets.get_mut(i)),
         ) else {
-            return Err(bad(format!("categories {start}+{size} of node {node}")));
+            return Err(XGBOOST.bad(format!("categories {start}+{size} of node {node}")));
         };
         *slot = found
             .iter()
@@ -300,7 +261,7 @@ fn categories(tree: &Value, n: usize) -> Result<Vec<Vec<u32>>> {
                 u32::try_from(*c)
                     .ok()
                     .filter(|c| *c < CATEGORIES)
-                    .ok_or_else(|| bad(format!("category {c}")))
+                    .ok_or_else(|| XGBOOST.bad(format!("category {c}")))
             })
             .collect::<Result<_>>()?;
         slot.sort_unstable();
