@@ -180,3 +180,32 @@ def test_damaged_bytes(name: str) -> None:
         for _ in range(rng.randint(1, 4)):
             mutated[rng.randrange(len(data))] = rng.choice(b"\x00\x01\x08\x0a\x12\x3a\x7f\x80\xff")
         attempt(bytes(mutated))
+
+
+def test_second_model_of_the_example() -> None:
+    """Gradient boosting of scikit-learn in ONNX predicts the score that was logged, and has an exact form."""
+    import tomllib
+
+    import polars as pl
+
+    folder = Path(__file__).parents[2] / "examples" / "nycflights13"
+    explain = tomllib.loads((folder / "tidegauge.toml").read_text())["explain"]
+    frame = pl.read_parquet(folder / "reference.parquet").filter(pl.col("label").is_not_null())[::50]
+    columns = []
+    for name in explain["features"]:
+        column = pl.col(name)
+        if levels := explain["categories"].get(name):
+            codes = [float(i) for i in range(len(levels))]
+            column = column.cast(pl.String).replace_strict(levels, codes, default=None, return_dtype=pl.Float64)
+        columns.append(column.cast(pl.Float64))
+    x = frame.select(columns).fill_null(float("nan")).to_numpy()
+    read = _models.read(_models.load(folder / "model.onnx", allow_pickle=False))
+    # Values and thresholds are of single precision in the file: a few rows on a threshold reach another leaf.
+    gap = np.abs(read.compute(read.columns(_models.Table(x))) - frame["score"].to_numpy())
+    assert np.mean(gap > 1e-6) < 5e-3
+    assert np.median(gap) < 1e-7
+    found = tg.permutation_importance(
+        folder / "model.onnx", x, frame["label"].to_numpy(), method="exact", scoring="neg_log_loss"
+    )
+    assert found.provenance["check"]["largest_difference"] < 1e-6
+    assert explain["features"][int(found.importances_mean.argmax())] == "sched_dep_min"
