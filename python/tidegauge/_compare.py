@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from tidegauge import _core
 from tidegauge._baselines import check_baselines, deciding_baselines
 from tidegauge._performance import finish, missing_rows
+from tidegauge._privacy import hide_segments
 from tidegauge._profile import as_profile
 from tidegauge.errors import UsageError
 from tidegauge.results import Report, parse_rows
@@ -194,6 +195,7 @@ def decide(
     answer = json.loads(_core.compare(reference._core, current._core, whole, *states))
     unmeasured = missing_rows(measured, told, reference, current)
     rows = [*parse_rows([*answer["rows"], *unmeasured]), *coverage_rows(reference, current, told)]
+    hide_segments(rows, reference, current, answer["performance"])
     if explanation is not None:
         rows += explanation.rows(told)
     deciding = deciding_baselines(baselines, decided_by)
@@ -250,7 +252,9 @@ def prepare(
 def rows_of(reference: Profile, current: Profile, options: Mapping[str, Any], told: Mapping[str, Any]) -> list[Row]:
     """Rows of every window, segment and statistic."""
     answer = json.loads(_core.compare(reference._core, current._core, json.dumps({**options, **told})))
-    return parse_rows(answer["rows"])
+    rows = parse_rows(answer["rows"])
+    hide_segments(rows, reference, current)
+    return rows
 
 
 def as_instant(value: str | dt.date | None) -> str | None:

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from tidegauge import _core
+from tidegauge._compare_records import is_record, log_of
 from tidegauge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -159,9 +160,9 @@ class ModelComparison:
 def compare_models(
     data: Any,
     *,
-    label: str,
-    a: str,
-    b: str,
+    label: str | None = None,
+    a: str | None = None,
+    b: str | None = None,
     metrics: Sequence[str] | None = None,
     max_drop: Mapping[str, float] | None = None,
     by: str | Sequence[str] = (),
@@ -182,14 +183,16 @@ def compare_models(
     Parameters
     ----------
     data : path, glob, frame, Arrow table or dictionary of arrays
-        Rows with the label and the predictions of the first model, or of both.
+        Rows with the label and the predictions of the first model, or of both; or the ``report.json`` of a
+        run, whose current data are these rows if the files still hold the bytes that the run read. Columns
+        that are not given are then those of the report's roles (label, score, id).
     label : str
         Column of the label: two classes, or numbers for a regression.
     a, b : str
         Columns of score (the probability of the positive class) or prediction of each model. `b` is
         looked for in `other` where that is given.
     metrics : sequence of str, optional
-        accuracy, balanced_accuracy, brier, f1, log_loss, mae, mcc, mse, precision, r2, recall, rmse,
+        accuracy, average_precision, balanced_accuracy, brier, f1, log_loss, mae, mcc, mse, precision, r2, recall, rmse,
         roc_auc, specificity. By default roc_auc, log_loss, brier and accuracy for two classes, and rmse,
         mae and r2 for numbers; those with a margin are added.
     max_drop : mapping of metric to float, optional
@@ -204,7 +207,7 @@ def compare_models(
     weight : str, optional
         Column of sampling weights.
     other : as `data`, optional
-        Rows with the predictions of the second model, joined by `key`.
+        Rows with the predictions of the second model, or its ``report.json``, joined by `key`.
     key : str or sequence of str, optional
         Columns that name a row in both tables. Rows without a partner, and keys that occur twice, are
         left out and counted in ``notes``.
@@ -226,6 +229,8 @@ def compare_models(
         compared.
     InputError
         If a file cannot be read.
+    VerificationError
+        If a report's digests do not hold, or its files are not those that it judged.
 
     Notes
     -----
@@ -262,6 +267,18 @@ def compare_models(
         raise UsageError(f"alpha {alpha!r}; accepted is between 0 and 1")
 
     notes: list[str] = []
+    told = {"a": a, "b": b}
+    if is_record(data):
+        log = log_of(data)
+        data, label, a, key = log.paths, label or log.label, a or log.score, key or log.key
+        told["a"] = log.name
+        if other is None:
+            raise UsageError("one report; accepted are two, the second as other")
+    if is_record(other):
+        log = log_of(other)
+        other, b, key = log.paths, b or log.score, key or log.key
+        told["b"] = log.name
+    label, a, b = _given("label", label), _given("a", a), _given("b", b)
     names = [label, a, *cuts, *([time] if time else []), *([weight] if weight else [])]
     clock = time if block is not None and _length(block) else None
     if block is not None and clock is None:
@@ -277,7 +294,9 @@ def compare_models(
         if not keys:
             raise UsageError("other needs key, the columns that name a row in both tables")
         table = _join(_read(data, [*names, *keys]), _read(other, [*keys, b]), keys, a, b, notes)
-    first, second = ("a", "b") if a == b else (a, b)
+    first, second = told["a"] or a, told["b"] or b
+    if first == second:
+        first, second = ("a", "b") if a == b else (a, b)
     right = f"{b}\x00other" if f"{b}\x00other" in table.columns else b
 
     target, task = _label(table[label], pos_label, metrics, margins)
@@ -315,6 +334,14 @@ def compare_models(
         notes=notes,
         alpha=alpha,
     )
+
+
+def _given(name: str, column: str | None) -> str:
+    if column is None:
+        raise UsageError(
+            f"{name} is not given; accepted is the name of a column, or a report in which one has its role"
+        )
+    return column
 
 
 def _compare(
@@ -417,6 +444,8 @@ def _read(data: Any, names: Sequence[str]) -> pl.DataFrame:
     wanted = list(dict.fromkeys(names))
     if isinstance(data, (str, os.PathLike)):
         lazy = _lazy(os.fspath(data))
+    elif isinstance(data, list) and data and all(isinstance(path, str) for path in data):
+        lazy = pl.concat([_lazy(path) for path in data], how="vertical_relaxed")
     elif isinstance(data, pl.LazyFrame):
         lazy = data
     elif isinstance(data, dict):

@@ -25,6 +25,7 @@ def drift(
     columns: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
     categorical: Sequence[str] = (),
+    sensitive: Sequence[str] = (),
     time: str | None = None,
     id: str | Sequence[str] | None = None,  # noqa: A002 - the role's name
     label: str | None = None,
@@ -64,7 +65,7 @@ def drift(
     ----------
     reference, current : anything :func:`tidegauge.profile` reads, or a Profile
         A profile, or the path of one (``.tgp``), is taken as it is; scan options do not reach it.
-    columns, exclude, categorical, time, id, label, prediction, score, weight, frequency, \
+    columns, exclude, categorical, sensitive, time, id, label, prediction, score, weight, frequency, \
 model, model_version, block, schema, window, time_zone, by, where, since, until, threads, max_bad_units
         As for :func:`tidegauge.profile`. Only features, predictions, scores and labels are judged.
     alpha, tolerances, statistics, baselines, decided_by, segment_baselines, as_of, decisions, title
@@ -93,8 +94,8 @@ model, model_version, block, schema, window, time_zone, by, where, since, until,
     'fail'
     """
     options = make_options(
-        columns=columns, exclude=exclude, categorical=categorical, time=time, id=id, label=label,
-        prediction=prediction, score=score, weight=weight, frequency=frequency, model=model,
+        columns=columns, exclude=exclude, categorical=categorical, sensitive=sensitive, time=time, id=id,
+        label=label, prediction=prediction, score=score, weight=weight, frequency=frequency, model=model,
         model_version=model_version, block=block, schema=schema, window=window, time_zone=time_zone, by=by,
         where=where, since=since,
         until=until, threads=threads, max_bad_units=max_bad_units,

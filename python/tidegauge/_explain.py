@@ -60,6 +60,7 @@ class Settings:
     segments: bool = True
     segment_depth: int = 2
     segment_rows: int | None = None
+    sensitive: tuple[str, ...] = ()
     allow_pickle: bool = False
 
     def semantic(self) -> dict[str, Any]:
@@ -536,7 +537,11 @@ class Inputs:
         if loss is None or (loss == "log_loss" and scoring not in LOSSES):
             notes.append(f"weak segments are not searched: {scoring} is no loss of a row")
             return None
-        keep = [*self.features, roles.label, roles.score]
+        # Conditions name values.
+        open_to_all = [name for name in self.features if name not in settings.sensitive]
+        if len(open_to_all) < len(self.features):
+            notes.append("weak segments are not searched by sensitive columns, whose values they would tell")
+        keep = [*open_to_all, roles.label, roles.score]
         columns: list[Any] = [pl.col(name) for name in dict.fromkeys(keep)]
         if self.block is not None:
             columns.append(self.block.alias(_BLOCK))
@@ -551,7 +556,7 @@ class Inputs:
             return find_segments(
                 frame,
                 loss=loss,
-                features=self.features,
+                features=open_to_all,
                 categorical=list(settings.categories),
                 label=roles.label,
                 score=roles.score if loss == "log_loss" else None,

@@ -206,10 +206,10 @@ def ingest(
     unread: list[dict[str, Any]] = []
     groups: dict[str, list[dict[str, Any]]] = {}
     for file in _files(names, options):
-        name = _relative(settings, file["path"])
+        name = relative_name(settings, file["path"])
         known = covered.get(name, {})
         try:
-            file |= {"file": name, **_units(file, options)}
+            file |= {"file": name, **units_of(file, options)}
         except InputError as error:
             if len(unread) >= settings.scan.max_bad_units:
                 raise
@@ -301,7 +301,7 @@ def _files(names: list[str], options: Options) -> list[dict[str, Any]]:
         raise InputError(f"{error.filename}: {(error.strerror or str(error)).lower()}") from None
 
 
-def _units(file: Mapping[str, Any], options: Options) -> dict[str, Any]:
+def units_of(file: Mapping[str, Any], options: Options) -> dict[str, Any]:
     """Row groups, columns and footer of a Parquet file; anything that goes through Polars is one unit."""
     from tidegauge.sources import _kind
 
@@ -333,7 +333,7 @@ def _ends(path: str, size: int) -> str:
         return _core.blake3(first + file.read())
 
 
-def _relative(settings: Config, path: str) -> str:
+def relative_name(settings: Config, path: str) -> str:
     """The name of a file in the coverage: below the configuration's folder, so that both may move together."""
     base = Path(settings.base if isinstance(settings.base, str) else ".").resolve()
     found = Path(path)

@@ -34,6 +34,7 @@ class Options:
     columns: Sequence[str] | None = None
     exclude: Sequence[str] = ()
     categorical: Sequence[str] = ()
+    sensitive: Sequence[str] = ()
     roles: Mapping[str, str] = field(default_factory=dict)
     model: str | None = None
     model_version: str | None = None
@@ -62,6 +63,7 @@ class Options:
             "columns": _listed(self.columns),
             "exclude": _listed(self.exclude),
             "categorical": _listed(self.categorical),
+            "sensitive": _listed(self.sensitive),
             "roles": dict(self.roles),
             "model_version": self.model_version,
             "block": self.block,
@@ -96,7 +98,9 @@ class Options:
         if self.max_bad_units:
             chosen["max_bad_units"] = self.max_bad_units
         if source.errors:
-            chosen["column_errors"] = source.errors
+            # What is wrong with a value names it.
+            hidden = dict.fromkeys(self.sensitive, "a value, which is sensitive, cannot be converted")
+            chosen["column_errors"] = {name: hidden.get(name, told) for name, told in source.errors.items()}
         return json.dumps(chosen)
 
 
@@ -268,6 +272,7 @@ def profile(
     columns: Sequence[str] | None = None,
     exclude: Sequence[str] = (),
     categorical: Sequence[str] = (),
+    sensitive: Sequence[str] = (),
     time: str | None = None,
     id: str | Sequence[str] | None = None,  # noqa: A002 - the role's name
     label: str | None = None,
@@ -307,6 +312,9 @@ def profile(
         Columns to profile (default all) and to leave out.
     categorical : sequence of str
         Integer columns to treat as categories.
+    sensitive : sequence of str
+        Columns whose categories are kept as hashes of their values, and whose smallest and largest values are not
+        kept. They may not cut rows into segments. Frozen in the reference.
     time, id, label, prediction, score : str
         Columns in these roles; `id` may be several. Others are inferred from the reference.
     weight : str
@@ -371,8 +379,8 @@ def profile(
     return scan(
         data,
         make_options(
-            columns=columns, exclude=exclude, categorical=categorical, time=time, id=id, label=label,
-            prediction=prediction, score=score, weight=weight, frequency=frequency, model=model,
+            columns=columns, exclude=exclude, categorical=categorical, sensitive=sensitive, time=time, id=id,
+            label=label, prediction=prediction, score=score, weight=weight, frequency=frequency, model=model,
             model_version=model_version, block=block, schema=schema, window=window, time_zone=time_zone, by=by,
         where=where, since=since,
             until=until, threads=threads, max_bad_units=max_bad_units, source_id=source_id,
@@ -394,6 +402,7 @@ def make_options(
     columns: str | Sequence[str] | None = None,
     exclude: str | Sequence[str] = (),
     categorical: str | Sequence[str] = (),
+    sensitive: str | Sequence[str] = (),
     **rest: Any,
 ) -> Options:
     """Options from the arguments of :func:`profile`: roles by column, single names as lists."""
@@ -413,6 +422,7 @@ def make_options(
         columns=None if columns is None else _names(columns),
         exclude=_names(exclude),
         categorical=_names(categorical),
+        sensitive=_names(sensitive),
         **rest,
     )
 

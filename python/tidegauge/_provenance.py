@@ -56,7 +56,7 @@ def side(profile: Profile, info: Mapping[str, Any], folder: str | None, more: Se
         **({"profiled_from": mask_all(files)} if stored else {}),
         "rows": _rows(profile, info, folder),
         "row_digest": row_digest(info["sources"]),
-        "time_range": _time_range(info["columns"]),
+        "time_range": time_range(info["columns"]),
         "coverage": info["coverage"],
         "problems": info["problems"],
     }
@@ -104,7 +104,7 @@ def row_digest(sources: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     return {**found, "digest": f"{total:032x}", "row_groups": [entry["row_digests"] for entry in taken]}
 
 
-def _time_range(columns: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+def time_range(columns: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
     """First and last time of the column in the time role, in UTC."""
     column = next((c for c in columns if c.get("role") == "time"), None)
     if column is None or column.get("min") is None:

@@ -392,6 +392,7 @@ def plan(settings: Config) -> tuple[Options, Options]:
         columns=roles.columns,
         exclude=roles.exclude,
         categorical=roles.categorical,
+        sensitive=roles.sensitive,
         time=roles.time,
         id=roles.id,
         label=roles.label,
@@ -515,6 +516,7 @@ def _explanation(
         segments=chosen.segments,
         segment_depth=chosen.segment_depth,
         segment_rows=chosen.segment_rows,
+        sensitive=tuple(options[0].sensitive),
         allow_pickle=chosen.allow_pickle,
     )
     block = settings.roles.block
@@ -533,6 +535,17 @@ def _explanation(
 
 def _performance(settings: Config) -> Settings:
     chosen = settings.performance
+    hidden = settings.roles.sensitive
+    told = [
+        *chosen.protected,
+        *([settings.roles.protected] if isinstance(settings.roles.protected, str) else settings.roles.protected),
+    ]
+    for name in told:
+        if chosen.enabled and name in ([hidden] if isinstance(hidden, str) else hidden):
+            raise ConfigError(
+                f"roles.sensitive: column {name!r} is protected too, and groups would tell its values; "
+                "accepted is one of both"
+            )
     return Settings(
         metrics=None if chosen.metrics is None else tuple(chosen.metrics),
         score=chosen.score,

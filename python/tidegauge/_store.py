@@ -26,6 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidegauge import _core
 from tidegauge._files import write_all
+from tidegauge._privacy import hide_in_tables
 from tidegauge._profile import Options, Profile, is_profile
 from tidegauge._work import identify
 from tidegauge.errors import FormatError, InputError, StoreError
@@ -135,8 +136,10 @@ class Store:
             os.ftruncate(lock, 0)
             os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
             store = cls(place, lock)
-            # What a killed run was writing.
+            # What a killed run was writing; nobody else does while the lock is held.
             shutil.rmtree(store.work / "new", ignore_errors=True)
+            for left in [*place.glob(".*.tmp"), *place.glob("reference/*/.*.tmp")]:
+                left.unlink(missing_ok=True)
             yield store
             os.ftruncate(lock, 0)
             with contextlib.suppress(OSError):
@@ -372,8 +375,9 @@ def write_tables(folder: Path, profile: Profile) -> None:
     """Columns, cells and categories of a profile as Parquet."""
     import polars as pl
 
-    for name, table in zip(("columns", "cells", "categories"), profile._core.tables(), strict=True):
-        _write(folder / f"{name}.parquet", pl.DataFrame(table))
+    tables = hide_in_tables([pl.DataFrame(table) for table in profile._core.tables()])
+    for name, table in zip(("columns", "cells", "categories"), tables, strict=True):
+        _write(folder / f"{name}.parquet", table)
 
 
 def _profiles(parts: Sequence[tuple[str | None, str | None, Profile]]) -> pl.DataFrame:

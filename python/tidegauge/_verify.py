@@ -200,7 +200,7 @@ def verify(
     record = _parse(name, found)
     if record is None:
         return Verification(name, found)
-    found[0:] = [_record(record)]
+    found[0:] = [record_level(record)]
     if key is not None:
         from tidegauge._sign import check_signature
 
@@ -232,11 +232,8 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
     VerificationError
         If a digest does not hold.
     """
-    found: list[Level] = []
-    record = _parse(str(path), found)
-    if record is None:
-        raise FormatError(f"{path}: {found[0].differences[0]}")
-    level = _record(record)
+    record = _parsed(path)
+    level = record_level(record)
     if level.outcome == "different":
         from tidegauge._record_schema import check
 
@@ -245,6 +242,34 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
         except FormatError as error:
             raise FormatError(f"{path}: {error}") from None
         raise VerificationError(f"{path}: {level.differences[0]}")
+    return record
+
+
+def _parsed(path: str | os.PathLike[str]) -> dict[str, Any]:
+    found: list[Level] = []
+    record = _parse(str(path), found)
+    if record is None:
+        raise FormatError(f"{path}: {found[0].differences[0]}")
+    return record
+
+
+def parse_record(path: str | os.PathLike[str]) -> dict[str, Any]:
+    """A record of this version, whether its digests hold or not.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be opened.
+    FormatError
+        If it is no record.
+    """
+    from tidegauge._record_schema import check
+
+    record = _parsed(path)
+    try:
+        check(record)
+    except FormatError as error:
+        raise FormatError(f"{path}: {error}") from None
     return record
 
 
@@ -280,7 +305,7 @@ def _guarded(name: str, step: Callable[[], Level]) -> Level:
         return Level(name, "different", differences=[f"the record cannot be followed: {type(error).__name__}: {error}"])
 
 
-def _record(record: dict[str, Any]) -> Level:
+def record_level(record: dict[str, Any]) -> Level:
     """Schema and digests."""
     from tidegauge._record_schema import check
 
@@ -377,21 +402,63 @@ def _inputs(record: Mapping[str, Any], places: Places) -> Level:
         if where is None:
             level.differences.append(f"{entry['path']}: no such file ({entry['what']})")
             continue
-        found = where.stat().st_size
-        if found != entry["bytes"]:
-            told = f"{entry['path']}: {found:,} bytes, {entry['bytes']:,} were read ({entry['what']})"
-            level.differences.append(told)
-        named = list(_parts(entry))
-        hashes = _core.digest_parts(str(where), [(offset, length) for _, (offset, length, _) in named])
-        files, parts, size = files + 1, parts + len(named), size + found
-        changed = [place for (place, (_, _, hexed)), again in zip(named, hashes, strict=True) if hexed != again]
-        level.differences += [f"{entry['path']}: {place} changed" for place in changed]
-        if not changed and found == entry["bytes"] and "parts" in entry and _of_parts(named) != entry["digest"]:
-            level.differences.append(f"{entry['path']}: its digest is not that of its parts")
+        level.differences += file_differences(entry, where)
+        files, parts, size = files + 1, parts + len(list(_parts(entry))), size + where.stat().st_size
     without = f"; no digest of {len(undigested)}: {undigested[0]}" if undigested else ""
-    level.told = f"{files} files, {size:,} bytes in {parts:,} parts{without}"
+    came = new_files(record, places)
+    more = f"; {len(came)} came since and match what was read: {', '.join(came[:3])}" if came else ""
+    if len(came) > 3:
+        more += f" and {len(came) - 3} more"
+    level.told = f"{files} files, {size:,} bytes in {parts:,} parts{without}{more}"
     level.outcome = "different" if level.differences else "same" if files else "not checked"
     return level
+
+
+def new_files(record: Mapping[str, Any], places: Places) -> list[str]:
+    """Files that match a pattern or lie in a folder that was read, and were not there then, named as in the record."""
+    import glob
+
+    from tidegauge.sources import is_remote
+
+    inputs = record["inputs"]
+    found: set[str] = set()
+    for side in ("reference", "current"):
+        told = inputs[side]
+        known = {path.resolve() for entry in told["files"] if "path" in entry and (path := places.find(entry["path"]))}
+        for pattern in told["paths"]:
+            if is_remote(pattern) or "\x00" in pattern:
+                continue
+            for root in places.roots[:1]:
+                place = Path(root) / pattern
+                if place.is_dir():
+                    matches = sorted(str(path) for path in place.rglob("*.parquet"))
+                elif place.exists() or not glob.has_magic(pattern):
+                    continue
+                else:
+                    matches = sorted(glob.glob(str(place), recursive=True))  # noqa: PTH207 - as the scan
+                fresh = [path for path in map(Path, matches) if path.is_file() and path.resolve() not in known]
+                # Beside files that were read; hidden ones are passed over by the scan too.
+                shown = [path for path in fresh if not any(part.startswith((".", "_")) for part in path.parts[-1:])]
+                found |= {str(path.relative_to(root)) if path.is_relative_to(root) else str(path) for path in shown}
+    return sorted(found)
+
+
+def file_differences(entry: Mapping[str, Any], where: Path) -> list[str]:
+    """Where a file holds other bytes than were read; none where no digest was recorded and the size is the same."""
+    told = []
+    found = where.stat().st_size
+    if found != entry["bytes"]:
+        what = f" ({entry['what']})" if "what" in entry else ""
+        told.append(f"{entry['path']}: {found:,} bytes, {entry['bytes']:,} were read{what}")
+    if entry.get("digest") is None:
+        return told
+    named = list(_parts(entry))
+    hashes = _core.digest_parts(str(where), [(offset, length) for _, (offset, length, _) in named])
+    changed = [place for (place, (_, _, hexed)), again in zip(named, hashes, strict=True) if hexed != again]
+    told += [f"{entry['path']}: {place} changed" for place in changed]
+    if not changed and found == entry["bytes"] and "parts" in entry and _of_parts(named) != entry["digest"]:
+        told.append(f"{entry['path']}: its digest is not that of its parts")
+    return told
 
 
 def _parts(entry: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[Any]]]:
@@ -615,6 +682,9 @@ def _rescan(record: Mapping[str, Any], places: Places, progress: Progress | None
         return _verify_store.rescan(record, settings, progress)
     result = _made_again(record, settings, {}, progress)
     level = Level("rescan", differences=differences(record["result"], result))
+    if level.differences:
+        came = [f"{name}: came since, and matches what was read" for name in new_files(record, places)]
+        level.differences = [*came, *level.differences]
     level.outcome = "different" if level.differences else "same"
     level.told = f"every number of the result, from {result['reference']['rows'] + result['current']['rows']:,} rows"
     return level

@@ -93,6 +93,8 @@ class Roles(Struct, forbid_unknown_fields=True, omit_defaults=True):
     ignore: Names = []
     model_version: str | None = None
     categorical: Names = []
+    #: Columns kept by hashes of their values and without extremes, which cut no segments and explain none.
+    sensitive: Names = []
     columns: list[str] | None = None
     exclude: Names = []
     block: str | None = None

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidegauge import _core, _provenance
+from tidegauge._privacy import MIN_COUNT, hidden_segments
 from tidegauge._secrets import mask, mask_all
 from tidegauge.errors import FormatError
 from tidegauge.results import ROW_FIELDS, overall_verdict
@@ -297,6 +298,9 @@ def _limitations(report: Report, configuration: dict[str, Any]) -> list[str]:
     inconclusive = sum(row["verdict"] == "inconclusive" for row in report.verdicts)
     if inconclusive:
         notes.append(f"Inconclusive verdicts: {inconclusive}, of too few rows to rule a failing shift out.")
+    hidden = hidden_segments(rows)
+    if hidden:
+        notes.append(f"Segments of fewer than {MIN_COUNT} rows in the reference and in a window, not named: {hidden}.")
     unread = [str(row["feature"]) for row in report.errors]
     if unread:
         notes.append(f"Not evaluated because of an error: {', '.join(sorted(set(unread)))}.")

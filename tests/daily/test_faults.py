@@ -14,8 +14,8 @@ from growing import daily, rows_of, write_config
 SOME = [
     ("plain", "fsync", "ENOSPC", 3), ("plain", "rename", "KILL", 5), ("plain", "write", "KILL", 12),
     ("plain", "unlink,unlinkat", "KILL", 1),
-    ("store", "fsync", "KILL", 6), ("store", "fsync", "EIO", 30), ("store", "rename", "KILL", 2),
-    ("store", "rename", "KILL", 9), ("store", "mkdir", "ENOSPC", 4),
+    ("store", "fsync", "KILL", 1), ("store", "fsync", "KILL", 6), ("store", "fsync", "EIO", 30),
+    ("store", "rename", "KILL", 2), ("store", "rename", "KILL", 9), ("store", "mkdir", "ENOSPC", 4),
 ]  # fmt: skip
 
 

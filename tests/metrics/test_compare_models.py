@@ -18,6 +18,7 @@ CURRENT = Path(__file__).resolve().parents[2] / "examples" / "nycflights13" / "c
 
 BINARY: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
     "accuracy": lambda y, s: sk.accuracy_score(y, s >= 0.5),
+    "average_precision": sk.average_precision_score,
     "balanced_accuracy": lambda y, s: sk.balanced_accuracy_score(y, s >= 0.5),
     "brier": sk.brier_score_loss,
     "f1": lambda y, s: sk.f1_score(y, s >= 0.5),
@@ -61,7 +62,9 @@ def test_every_paired_metric_has_an_oracle() -> None:
     assert _core.paired_metrics() == sorted(ALL)
 
 
-@pytest.mark.parametrize(("metric", "ties"), [*((name, False) for name in ALL), ("roc_auc", True)])
+@pytest.mark.parametrize(("metric", "ties"), [
+    *((name, False) for name in ALL), ("roc_auc", True), ("average_precision", True),
+])  # fmt: skip
 def test_values_are_scikit_learns_and_errors_the_jackknifes(metric: str, ties: bool) -> None:
     data = two_models(3, 120, ties=ties)
     row = found(data, metric).rows[0]

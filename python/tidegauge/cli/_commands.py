@@ -65,6 +65,7 @@ _roles = _options(
     click.option("--prediction", metavar="NAME", help="Column of the prediction."),
     _names("--id", "Columns that identify rows; never judged."),
     _names("--categorical", "Integer columns to take as categories."),
+    _names("--sensitive", "Columns kept by hashes of their values, without extremes."),
     click.option("--model-version", metavar="NAME", help="Column of the model's version."),
 )
 _groups = _options(
@@ -248,13 +249,20 @@ def compare(
 @click.argument("path")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def inspect(path: str, form: str) -> int:
-    """Tell columns and types of a profile or a table."""
+    """Tell columns and types of a profile or a table, or what a report says of which data."""
     from tidegauge._profile import Profile, is_profile
 
     if is_profile(path):
         _show_profile(Profile.load(path), form)
+    elif Path(path).suffix.lower() == ".json":
+        from tidegauge._inspect import inspect_report
+
+        found = inspect_report(path)
+        echo(json.dumps(found, indent=1, ensure_ascii=False) if form == "json" else "\n".join(_report_lines(found)))
     else:
-        _show_plan({path: _plan([path], {})}, form)
+        from tidegauge._plan import footers
+
+        _show_plan({path: footers([path], {})}, form)
     return 0
 
 
@@ -264,25 +272,27 @@ def inspect(path: str, form: str) -> int:
 @_all_scan
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 def plan(data: tuple[str, ...], like: bool, form: str, **options: Any) -> int:
-    """Tell what a scan would read.
+    """Tell what a scan or a run would do.
 
-    For tables, or for both sides of a configuration; no row is read. A reference is read at least twice,
-    for its keys and for its counts, and columns with heavy cells once more.
+    For tables, from their footers; no row is read. A reference is read at least twice, for its keys and for its
+    counts, and columns with heavy cells once more. For a configuration also, from a probe of one or two row
+    groups of each side: memory, time, what is tested, calls of the model.
     """
-    if len(data) == 1 and Path(data[0]).suffix.lower() in {".toml", ".yaml", ".yml"}:
-        from tidegauge import _run, config
+    from tidegauge._plan import footers, plan_run
 
-        settings = config.load(data[0])
-        reference, current = _run.plan(settings)
-        sides = ((settings.reference.path, reference), (settings.current.path, current))
-        found = {}
-        for label, (path, chosen) in zip(("reference", "current"), sides, strict=True):
-            where = _run.paths(settings, path)
-            against = label == "current"
-            found[label] = _plan([where] if isinstance(where, str) else where, chosen.semantic(), against=against)
-        _show_plan(found, form)
+    if len(data) == 1 and Path(data[0]).suffix.lower() in {".toml", ".yaml", ".yml"}:
+        from tidegauge import config
+
+        found = plan_run(config.load(data[0]))
+        if form == "json":
+            echo(json.dumps(found, indent=1, ensure_ascii=False))
+        else:
+            from tidegauge.report._plan import plan_lines
+
+            _show_plan({side: found[side] for side in ("reference", "current") if "files" in found[side]}, form)
+            echo("\n".join(plan_lines(found)))
     else:
-        _show_plan({"data": _plan(list(data), _scan_options(**options).semantic(), against=like)}, form)
+        _show_plan({"data": footers(list(data), _scan_options(**options).semantic(), against=like)}, form)
     return 0
 
 
@@ -479,32 +489,6 @@ def _check_profile_path(output: str | None) -> None:
         raise click.UsageError(f"output {output!r}; accepted is a name that ends in .tgp")
 
 
-def _plan(paths: list[str], options: dict[str, Any], *, against: bool = False) -> dict[str, Any]:
-    """Add roles, passes and bytes to what the footers say."""
-    from tidegauge import _core
-
-    for name in ("where", "since", "until", "schema"):
-        options.pop(name, None)
-    found: dict[str, Any] = json.loads(_core.plan_paths(paths, json.dumps(options)))
-    chosen, left_out, roles = options.get("columns"), options.get("exclude", ()), options.get("roles", {})
-    for column in found["columns"]:
-        wanted = (chosen is None or column["name"] in chosen) and column["name"] not in left_out
-        column["role"] = roles.get(column["name"])
-        column["scanned"] = wanted and column["logical"] is not None
-    # A segment's column is read once for each cut it is in, and by a reference to find the largest segments.
-    cuts = [[cut] if isinstance(cut, str) else cut for cut in options.get("by", ())]
-    keys = [name for cut in cuts for name in cut]
-    once = [options["model_version"]] if options.get("model_version") else []
-    if options.get("window"):
-        once += [name for name, role in roles.items() if role == "time"]
-    size = {column["name"]: column["bytes"] for column in found["columns"]}
-    scanned = sum(column["bytes"] for column in found["columns"] if column["scanned"])
-    found["passes"] = 1 if against else 2
-    read = found["passes"] * (scanned + sum(size.get(name, 0) for name in keys))
-    found["bytes_to_read"] = read + sum(size.get(name, 0) for name in once)
-    return found
-
-
 def _show_plan(found: dict[str, dict[str, Any]], form: str) -> None:
     if form == "json":
         echo(json.dumps(found if len(found) > 1 else next(iter(found.values())), indent=1, ensure_ascii=False))
@@ -521,8 +505,25 @@ def _show_plan(found: dict[str, dict[str, Any]], form: str) -> None:
     echo("\n".join(lines))
 
 
+def _report_lines(found: dict[str, Any]) -> list[str]:
+    lines = [
+        f"{name + ':':<14} {_visible(str(found[name]))}" for name in found if not isinstance(found[name], (dict, list))
+    ]
+    for side in ("reference", "current"):
+        told = found[side]
+        lines.append(f"{side + ':':<14} {told['rows']:,} rows in {len(told['files'])} files, {told['bytes']:,} bytes")
+        lines += _table(told["files"], ("path", "rows", "bytes", "row_groups", "digest", "undigested"))
+    lines.append(f"windows: {len(found['windows'])}")
+    lines += _table(found["windows"], ("start", "end", "rows", "verdict"))
+    lines.append(f"rows: {found['result_rows']['count']:,}")
+    lines += _table(found["result_rows"]["verdicts"], ("verdict", "features", "deciding rows"))
+    return lines
+
+
 def _show_profile(profile: Any, form: str) -> None:
-    info = profile.info
+    from tidegauge._privacy import without_extremes
+
+    info = without_extremes(profile.info)
     if form == "json":
         echo(json.dumps({"digest": profile.digest, **info}, indent=1, ensure_ascii=False))
         return

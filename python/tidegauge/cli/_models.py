@@ -32,9 +32,9 @@ def _listed(context: click.Context, parameter: click.Parameter, value: tuple[str
 @click.command("compare-models")
 @click.argument("data")
 @click.argument("other", required=False)
-@click.option("--label", required=True, metavar="NAME", help="Column of the label.")
-@click.option("--a", "a", required=True, metavar="NAME", help="Column of the first model's score or prediction.")
-@click.option("--b", "b", required=True, metavar="NAME", help="Column of the second's; in OTHER where that is given.")
+@click.option("--label", metavar="NAME", help="Column of the label; of a report, its own.")
+@click.option("--a", "a", metavar="NAME", help="Column of the first model's score or prediction; of a report, its own.")
+@click.option("--b", "b", metavar="NAME", help="Column of the second's; in OTHER where that is given.")
 @click.option("--key", multiple=True, callback=_listed, metavar="NAME,...", help="Columns that name a row of both.")
 @click.option("--metric", "metrics", multiple=True, callback=_listed, metavar="NAME,...", help="Metrics to compare.")
 @click.option(
@@ -60,6 +60,8 @@ def compare_models(
     quiet: bool, **options: Any,
 ) -> int:  # fmt: skip
     """Compare two models on the same rows.
+
+    One table with both, two tables joined by --key, or two report.json, whose logs are read if they are unchanged.
 
     Exit 0: every margin of --max-drop holds. 1: a margin is broken, in all rows or in a segment, or cannot
     be told (--allow-inconclusive passes that). Without a margin nothing is judged, and the exit is 0.

@@ -61,6 +61,30 @@ pub fn scaled(logical: Logical, x: f64) -> f64 {
     }
 }
 
+/// Bytes in memory that a state of so many rows takes, rounded up: of a group that is a segment (`compact`) or
+/// not, with `values` in the dictionary of a categorical column, without blocks.
+///
+/// Counts, sums and what was added last in the cells of the grid; the first keys of a column, which are kept as
+/// they come, and their histogram; the smallest hashes; exact sums.
+pub fn most_bytes(kind: Kind, compact: bool, rows: u64, values: u64) -> u64 {
+    const FIXED: u64 = 4 << 10;
+    const GRID_CELL: u64 = 32;
+    const HASH: u64 = 16;
+    const CATEGORY: u64 = 72;
+    let distinct = HASH * rows.min(crate::states::distinct::K as u64);
+    let own = match kind {
+        Kind::Numeric => {
+            let cells = if compact { 256 } else { 1040 };
+            GRID_CELL * cells + HASH * rows.min(crate::states::key_histogram::FIRST as u64)
+        }
+        Kind::Categorical => {
+            let others = if compact { 64 } else { 1024 };
+            CATEGORY * values + 8 * others
+        }
+    };
+    FIXED + distinct + own
+}
+
 /// What the reference froze for a column.
 #[derive(Debug, Clone)]
 pub enum Frozen {
@@ -974,6 +998,29 @@ impl ColumnState {
         }
     }
 
+    /// Takes the texts and the extremes away: categories go by the hash of their value, and no smallest and
+    /// largest value is known.
+    pub fn veil(&mut self) {
+        self.counts.range = None;
+        if let Body::Categorical(c) = &mut self.body {
+            c.veil();
+        }
+        if let Some(weighed) = &mut self.weighed {
+            weighed.rows.range = None;
+            if let Some(c) = &mut weighed.categories {
+                c.veil();
+            }
+        }
+    }
+
+    /// Rows that hold the smallest and the largest value; none where that is not known, as between the cells
+    /// of keys that were coarsened and under weights.
+    pub fn held_at_ends(&self) -> Option<(u64, u64)> {
+        let keys = self.keys().filter(|k| k.is_exact())?;
+        let ends = keys.cells.first().zip(keys.cells.last())?;
+        (self.weighed.is_none() && self.counts.range.is_some()).then_some((ends.0.1, ends.1.1))
+    }
+
     /// Counts on the grid.
     pub fn grid(&self) -> Option<&GridCounts> {
         match &self.body {
@@ -1057,7 +1104,8 @@ impl ColumnState {
                     .counts
                     .range
                     .map(|(a, b)| (a >> decoded.level, b >> decoded.level));
-                if ends.map(|(a, b)| (a.0, b.0)) != hull {
+                // Sensitive columns have no range.
+                if hull.is_some() && ends.map(|(a, b)| (a.0, b.0)) != hull {
                     return Err(Error::corrupt("key histogram and range disagree"));
                 }
                 let finite = |k| base_domain(plan.logical).value(k).is_finite();

@@ -70,6 +70,16 @@ impl Profile {
         Ok(())
     }
 
+    /// Takes texts and extremes of columns away ([`crate::column::ColumnState::veil`]).
+    pub fn veil(&mut self, names: &BTreeSet<String>) {
+        for states in self.groups.values_mut() {
+            let named = self.columns.iter().zip(states);
+            for (_, state) in named.filter(|(c, _)| names.contains(&c.name)) {
+                state.veil();
+            }
+        }
+    }
+
     /// Drops every column that is not named.
     pub fn keep_columns(&mut self, names: &BTreeSet<String>) {
         let keep: Vec<bool> = self

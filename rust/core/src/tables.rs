@@ -4,6 +4,7 @@ use crate::column::{Kind, base_domain, name_of, scaled, value_of};
 use crate::profile::{Column, GroupKey, Profile};
 use crate::states::categories::Categories;
 use crate::states::grid::{Domain, GridCounts};
+use crate::statistics::MIN_COUNT;
 
 /// One column of one group.
 #[derive(Debug, Clone, PartialEq)]
@@ -34,9 +35,9 @@ pub struct ColumnRow {
     pub mean: Option<f64>,
     /// Their variance with denominator n - 1.
     pub variance: Option<f64>,
-    /// Their smallest.
+    /// Their smallest, where [`MIN_COUNT`] rows are known to hold it.
     pub min: Option<f64>,
-    /// Their largest.
+    /// Their largest, likewise.
     pub max: Option<f64>,
     /// Distinct values, or an estimate of them.
     pub distinct: f64,
@@ -55,9 +56,10 @@ pub struct CellRow {
     pub cell: u32,
     /// The cell of `psi` and the divergences that it belongs to, 0 first.
     pub coarse: u32,
-    /// No value of the cell is below; none where the cell is open.
+    /// No value of the cell is below; none where the cell is open, and where it or the one below holds fewer than
+    /// [`MIN_COUNT`] rows of the profile.
     pub low: Option<f64>,
-    /// No value of the cell is above; none where the cell is open.
+    /// No value of the cell is above; none likewise.
     pub high: Option<f64>,
     /// Rows.
     pub count: u64,
@@ -70,7 +72,8 @@ pub struct CategoryRow {
     pub group: usize,
     /// Name of the column.
     pub feature: String,
-    /// The value's first 256 bytes; none for a cell of values outside the dictionary.
+    /// The value's first 256 bytes; none for a value that fewer than [`MIN_COUNT`] rows of the profile hold, and
+    /// for a cell of values outside the dictionary.
     pub value: Option<String>,
     /// Hash of the value.
     pub hash: Option<u64>,
@@ -102,13 +105,20 @@ pub fn groups(profile: &Profile) -> impl Iterator<Item = &GroupKey> {
 /// every statistic; `rows` counts rows.
 pub fn tables(profile: &Profile) -> Tables {
     let mut tables = Tables::default();
+    // Over all windows; without it every text is hidden.
+    let total = profile.total().unwrap_or_default();
     for (group, states) in profile.groups.values().enumerate() {
-        for (column, state) in profile.columns.iter().zip(states) {
+        for (at, (column, state)) in profile.columns.iter().zip(states).enumerate() {
             let counts = state.rows();
             let (mean, variance) = state.mean_variance(column.logical);
             let finite = |x: f64| Some(x).filter(|x| x.is_finite());
             let numeric = column.kind == Kind::Numeric;
-            let range = state.counts.range.filter(|_| numeric);
+            let held = state.held_at_ends().filter(|_| numeric);
+            let range = state.counts.range.zip(held);
+            let shown = |key: u64, rows: u64| {
+                let value = (rows >= MIN_COUNT).then(|| value_of(column.logical, key));
+                value.and_then(finite)
+            };
             let exact = state.keys().filter(|k| k.is_exact());
             tables.columns.push(ColumnRow {
                 group,
@@ -124,25 +134,36 @@ pub fn tables(profile: &Profile) -> Tables {
                 finite: counts.finite,
                 mean: finite(mean),
                 variance: finite(variance),
-                min: range.and_then(|r| finite(value_of(column.logical, r.0))),
-                max: range.and_then(|r| finite(value_of(column.logical, r.1))),
+                min: range.and_then(|(r, held)| shown(r.0, held.0)),
+                max: range.and_then(|(r, held)| shown(r.1, held.1)),
                 distinct: exact
                     .map_or_else(|| state.distinct.estimate().0, |k| k.cells.len() as f64),
                 grid_id: column.frozen_id(),
             });
             let state = state.quotient();
             if let Some(grid) = state.grid() {
-                cells(group, column, grid, &mut tables.cells);
+                let whole = total.get(at).map(|s| s.quotient());
+                let whole = whole.as_ref().and_then(|s| s.grid());
+                cells(group, column, grid, whole, &mut tables.cells);
             }
             if let Some(found) = state.categories() {
-                categories(group, &column.name, found, &mut tables.categories);
+                let whole = total.get(at).map(|s| s.quotient());
+                let whole = whole.as_ref().and_then(|s| s.categories());
+                categories(group, &column.name, found, whole, &mut tables.categories);
             }
         }
     }
     tables
 }
 
-fn cells(group: usize, column: &Column, counts: &GridCounts, out: &mut Vec<CellRow>) {
+fn cells(
+    group: usize,
+    column: &Column,
+    counts: &GridCounts,
+    whole: Option<&GridCounts>,
+    out: &mut Vec<CellRow>,
+) {
+    let common = |cell: usize| whole.is_some_and(|w| w.count(cell) >= MIN_COUNT);
     let grid = counts.grid();
     let unit = scaled(column.logical, 1.0);
     let domain = base_domain(column.logical);
@@ -167,19 +188,34 @@ fn cells(group: usize, column: &Column, counts: &GridCounts, out: &mut Vec<CellR
                 }
             },
         };
+        // A border tells of the values on both of its sides.
+        let below = common(cell) && (cell == 0 || common(cell - 1));
+        let above = common(cell) && (cell == last || common(cell + 1));
         out.push(CellRow {
             group,
             feature: column.name.clone(),
             cell: cell as u32,
             coarse: grid.coarse_of(cell),
-            low,
-            high,
+            low: low.filter(|_| below),
+            high: high.filter(|_| above),
             count,
         });
     }
 }
 
-fn categories(group: usize, feature: &str, found: &Categories, out: &mut Vec<CategoryRow>) {
+fn categories(
+    group: usize,
+    feature: &str,
+    found: &Categories,
+    whole: Option<&Categories>,
+    out: &mut Vec<CategoryRow>,
+) {
+    let common = |at: usize| match whole {
+        Some(Categories::Framed { known, .. }) => {
+            known.get(at).is_some_and(|k| k.count >= MIN_COUNT)
+        }
+        _ => false,
+    };
     let Categories::Framed {
         dictionary,
         known,
@@ -197,11 +233,14 @@ fn categories(group: usize, feature: &str, found: &Categories, out: &mut Vec<Cat
         hash_cell,
         count,
     };
-    let values = dictionary.hashes.iter().zip(known);
+    let values = dictionary.hashes.iter().zip(known).enumerate();
     out.extend(
         values
-            .filter(|(_, k)| k.count > 0)
-            .map(|(hash, k)| row(Some(&k.label), Some(*hash), None, k.count)),
+            .filter(|(_, (_, k))| k.count > 0)
+            .map(|(at, (hash, k))| {
+                let label = common(at).then_some(k.label.as_slice());
+                row(label, Some(*hash), None, k.count)
+            }),
     );
     let others = cells.iter().enumerate().filter(|(_, n)| **n > 0);
     out.extend(others.map(|(i, n)| row(None, None, Some(i as u32), *n)));

@@ -184,6 +184,10 @@ pub fn profile_parts(
             "no unit to scan; a table with rows would be accepted".into(),
         ))
     })?;
+    let veiled = made.metadata.options.get("sensitive").cloned();
     made.metadata.options = serde_json::to_value(options).unwrap_or_default();
+    if let Some(names) = veiled {
+        made.metadata.options["sensitive"] = names;
+    }
     Ok(made)
 }

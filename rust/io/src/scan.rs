@@ -64,6 +64,9 @@ pub struct ScanOptions {
     pub exclude: Vec<String>,
     /// Columns compared by value though their type has an order.
     pub categorical: Vec<String>,
+    /// Columns whose categories are kept by hash and whose extremes are not kept; those of a reference too.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sensitive: Vec<String>,
     /// Roles that are given.
     pub roles: BTreeMap<String, String>,
     /// Length of a window: a number and `h`, `d`, `w` or `mo`.
@@ -867,6 +870,23 @@ fn resolve_block(
     }
 }
 
+/// Columns whose texts and extremes are not kept.
+fn sensitive(options: &ScanOptions, like: Option<&Profile>) -> Result<BTreeSet<String>> {
+    let frozen = like.and_then(|p| p.metadata.options.get("sensitive"));
+    let frozen: Vec<String> = frozen
+        .and_then(|names| serde_json::from_value(names.clone()).ok())
+        .unwrap_or_default();
+    let names: BTreeSet<String> = options.sensitive.iter().cloned().chain(frozen).collect();
+    let versions = options.model_version.as_slice();
+    let shown = options.by.iter().flat_map(Cut::columns).chain(versions);
+    match shown.into_iter().find(|c| names.contains(*c)) {
+        Some(column) => Err(invalid(format!(
+            "column {column:?} is sensitive, and segments would tell its values; a cut by another column would be accepted"
+        ))),
+        None => Ok(names),
+    }
+}
+
 fn resolve_cuts(
     source: &dyn Source,
     options: &ScanOptions,
@@ -1073,6 +1093,7 @@ fn attempt(
     let units: Vec<usize> = (0..source.units())
         .filter(|u| !bad.contains_key(u))
         .collect();
+    let veiled = sensitive(options, like)?;
     let meter = Meter::new(progress);
     let metered = Metered::weighed(source, &meter);
     let failures = Failures::default();
@@ -1294,10 +1315,16 @@ fn attempt(
         let name = &tasks[*t].plan.name;
         problems.retain(|p| p.kind != "type" || p.name != *name);
         let kind = if like.is_some() { "inexact" } else { "column" };
+        let message = if veiled.contains(name) {
+            let logical = name_of(tasks[*t].plan.logical);
+            format!("column {name:?}: a value, which is sensitive, is not exactly one of {logical}")
+        } else {
+            message.clone()
+        };
         problems.push(Problem {
             kind: kind.into(),
             name: tasks[*t].plan.name.clone(),
-            message: message.clone(),
+            message,
             rows: None,
         });
     }
@@ -1374,8 +1401,13 @@ fn attempt(
         sources: Vec::new(),
         problems,
         times,
-        options: serde_json::to_value(options).unwrap_or_default(),
+        options: serde_json::to_value(ScanOptions {
+            sensitive: veiled.iter().cloned().collect(),
+            ..options.clone()
+        })
+        .unwrap_or_default(),
         version: env!("CARGO_PKG_VERSION").into(),
     };
+    profile.veil(&veiled);
     Ok(profile)
 }

@@ -155,6 +155,7 @@ fn info(p: &CoreProfile) -> tidegauge_core::Result<Value> {
             s.encode(&mut w);
             let numeric = c.kind == Kind::Numeric;
             let range = n.range.filter(|_| numeric);
+            let held = s.held_at_ends().filter(|_| numeric);
             json!({
                 "name": c.name,
                 "logical": name_of(c.logical),
@@ -171,6 +172,8 @@ fn info(p: &CoreProfile) -> tidegauge_core::Result<Value> {
                 "invalid_utf8": if numeric { Value::Null } else { json!(n.negatives) },
                 "min": range.map_or(Value::Null, |r| finite(value_of(c.logical, r.0))),
                 "max": range.map_or(Value::Null, |r| finite(value_of(c.logical, r.1))),
+                "min_rows": held.map(|h| h.0),
+                "max_rows": held.map(|h| h.1),
                 "mean": finite(mean),
                 "variance": finite(variance),
                 "distinct": distinct,
@@ -865,6 +868,16 @@ fn plan_paths(py: Python<'_>, paths: Vec<String>, options: &str) -> PyResult<Str
     .to_string())
 }
 
+/// Bytes in memory that a state of so many rows takes, rounded up: of a segment or not, with so many known values.
+#[pyfunction]
+fn state_bytes(kind: &str, segment: bool, rows: u64, values: u64) -> u64 {
+    let kind = match kind {
+        "categorical" => Kind::Categorical,
+        _ => Kind::Numeric,
+    };
+    tidegauge_core::column::most_bytes(kind, segment, rows, values)
+}
+
 /// BLAKE3 of bytes as `b3:` and 64 hexadecimal digits.
 #[pyfunction]
 #[pyo3(name = "blake3")]
@@ -883,6 +896,7 @@ fn _core(m: &Bound<'_, PyModule>) -> PyResult<()> {
     segments::register(m)?;
     m.add_class::<Profile>()?;
     m.add_function(wrap_pyfunction!(profile_paths, m)?)?;
+    m.add_function(wrap_pyfunction!(state_bytes, m)?)?;
     m.add_function(wrap_pyfunction!(profile_batches, m)?)?;
     m.add_function(wrap_pyfunction!(profile_stream, m)?)?;
     m.add_function(wrap_pyfunction!(compare, m)?)?;

@@ -14,8 +14,9 @@ use crate::statistics::NotApplicable;
 const FLOOR: f64 = f64::EPSILON;
 
 /// Metrics that have influences here.
-pub const NAMES: [&str; 14] = [
+pub const NAMES: [&str; 15] = [
     "accuracy",
+    "average_precision",
     "balanced_accuracy",
     "brier",
     "f1",
@@ -263,6 +264,7 @@ fn influences(
             -libm::log(p.clamp(FLOOR, 1.0 - FLOOR))
         })?,
         "roc_auc" => area(label, score, weight)?,
+        "average_precision" => average_precision(label, score, weight)?,
         _ => table(metric, label, score, weight, total, threshold)?,
     };
     match of.iter().position(|x: &f64| !x.is_finite()) {
@@ -315,6 +317,63 @@ fn area(label: &[f64], score: &[f64], weight: &[f64]) -> Result<(f64, Vec<f64>),
         total / side * (placement[i] - value)
     };
     Ok((value, (0..label.len()).map(of).collect()))
+}
+
+/// Mean over the positives of the precision among the rows that score no less.
+///
+/// A row counts as a positive of its own, and moves the precision at every score that is no higher than its own.
+fn average_precision(
+    label: &[f64],
+    score: &[f64],
+    weight: &[f64],
+) -> Result<(f64, Vec<f64>), NotApplicable> {
+    let key = |i: &usize| score[*i] + 0.0;
+    let mut order: Vec<usize> = (0..label.len()).collect();
+    order.sort_unstable_by(|i, j| key(j).total_cmp(&key(i)));
+    let (mut hits, mut rows, mut all) = (Sum::new(), Sum::new(), Sum::new());
+    // From the highest score down: positives at it, positives and rows that score no less.
+    let mut steps = Vec::new();
+    for tie in order.chunk_by(|i, j| key(i) == key(j)) {
+        let mut own = Sum::new();
+        for i in tie {
+            rows.add_f64(weight[*i], 1);
+            if label[*i] > 0.5 {
+                own.add_f64(weight[*i], 1);
+                hits.add_f64(weight[*i], 1);
+            }
+        }
+        let (own, held) = (own.to_f64(), rows.to_f64());
+        let precision = if held > 0.0 {
+            hits.to_f64() / held
+        } else {
+            0.0
+        };
+        all.add_f64(own * precision, 1);
+        steps.push((tie, own, held, precision));
+    }
+    let (positive, total) = (hits.to_f64(), rows.to_f64());
+    if positive <= 0.0 {
+        return not_applicable("average_precision needs rows of the positive class");
+    }
+    let value = all.to_f64() / positive;
+    let mut of = vec![0.0; label.len()];
+    let (mut gained, mut lost) = (Sum::new(), Sum::new());
+    for (tie, own, held, precision) in steps.into_iter().rev() {
+        if held > 0.0 {
+            gained.add_f64(own / held, 1);
+            lost.add_f64(own * precision / held, 1);
+        }
+        let (up, down) = (gained.to_f64(), lost.to_f64());
+        for i in tie {
+            let moved = if label[*i] > 0.5 {
+                precision - value + up - down
+            } else {
+                -down
+            };
+            of[*i] = total / positive * moved;
+        }
+    }
+    Ok((value, of))
 }
 
 /// A function of the table of label and prediction: the influence is the gradient at the row's cell.

@@ -259,6 +259,23 @@ impl Categories {
         }
     }
 
+    /// Puts the hash of every value in the place of its text.
+    pub fn veil(&mut self) {
+        if let Self::Framed {
+            dictionary,
+            known,
+            examples,
+            ..
+        } = self
+        {
+            let values = dictionary.hashes.iter().zip(known);
+            let held = values.filter(|(_, c)| c.count > 0);
+            for (hash, counted) in held.chain(examples.iter_mut()) {
+                counted.label = format!("#{hash:016x}").into_bytes();
+            }
+        }
+    }
+
     /// Every count divided by what divides them all.
     pub fn quotient(&self, by: u64) -> Self {
         let mut out = self.clone();

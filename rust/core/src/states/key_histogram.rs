@@ -266,7 +266,8 @@ pub struct KeyHistogramBuilder {
     since: u32,
 }
 
-const FIRST: usize = 1 << 14;
+/// Most keys that are kept as they come.
+pub const FIRST: usize = 1 << 14;
 
 impl KeyHistogramBuilder {
     /// An empty state of at most `cap` cells.

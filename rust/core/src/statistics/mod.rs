@@ -372,7 +372,7 @@ fn outward(x: f64, sign: f64) -> f64 {
 }
 
 /// Values held by fewer rows are counted but not named.
-pub(crate) const MIN_COUNT: u64 = 10;
+pub const MIN_COUNT: u64 = 10;
 
 /// Joins the parts of a message.
 fn join(parts: impl IntoIterator<Item = Option<String>>) -> Option<String> {
