@@ -319,8 +319,14 @@ impl Seen {
             };
             if let (Frozen::Grid(frame), true) = (&plan.frozen, *j < self.nulls) {
                 let (negative, digits, exponent) = decompose(self.floats[*j] - frame.grid.center);
-                let shift = u32::try_from(exponent - UNIT).expect("no deviation that small");
-                let size = i128::from(digits) << shift;
+                // Of a value beside the centre the last digits are zeros.
+                let size = if exponent < UNIT {
+                    let zeros = (UNIT - exponent).unsigned_abs();
+                    assert!(digits.trailing_zeros() >= zeros, "no deviation that small");
+                    i128::from(digits >> zeros)
+                } else {
+                    i128::from(digits) << (exponent - UNIT)
+                };
                 deviations[*j] = if negative { -size } else { size };
             }
         }
