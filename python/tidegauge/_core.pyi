@@ -52,6 +52,7 @@ __all__ = [
     "segments",
     "set_statistics",
     "slices",
+    "state_bytes",
     "statistic",
     "support",
     "weight_unit",
