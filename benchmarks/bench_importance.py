@@ -14,8 +14,7 @@ ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 @pytest.mark.parametrize(("features", "limit", "stretch"), [(20, 30, 100), (100, 100, None)], ids=["20", "100"])
 def test_importance_exact(versus: Versus, data: Data, features: int, limit: float, stretch: float | None) -> None:
-    # scikit-learn takes minutes for a hundred features of all rows.
-    rows = data.scale.importance if features == 20 else data.scale.importance // 5
+    rows = data.scale.importance
     options = {"path": str(data.model(features, rows))}
 
     def check(ours: Any, others: dict[str, Any]) -> None:
@@ -36,7 +35,7 @@ def test_importance_exact(versus: Versus, data: Data, features: int, limit: floa
 
 def test_importance_permuted(versus: Versus, data: Data) -> None:
     """scikit-learn's own permutations: each of its numbers must come out."""
-    rows = data.scale.importance // 5
+    rows = data.scale.importance
     options = {"path": str(data.model(20, rows))}
 
     def check(ours: Any, others: dict[str, Any]) -> None:

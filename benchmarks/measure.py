@@ -136,13 +136,14 @@ def machine() -> dict[str, Any]:
 
 
 def commit() -> str:
-    """The commit that was measured, `+` where files differ from it."""
+    """The last commit of the package's sources, `+` where files differ from it."""
+    sources = ("rust", "python", "Cargo.lock")
 
     def git(*arguments: str) -> str:
         return subprocess.run(["git", "-C", str(ROOT), *arguments], capture_output=True, text=True).stdout.strip()
 
-    changed = git("status", "--porcelain", "--untracked-files=no", "--", "rust", "python", "Cargo.lock")
-    return git("rev-parse", "--short=10", "HEAD") + ("+" if changed else "")
+    changed = git("status", "--porcelain", "--untracked-files=no", "--", *sources)
+    return git("log", "-1", "--format=%h", "--abbrev=10", "--", *sources) + ("+" if changed else "")
 
 
 def build() -> str:
