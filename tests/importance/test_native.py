@@ -55,7 +55,7 @@ def test_groups_subgroups_names_and_little_memory() -> None:
     booster = lightgbm.train(
         {"verbose": -1, "num_threads": 1}, lightgbm.Dataset(known.x, known.y, feature_name=list("abcde")), 10
     )
-    moved = {name: shuffled[:, j] for j, name in enumerate("dbace")}
+    moved = pd.DataFrame(shuffled, columns=list("dbace"))
     of_names = tg.permutation_importance(booster, moved, known.y, scoring="r2", method="permutation", n_repeats=1)
     theirs = tg.permutation_importance(
         booster, moved, known.y, scoring="r2", method="permutation", n_repeats=1, predictions="library"
