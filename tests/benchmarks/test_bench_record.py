@@ -105,6 +105,7 @@ def test_rows_of_the_page(page: ModuleType, monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(page, "REASONS", {})
     text = page.performance(record(result(), result(measure="peak_mb", against="", value=61.2, goal=None, met=None)))
     assert "1 of 1 goals are met" in text
+    assert "Of 1 benchmarks, 1 have one round" in text
     assert "| work | peer | 3 times less CPU (2 to 4) | at least 2 times | met | 2 |" in text
     assert "|  |  | peak 61 MB (2 to 4) |  |  |  |" in text
     assert "| work | peer | 3 times less CPU | at least 2 times |" in page.readme(record(result()))
