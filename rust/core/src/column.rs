@@ -1,5 +1,7 @@
 //! The states of one column of one group, and how values become keys.
 
+mod placed;
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -20,6 +22,7 @@ use crate::states::weighed::Weighed;
 use crate::value::{Logical, Slice};
 use crate::weights::{MOST, Mass};
 use crate::{Error, Result};
+pub use placed::Placed;
 
 /// How a column is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -308,6 +311,9 @@ impl Times<'_> {
     }
 }
 
+/// Room for the keys of a block.
+type Keys = [u64; BLOCK];
+
 /// Values in the lane of their base domain.
 enum Lane<'a> {
     Floats(std::borrow::Cow<'a, [f64]>),
@@ -333,11 +339,12 @@ impl ColumnState {
         if plan.kind == Kind::Categorical {
             return self.update_categories(plan, values, Times::Once);
         }
+        let keys = &mut [0; BLOCK];
         match lane(plan, values, &mut self.counts, None)? {
-            Lane::Floats(v) => v.chunks(BLOCK).for_each(|b| self.block_f64(b)),
-            Lane::Signed(v) => v.chunks(BLOCK).for_each(|b| self.block_i64(b)),
+            Lane::Floats(v) => v.chunks(BLOCK).for_each(|b| self.block_f64(b, keys)),
+            Lane::Signed(v) => v.chunks(BLOCK).for_each(|b| self.block_i64(b, keys)),
             Lane::Gaps(v, domain) => v.iter().for_each(|(k, _)| self.add_base(*k, 1, domain)),
-            Lane::Unsigned(v) => v.chunks(BLOCK).for_each(|b| self.block_u64(b)),
+            Lane::Unsigned(v) => v.chunks(BLOCK).for_each(|b| self.block_u64(b, keys)),
         }
         Ok(())
     }
@@ -653,16 +660,17 @@ impl ColumnState {
         &mut self,
         values: &[T],
         counts: &[u64],
-        block: fn(&mut Self, &[T]),
+        block: fn(&mut Self, &[T], &mut Keys),
         add: fn(&mut Self, T, u64),
     ) {
         const FEW: u64 = 4;
+        let keys = &mut [0; BLOCK];
         let mut few = Vec::with_capacity(BLOCK + FEW as usize);
         for (x, n) in values.iter().zip(counts) {
             if *n <= FEW {
                 few.extend((0..*n).map(|_| *x));
                 if few.len() >= BLOCK {
-                    block(self, &few[..BLOCK]);
+                    block(self, &few[..BLOCK], keys);
                     few.drain(..BLOCK);
                 }
             } else {
@@ -670,7 +678,7 @@ impl ColumnState {
             }
         }
         if !few.is_empty() {
-            block(self, &few);
+            block(self, &few, keys);
         }
     }
 
@@ -715,10 +723,10 @@ impl ColumnState {
         }
     }
 
-    fn block_f64(&mut self, values: &[f64]) {
+    fn block_f64(&mut self, values: &[f64], keys: &mut Keys) {
         let found = summary::of(values);
         if found.finite {
-            return self.finite_block(values, found);
+            return self.finite_block(values, found, keys);
         }
         let mut finite = [0.0; BLOCK];
         let mut n = 0;
@@ -731,10 +739,10 @@ impl ColumnState {
             }
         }
         let finite = &finite[..n];
-        self.finite_block(finite, summary::of(finite));
+        self.finite_block(finite, summary::of(finite), keys);
     }
 
-    fn finite_block(&mut self, values: &[f64], found: Summary) {
+    fn finite_block(&mut self, values: &[f64], found: Summary, keys: &mut Keys) {
         if values.is_empty() {
             return;
         }
@@ -746,8 +754,7 @@ impl ColumnState {
         c.not_f32 += found.not_f32;
         c.extend(key::of_f64(low), key::of_f64(high));
 
-        let mut buffer = [0; BLOCK];
-        let bases = &mut buffer[..values.len()];
+        let bases = &mut keys[..values.len()];
         key::of_block(values, bases);
         self.distinct.update_keys(bases);
         let Body::Numeric {
@@ -765,7 +772,7 @@ impl ColumnState {
         }
     }
 
-    fn block_i64(&mut self, values: &[i64]) {
+    fn block_i64(&mut self, values: &[i64], keys: &mut Keys) {
         let (Some(&low), Some(&high)) = (values.iter().min(), values.iter().max()) else {
             return;
         };
@@ -777,8 +784,7 @@ impl ColumnState {
         }
         let range = (key::of_i64(low), key::of_i64(high));
         c.extend(range.0, range.1);
-        let mut buffer = [0; BLOCK];
-        let bases = &mut buffer[..values.len()];
+        let bases = &mut keys[..values.len()];
         for (k, v) in bases.iter_mut().zip(values) {
             *k = key::of_i64(*v);
         }
@@ -798,7 +804,7 @@ impl ColumnState {
         }
     }
 
-    fn block_u64(&mut self, values: &[u64]) {
+    fn block_u64(&mut self, values: &[u64], _: &mut Keys) {
         let (Some(&low), Some(&high)) = (values.iter().min(), values.iter().max()) else {
             return;
         };

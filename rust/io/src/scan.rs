@@ -144,6 +144,32 @@ impl Target for ToRefinement<'_> {
     }
 }
 
+/// Counts positions in a dictionary, each of them in range.
+///
+/// The values of small dictionaries follow each other closely, and each addition to a counter waits for
+/// the last one to it: four counters take turns.
+fn tally(counts: &mut [u64], at: &[u32]) {
+    const SMALL: usize = 256;
+    let (mut four_each, mut rest) = ([[0u32; SMALL]; 4], at);
+    if counts.len() <= SMALL && at.len() >= SMALL {
+        let (fours, few) = at.as_chunks::<4>();
+        for four in fours {
+            for (counts, i) in four_each.iter_mut().zip(four) {
+                counts[*i as usize % SMALL] += 1;
+            }
+        }
+        for (i, count) in counts.iter_mut().enumerate() {
+            *count += four_each.iter().map(|c| u64::from(c[i])).sum::<u64>();
+        }
+        rest = few;
+    }
+    for i in rest {
+        if let Some(count) = counts.get_mut(*i as usize) {
+            *count += 1;
+        }
+    }
+}
+
 /// Counts the indices of a dictionary and hands each of its values over once.
 struct Whole<T> {
     target: T,
@@ -188,11 +214,7 @@ impl<T: Target> PageSink for Whole<T> {
                 v.len()
             }
             PageData::Indices(at) => {
-                for i in at {
-                    if let Some(c) = self.counts.get_mut(*i as usize) {
-                        *c += 1;
-                    }
-                }
+                tally(&mut self.counts, at);
                 at.len()
             }
         };
@@ -518,33 +540,43 @@ impl Scan<'_> {
         group: &Group<'_>,
         pools: &[Pool],
     ) -> Result<()> {
+        if tasks.is_empty() {
+            return Ok(());
+        }
         // By unit, until its last column is done: its rows, and columns still to do.
         let mut orders = Vec::with_capacity(self.units.len());
         orders.resize_with(self.units.len(), || {
             Mutex::new((None::<Arc<UnitRows>>, tasks.len()))
         });
+        let order = |u: usize| orders[u].lock().unwrap_or_else(|p| p.into_inner());
+        let rows = |u: usize| -> Result<Arc<UnitRows>> {
+            let mut slot = order(u);
+            if let Some(found) = &slot.0 {
+                return Ok(Arc::clone(found));
+            }
+            let unit = self.units[u];
+            let units = self.units_of(unit)?;
+            let groupings = self.spot(unit, group(self, unit, units.as_ref()))?;
+            let found = Arc::new(UnitRows { groupings, units });
+            slot.0 = Some(Arc::clone(&found));
+            Ok(found)
+        };
+        // Before the columns of a unit come the rows of the next one, so that no thread waits for them.
+        let steps = tasks.len() + 1;
         run(
             self.threads,
-            self.units.len() * tasks.len(),
+            self.units.len() * steps,
             self.meter,
             || (),
             |i, ()| {
-                let (u, t) = (i / tasks.len(), i % tasks.len());
-                let unit = self.units[u];
-                let order = || orders[u].lock().unwrap_or_else(|p| p.into_inner());
-                let rows = {
-                    let mut slot = order();
-                    match &slot.0 {
-                        Some(found) => Arc::clone(found),
-                        None => {
-                            let units = self.units_of(unit)?;
-                            let groupings = self.spot(unit, group(self, unit, units.as_ref()))?;
-                            let found = Arc::new(UnitRows { groupings, units });
-                            slot.0 = Some(Arc::clone(&found));
-                            found
-                        }
+                let (u, step) = (i / steps, i % steps);
+                let Some(t) = step.checked_sub(1) else {
+                    if self.threads > 1 && u + 1 < self.units.len() {
+                        rows(u + 1)?;
                     }
+                    return Ok(());
                 };
+                let (unit, rows) = (self.units[u], rows(u)?);
                 let (groupings, units) = (&rows.groupings, rows.units.as_ref());
                 if !self.failed(t) {
                     let mut states = pools[t].take();
@@ -561,7 +593,7 @@ impl Scan<'_> {
                     pools[t].give(states)?;
                     self.guard(t, unit, read)?;
                 }
-                let mut slot = order();
+                let mut slot = order(u);
                 slot.1 -= 1;
                 if slot.1 == 0 {
                     slot.0 = None;
@@ -1410,4 +1442,23 @@ fn attempt(
     };
     profile.veil(&veiled);
     Ok(profile)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tally;
+
+    #[test]
+    fn positions_are_counted_like_one_by_one() {
+        for size in [1usize, 3, 255, 256, 257, 5000] {
+            for n in [0, 7, 255, 256, 1001, 8192] {
+                let at: Vec<u32> = (0..n).map(|i| (i * i % 7919 % size) as u32).collect();
+                let mut counts: Vec<u64> = (0..size as u64).collect();
+                let mut expected = counts.clone();
+                at.iter().for_each(|i| expected[*i as usize] += 1);
+                tally(&mut counts, &at);
+                assert_eq!(counts, expected, "{size} {n}");
+            }
+        }
+    }
 }

@@ -50,11 +50,17 @@ pub fn to_i64(key: u64) -> i64 {
 /// A fixed mixing of 64 bits (the finaliser of SplitMix64): equal keys give equal hashes, and the
 /// smallest hashes of a set are a uniform sample of it. Stored in profiles: never change it.
 #[inline(always)]
-pub fn mix(mut z: u64) -> u64 {
+pub fn mix(z: u64) -> u64 {
+    let z = mix_but_last(z);
+    z ^ z >> 31
+}
+
+/// [`mix`] before its last step, which leaves the top 31 bits as they are.
+#[inline(always)]
+pub fn mix_but_last(mut z: u64) -> u64 {
     z = z.wrapping_add(0x9e37_79b9_7f4a_7c15);
     z = (z ^ z >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-    z = (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
-    z ^ z >> 31
+    (z ^ z >> 27).wrapping_mul(0x94d0_49bb_1331_11eb)
 }
 
 #[cfg(test)]

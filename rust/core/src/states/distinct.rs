@@ -5,7 +5,7 @@
 //! (Beyer et al. 2007).
 
 use crate::codec::{Reader, Writer};
-use crate::kernels::key::mix;
+use crate::kernels::key::{self, mix};
 use crate::{Error, Result};
 
 /// Hashes kept.
@@ -50,11 +50,12 @@ impl Distinct {
         let Some(threshold) = self.threshold else {
             return self.update(keys.iter().map(|k| mix(*k)));
         };
-        // Almost no hash of a long column passes; the threshold can only fall meanwhile.
+        // Almost no hash of a long column passes, and its top 31 bits, which the last step leaves as they
+        // are, mostly say so. The threshold can only fall meanwhile.
+        let bound = threshold | ((1 << 33) - 1);
         for k in keys {
-            let h = mix(*k);
-            if h < threshold {
-                self.update([h]);
+            if key::mix_but_last(*k) <= bound {
+                self.update([mix(*k)]);
             }
         }
     }

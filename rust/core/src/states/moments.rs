@@ -26,6 +26,16 @@ pub enum Center {
     At(f64),
 }
 
+impl Center {
+    /// What a value adds to the sum.
+    pub fn offset(self, x: f64) -> f64 {
+        match self {
+            Center::None => x,
+            Center::At(c) => x - c,
+        }
+    }
+}
+
 impl Moments {
     /// Adds a block of at most [`BLOCK`] finite values whose extremes are `range`.
     pub fn update_f64(&mut self, values: &[f64], range: (f64, f64), center: Center) {
@@ -85,10 +95,7 @@ impl Moments {
 
     /// Adds one finite value as often as 128 bits count.
     pub fn add_f64_times(&mut self, x: f64, count: u128, center: Center) {
-        let d = match center {
-            Center::None => x,
-            Center::At(c) => x - c,
-        };
+        let d = center.offset(x);
         let square = Some(d * d).filter(|s| center != Center::None && s.is_finite());
         let (negative, m, e) = decompose(d);
         for (part, shift) in [(count as u64, 0), ((count >> 64) as u64, 64)] {

@@ -276,8 +276,12 @@ impl<'a> Stream<'a> {
             return Err("page without dictionary indices".into());
         };
         reader.read(out)?;
-        let largest = out.iter().fold(0, |a, &b| a.max(b));
-        if !out.is_empty() && largest as usize >= *size {
+        // The top bit is set where an index, or the last one less it, has it: none where all are in range,
+        // since sizes fit 31 bits.
+        let last = (*size as u32).wrapping_sub(1);
+        let beyond = out.iter().fold(0, |a, i| a | i | last.wrapping_sub(*i));
+        if beyond >> 31 == 1 {
+            let largest = out.iter().fold(0, |a, &b| a.max(b));
             return Err(format!(
                 "dictionary index {largest} where the dictionary has {size} values"
             ));

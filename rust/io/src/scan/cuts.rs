@@ -3,7 +3,9 @@
 //! What a footer claims is never allocated: ids grow with the rows that were really read, and a
 //! unit whose key columns have other rows than its footer says is corrupt.
 
+use std::collections::hash_map::Entry;
 use std::collections::{BTreeSet, HashMap};
+use std::ops::Range;
 use std::sync::Mutex;
 
 use tidegauge_core::profile::GroupKey;
@@ -72,6 +74,62 @@ pub(super) struct Grouping {
 
 /// Fewest rows of a run, on average, for rows to be taken as they come.
 const RUN: usize = 256;
+
+/// An id for each row, as stretches of rows with the same one.
+#[derive(Debug, Default)]
+struct Stretches {
+    runs: Vec<(u32, u32)>,
+    rows: usize,
+}
+
+impl Stretches {
+    fn push(&mut self, id: u32, rows: usize) {
+        self.rows += rows;
+        // Units have at most MAX_ROWS rows.
+        let rows = rows as u32;
+        match self.runs.last_mut() {
+            Some((last, n)) if *last == id => *n += rows,
+            _ if rows > 0 => self.runs.push((id, rows)),
+            _ => {}
+        }
+    }
+
+    /// The stretches, where there are few.
+    fn long(&self) -> Option<&[(u32, u32)]> {
+        (self.runs.len() <= self.rows / RUN + 1).then_some(self.runs.as_slice())
+    }
+
+    /// The id of each row.
+    fn ids(&self) -> Vec<u32> {
+        let mut ids = Vec::with_capacity(self.rows);
+        for (id, rows) in &self.runs {
+            ids.extend(std::iter::repeat_n(*id, *rows as usize));
+        }
+        ids
+    }
+}
+
+/// Stretches of rows that have both the same id in `a` and the same one in `b`.
+fn both(a: &[(u32, u32)], b: &[(u32, u32)]) -> Vec<((u32, u32), u32)> {
+    let (mut a, mut b) = (a.iter().copied(), b.iter().copied());
+    let (mut x, mut y) = (a.next(), b.next());
+    let mut out = Vec::new();
+    while let (Some((i, n)), Some((j, m))) = (x, y) {
+        let rows = n.min(m);
+        out.push(((i, j), rows));
+        x = if n > rows {
+            Some((i, n - rows))
+        } else {
+            a.next()
+        };
+        y = if m > rows {
+            Some((j, m - rows))
+        } else {
+            b.next()
+        };
+    }
+    out
+}
 
 /// Rows of one unit, each with its group, not yet in an order.
 struct Numbered {
@@ -247,11 +305,12 @@ struct Windows {
     window: Window,
     zone: chrono_tz::Tz,
     unit: TimeOf,
-    ids: Vec<u32>,
+    ids: Stretches,
     found: Vec<Option<(i64, i64)>>,
     known: HashMap<(i64, i64), u32>,
-    /// The window last met: most logs are in the order of time.
-    last: Option<(i64, i64, u32)>,
+    /// Times, as stored, of the window last met: most logs are in the order of time.
+    last: Range<i64>,
+    last_id: u32,
     dictionary: Vec<u32>,
 }
 
@@ -270,24 +329,23 @@ impl Windows {
             window,
             zone,
             unit: time.unit,
-            ids: Vec::new(),
+            ids: Stretches::default(),
             found: vec![None],
             known: HashMap::new(),
-            last: None,
+            last: 0..0,
+            last_id: NO_WINDOW,
             dictionary: Vec::new(),
         };
         read(source, unit, time.at, &mut windows)?;
-        counted(source, unit, time.at, windows.ids.len())?;
+        counted(source, unit, time.at, windows.ids.rows)?;
         Ok(windows)
     }
 
     fn id(&mut self, time: i64) -> Result<u32> {
-        let us = self.unit.micros(time);
-        if let Some((from, to, id)) = self.last
-            && (from..to).contains(&us)
-        {
-            return Ok(id);
+        if self.last.contains(&time) {
+            return Ok(self.last_id);
         }
+        let us = self.unit.micros(time);
         let Some(window) = window_of(us, self.window, self.zone) else {
             return Ok(NO_WINDOW);
         };
@@ -301,7 +359,7 @@ impl Windows {
                 )));
             }
         }
-        self.last = Some((window.0, window.1, id));
+        (self.last, self.last_id) = (self.unit.times(window), id);
         Ok(id)
     }
 }
@@ -319,6 +377,17 @@ impl PageSink for Windows {
     }
 
     fn page(&mut self, rows: usize, valid: Option<&[bool]>, data: PageData<'_>) -> Result<()> {
+        if let (None, PageData::Values(Slice::I64(mut times))) = (valid, data) {
+            while let Some(time) = times.first() {
+                let id = self.id(*time)?;
+                let same = times.iter().take_while(|t| self.last.contains(t)).count();
+                // One row where its time is in no window.
+                let (head, rest) = times.split_at(same.max(1));
+                self.ids.push(id, head.len());
+                times = rest;
+            }
+            return Ok(());
+        }
         let mut next = 0;
         for i in 0..rows {
             let id = if valid.is_none_or(|v| v[i]) {
@@ -335,7 +404,7 @@ impl PageSink for Windows {
             } else {
                 NO_WINDOW
             };
-            self.ids.push(id);
+            self.ids.push(id, 1);
         }
         Ok(())
     }
@@ -355,6 +424,19 @@ impl TimeOf {
             TimeOf::Days => time.saturating_mul(86_400_000_000),
             TimeOf::PerSecond(n) if n > 1_000_000 => time.div_euclid(n / 1_000_000),
             TimeOf::PerSecond(n) => time.saturating_mul(1_000_000 / n),
+        }
+    }
+
+    /// Times whose microseconds lie between two others: a part of them where a bound leaves the range.
+    fn times(self, (from, to): (i64, i64)) -> Range<i64> {
+        let up = |us: i64, by: i64| us.div_euclid(by) + i64::from(us.rem_euclid(by) > 0);
+        match self {
+            TimeOf::Days => up(from, 86_400_000_000)..up(to, 86_400_000_000),
+            TimeOf::PerSecond(n) if n > 1_000_000 => {
+                let by = n / 1_000_000;
+                from.saturating_mul(by)..to.saturating_mul(by)
+            }
+            TimeOf::PerSecond(n) => up(from, 1_000_000 / n)..up(to, 1_000_000 / n),
         }
     }
 }
@@ -377,8 +459,26 @@ pub(super) enum BlockBy {
 
 /// The blocks of the rows of a unit: an id per row and the block of each id.
 struct BlockIds {
-    ids: Vec<u32>,
+    ids: Ids,
     keys: Vec<i64>,
+}
+
+/// An id per row.
+enum Ids {
+    Rows(Vec<u32>),
+    Stretches(Stretches),
+}
+
+impl Ids {
+    fn rows(&mut self) -> &[u32] {
+        if let Ids::Stretches(s) = self {
+            *self = Ids::Rows(s.ids());
+        }
+        match self {
+            Ids::Rows(ids) => ids,
+            Ids::Stretches(_) => &[],
+        }
+    }
 }
 
 /// How rows are cut, resolved against a source.
@@ -423,7 +523,7 @@ impl Cuts {
                 let found = Windows::read(source, unit, time, length, zone)?;
                 let start = |w: Option<(i64, i64)>| w.map_or(MISSING_BLOCK, |w| w.0);
                 Some(BlockIds {
-                    ids: found.ids,
+                    ids: Ids::Stretches(found.ids),
                     keys: found.found.into_iter().map(start).collect(),
                 })
             }
@@ -435,7 +535,7 @@ impl Cuts {
                 };
                 Some(BlockIds {
                     keys: found.texts.iter().map(hashed).collect(),
-                    ids: found.ids,
+                    ids: Ids::Rows(found.ids),
                 })
             }
             _ => None,
@@ -451,12 +551,25 @@ impl Cuts {
         registry: &Registry,
         ordered: bool,
     ) -> Result<Vec<Grouping>> {
+        let windows = match (self.window, self.time) {
+            (Some(window), Some(time)) => {
+                Some(Windows::read(source, unit, time, window, self.zone)?)
+            }
+            _ => None,
+        };
+        let mut blocks = self.blocks(source, unit)?;
+        if !ordered
+            && self.by.is_empty()
+            && self.model_version.is_none()
+            && let Some(found) = by_time(windows.as_ref(), blocks.as_ref(), registry)?
+        {
+            return Ok(vec![found]);
+        }
         // Ids of rows and, by id, the window and version they stand for.
         let (mut base, mut parts) = (None::<Vec<u32>>, vec![(None, None::<String>)]);
-        if let (Some(window), Some(time)) = (self.window, self.time) {
-            let windows = Windows::read(source, unit, time, window, self.zone)?;
+        if let Some(windows) = windows {
+            base = Some(windows.ids.ids());
             parts = windows.found.into_iter().map(|w| (w, None)).collect();
-            base = Some(windows.ids);
         }
         if let Some(column) = self.model_version {
             let labels = labels(source, unit, &[column])?;
@@ -478,15 +591,15 @@ impl Cuts {
             model_version: parts[part].1.clone(),
             segment,
         };
-        let blocks = self.blocks(source, unit)?;
+        let blocks = blocks.as_mut().map(|b| (b.ids.rows(), b.keys.as_slice()));
         let number = |ids: &[u32], count, segment, key: &dyn Fn(usize) -> GroupKey| {
-            number(ids, count, segment, registry, blocks.as_ref(), key)
+            number(ids, count, segment, registry, blocks, key)
         };
         let mut out = Vec::with_capacity(1 + self.by.len());
         match (&base, &blocks) {
             (Some(ids), _) => out.push(number(ids, parts.len(), false, &|id| key(id, None))?),
-            (None, Some(b)) => {
-                let ids = vec![0; b.ids.len()];
+            (None, Some((of, _))) => {
+                let ids = vec![0; of.len()];
                 out.push(number(&ids, 1, false, &|id| key(id, None))?);
             }
             (None, None) => {}
@@ -531,18 +644,67 @@ impl Cuts {
     }
 }
 
+/// The rows of a unit as they come, where windows and blocks of time change seldom.
+fn by_time(
+    windows: Option<&Windows>,
+    blocks: Option<&BlockIds>,
+    registry: &Registry,
+) -> Result<Option<Grouping>> {
+    let of_windows = windows.map(|w| &w.ids);
+    let of_blocks = match blocks.map(|b| &b.ids) {
+        Some(Ids::Stretches(s)) => Some(s),
+        Some(Ids::Rows(_)) => return Ok(None),
+        None => None,
+    };
+    let Some(rows) = of_windows.or(of_blocks).map(|s| s.rows) else {
+        return Ok(None);
+    };
+    let whole = [(0, rows as u32)];
+    let (Some(a), Some(b)) = (
+        of_windows.map_or(Some(&whole[..]), Stretches::long),
+        of_blocks.map_or(Some(&whole[..]), Stretches::long),
+    ) else {
+        return Ok(None);
+    };
+    let mut known: HashMap<(u32, u32), u32> = HashMap::new();
+    let (mut groups, mut of_blocks, mut runs) = (Vec::new(), Vec::new(), Vec::new());
+    for ((window, block), rows) in both(a, b) {
+        let local = match known.entry((window, block)) {
+            Entry::Occupied(slot) => *slot.get(),
+            Entry::Vacant(slot) => {
+                let key = GroupKey {
+                    window: windows.and_then(|w| w.found[window as usize]),
+                    ..GroupKey::default()
+                };
+                groups.push(registry.number(key)?);
+                of_blocks.push(blocks.map_or(MISSING_BLOCK, |b| b.keys[block as usize]));
+                *slot.insert(groups.len() as u32 - 1)
+            }
+        };
+        runs.push((local, rows));
+    }
+    Ok(Some(Grouping {
+        groups,
+        blocks: of_blocks,
+        segment: false,
+        order: Vec::new(),
+        starts: Vec::new(),
+        runs,
+    }))
+}
+
 /// Replaces the ids of a unit, which may be unused or mean the same, by its groups and blocks.
 fn number(
     ids: &[u32],
     count: usize,
     segment: bool,
     registry: &Registry,
-    blocks: Option<&BlockIds>,
+    blocks: Option<(&[u32], &[i64])>,
     key: &dyn Fn(usize) -> GroupKey,
 ) -> Result<Numbered> {
     let mut crossed = ids.to_vec();
     let pairs = match blocks {
-        Some(b) => cross(&mut crossed, count, &b.ids, b.keys.len()),
+        Some((ids, keys)) => cross(&mut crossed, count, ids, keys.len()),
         None => (0..count as u32).map(|id| (id, 0)).collect(),
     };
     let mut used = vec![false; pairs.len()];
@@ -560,7 +722,7 @@ fn number(
                 group
             }
         };
-        let block = blocks.map_or(MISSING_BLOCK, |b| b.keys[block as usize]);
+        let block = blocks.map_or(MISSING_BLOCK, |(_, keys)| keys[block as usize]);
         local[id] = *known.entry((group, block)).or_insert_with(|| {
             groups.push(group);
             of_blocks.push(block);
@@ -717,6 +879,61 @@ mod tests {
         ];
         let texts: BTreeSet<String> = tuples.iter().map(|t| text(t)).collect();
         assert_eq!(texts.len(), tuples.len());
+    }
+
+    #[test]
+    fn times_of_a_window_are_those_whose_microseconds_lie_in_it() {
+        let units = [
+            TimeOf::Days,
+            TimeOf::PerSecond(1),
+            TimeOf::PerSecond(1_000),
+            TimeOf::PerSecond(1_000_000),
+            TimeOf::PerSecond(1_000_000_000),
+        ];
+        let bounds = [
+            -86_400_000_001,
+            -3_600_000_000,
+            -1,
+            0,
+            7,
+            86_400_000_000,
+            1_700_000_000_000_123,
+        ];
+        for unit in units {
+            for (i, from) in bounds.iter().enumerate() {
+                for to in &bounds[i + 1..] {
+                    let times = unit.times((*from, *to));
+                    for near in [times.start, times.end, 0] {
+                        for time in near - 3..near + 3 {
+                            let inside = (*from..*to).contains(&unit.micros(time));
+                            assert_eq!(
+                                times.contains(&time),
+                                inside,
+                                "{unit:?} {from} {to} {time}"
+                            );
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn stretches_that_agree_are_those_of_the_rows() {
+        let stretches = |ids: &[u32]| {
+            let mut s = Stretches::default();
+            ids.iter().for_each(|id| s.push(*id, 1));
+            assert_eq!((s.ids().as_slice(), s.rows), (ids, ids.len()));
+            s.runs
+        };
+        let a: Vec<u32> = (0..1000).map(|i| i * i / 3000 % 5).collect();
+        let b: Vec<u32> = (0..1000).map(|i| i / 70 % 3).collect();
+        let mut rows = Vec::new();
+        for (pair, n) in both(&stretches(&a), &stretches(&b)) {
+            assert!(n > 0);
+            rows.extend(std::iter::repeat_n(pair, n as usize));
+        }
+        assert_eq!(rows, a.into_iter().zip(b).collect::<Vec<_>>());
     }
 
     #[test]

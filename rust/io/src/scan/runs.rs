@@ -1,11 +1,12 @@
 //! Sends pages to the states of their groups as they come: for units whose rows change group seldom.
 
-use tidegauge_core::column::{ColumnPlan, ColumnState};
+use tidegauge_core::column::{ColumnPlan, ColumnState, Placed};
 use tidegauge_core::states::blocks::Block;
 
 use super::cuts::Grouping;
 use super::grouped::States;
 use super::owned::Owned;
+use super::tally;
 use crate::Result;
 use crate::source::{PageData, PageSink};
 use tidegauge_core::value::Slice;
@@ -18,9 +19,19 @@ struct Open {
     used: usize,
     /// The block as it was when the run began.
     before: Option<Block>,
-    /// Rows of each value of the dictionary.
+    /// Rows of this run by value of the dictionary, and how many.
     counts: Vec<u64>,
-    counted: bool,
+    counted: usize,
+    /// Rows of earlier runs of the same group by value of the dictionary: on their blocks already,
+    /// not yet in the state.
+    held: Vec<u64>,
+    holds: bool,
+}
+
+/// A dictionary, and where its values fall in a block, once that is asked for: by plan.
+struct Shared {
+    values: Owned,
+    placed: [Option<Option<Placed>>; 2],
 }
 
 /// One column of one unit.
@@ -30,7 +41,7 @@ pub(super) struct Runs<'a> {
     plans: [&'a ColumnPlan; 2],
     states: &'a mut States,
     open: Vec<Open>,
-    dictionary: Option<Owned>,
+    dictionary: Option<Shared>,
 }
 
 impl<'a> Runs<'a> {
@@ -51,34 +62,76 @@ impl<'a> Runs<'a> {
     /// Hands over values that were counted by their position in the dictionary.
     pub(super) fn flush(&mut self) -> Result<()> {
         for g in 0..self.groupings.len() {
+            self.settle(g)?;
             self.hand_over(g)?;
-            self.close(g);
         }
         Ok(())
     }
 
+    /// Ends a block: rows counted by their position reach the state or, where the dictionary repeats
+    /// and serves further runs, the block alone.
+    fn settle(&mut self, g: usize) -> Result<()> {
+        let (grouping, open) = (&self.groupings[g], &mut self.open[g]);
+        let Some((local, _)) = grouping.runs.get(open.at).copied() else {
+            return Ok(());
+        };
+        let plan = self.plans[usize::from(grouping.segment)];
+        let block = grouping.blocks[local as usize];
+        if open.counted > 0
+            && let Some(d) = &mut self.dictionary
+        {
+            let state = state_of(self.states, grouping, local, plan);
+            let slot = &mut d.placed[usize::from(grouping.segment)];
+            let further = slot.is_some() || open.at + 1 < grouping.runs.len();
+            let repeats = further && open.counted / 2 >= open.counts.len();
+            if repeats && slot.is_none() {
+                *slot = Some(Placed::new(plan, d.values.slice())?);
+            }
+            if let (true, Some(Some(placed))) = (repeats, &*slot) {
+                state.add_to_block(block, placed, &open.counts);
+                open.held.resize(open.counts.len(), 0);
+                for (held, n) in open.held.iter_mut().zip(&mut open.counts) {
+                    *held += std::mem::take(n);
+                }
+                open.holds = true;
+            } else {
+                state.update_counted(plan, d.values.slice(), &open.counts)?;
+                open.counts.fill(0);
+            }
+            open.counted = 0;
+        }
+        if let Some(before) = open.before.take() {
+            state_of(self.states, grouping, local, plan).close_block(block, &before);
+        }
+        Ok(())
+    }
+
+    /// Hands rows whose blocks have them to the state of their group, outside any block.
     fn hand_over(&mut self, g: usize) -> Result<()> {
         let (grouping, open) = (&self.groupings[g], &mut self.open[g]);
-        if let (Some(d), true, Some(run)) =
-            (&self.dictionary, open.counted, grouping.runs.get(open.at))
+        if let (true, Some(d), Some((local, _))) =
+            (open.holds, &self.dictionary, grouping.runs.get(open.at))
         {
             let plan = self.plans[usize::from(grouping.segment)];
-            let state = state_of(self.states, grouping, run.0, plan);
-            state.update_counted(plan, d.slice(), &open.counts)?;
-            open.counts.fill(0);
-            open.counted = false;
+            let state = state_of(self.states, grouping, *local, plan);
+            state.update_counted(plan, d.values.slice(), &open.held)?;
+            open.held.fill(0);
+            open.holds = false;
         }
         Ok(())
     }
 
-    /// Ends the block of a run.
-    fn close(&mut self, g: usize) {
-        let (grouping, open) = (&self.groupings[g], &mut self.open[g]);
-        if let (Some(before), Some(run)) = (open.before.take(), grouping.runs.get(open.at)) {
-            let plan = self.plans[usize::from(grouping.segment)];
-            let state = state_of(self.states, grouping, run.0, plan);
-            state.close_block(grouping.blocks[run.0 as usize], &before);
+    /// Goes on to the next run.
+    fn advance(&mut self, g: usize) -> Result<()> {
+        self.settle(g)?;
+        let (grouping, at) = (&self.groupings[g], self.open[g].at);
+        let group = |at: usize| grouping.runs.get(at).map(|r| grouping.groups[r.0 as usize]);
+        if group(at) != group(at + 1) {
+            self.hand_over(g)?;
         }
+        let open = &mut self.open[g];
+        (open.at, open.used) = (at + 1, 0);
+        Ok(())
     }
 }
 
@@ -101,16 +154,24 @@ impl PageSink for Runs<'_> {
     }
 
     fn dictionary(&mut self, values: Slice<'_>) -> Result<()> {
-        for g in 0..self.groupings.len() {
-            self.hand_over(g)?;
-            self.open[g].counts.clear();
-            self.open[g].counts.resize(values.len(), 0);
+        self.flush()?;
+        for open in &mut self.open {
+            open.counts.clear();
+            open.counts.resize(values.len(), 0);
+            open.held.clear();
         }
-        self.dictionary = Some(Owned::all(values));
+        self.dictionary = Some(Shared {
+            values: Owned::all(values),
+            placed: [None, None],
+        });
         Ok(())
     }
 
     fn page(&mut self, rows: usize, valid: Option<&[bool]>, data: PageData<'_>) -> Result<()> {
+        let all = match data {
+            PageData::Values(v) => v.len(),
+            PageData::Indices(at) => at.len(),
+        };
         for (g, grouping) in self.groupings.iter().enumerate() {
             let plan = self.plans[usize::from(grouping.segment)];
             let (mut row, mut dense) = (0, 0);
@@ -120,7 +181,11 @@ impl PageSink for Runs<'_> {
                 };
                 let open = &mut self.open[g];
                 let n = (rows - row).min(length as usize - open.used);
-                let values = valid.map_or(n, |v| v[row..row + n].iter().filter(|ok| **ok).count());
+                let values = match valid {
+                    _ if n == rows => all,
+                    None => n,
+                    Some(v) => v[row..row + n].iter().filter(|ok| **ok).count(),
+                };
                 let part = dense..dense + values;
                 let state = state_of(self.states, grouping, local, plan);
                 if open.before.is_none() {
@@ -132,22 +197,15 @@ impl PageSink for Runs<'_> {
                     _ if values == 0 => {}
                     PageData::Values(v) => state.update(plan, v.range(part).ok_or_else(short)?)?,
                     PageData::Indices(at) => {
-                        for i in at.get(part).ok_or_else(short)? {
-                            if let Some(c) = open.counts.get_mut(*i as usize) {
-                                *c += 1;
-                            }
-                        }
-                        open.counted = true;
+                        tally(&mut open.counts, at.get(part).ok_or_else(short)?);
+                        open.counted += values;
                     }
                 }
                 row += n;
                 dense += values;
                 self.open[g].used += n;
                 if self.open[g].used == length as usize {
-                    self.hand_over(g)?;
-                    self.close(g);
-                    let open = &mut self.open[g];
-                    (open.at, open.used) = (open.at + 1, 0);
+                    self.advance(g)?;
                 }
             }
         }
