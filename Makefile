@@ -47,7 +47,7 @@ test-rust: # the whole workspace: for a part of it cargo would choose other feat
 
 .PHONY: test-python
 test-python: $(STAMPS)/extension-ci
-	$(BIN)/python -m pytest --quiet
+	$(BIN)/python -m pytest --quiet --numprocesses auto --dist worksteal
 
 .PHONY: lint
 lint: $(STAMPS)/extension-ci ## formatting, clippy, ruff, types, stubs, generated files
