@@ -309,6 +309,7 @@ impl Seen {
         };
         let mut cells = vec![usize::MAX; STRETCHES];
         let mut deviations = vec![0_i128; STRETCHES];
+        let mut tiny = std::collections::BTreeMap::new();
         for (j, _) in &sample.whole {
             // Categories are found once each.
             let same = *j > 0 && self.lens == Lens::Categories;
@@ -319,23 +320,25 @@ impl Seen {
             };
             if let (Frozen::Grid(frame), true) = (&plan.frozen, *j < self.nulls) {
                 let (negative, digits, exponent) = decompose(self.floats[*j] - frame.grid.center);
-                // Of a value beside the centre the last digits are zeros.
-                let size = if exponent < UNIT {
-                    let zeros = (UNIT - exponent).unsigned_abs();
-                    assert!(digits.trailing_zeros() >= zeros, "no deviation that small");
-                    i128::from(digits >> zeros)
-                } else {
-                    i128::from(digits) << (exponent - UNIT)
+                let Ok(shift) = u32::try_from(exponent - UNIT) else {
+                    // Beside a centre of 0.
+                    tiny.insert(*j, (negative, digits, exponent));
+                    continue;
                 };
+                let size = i128::from(digits) << shift;
                 deviations[*j] = if negative { -size } else { size };
             }
         }
         for (key, block) in sample.blocks.iter().enumerate() {
             let mut own = vec![0_u64; all.counts.len()];
             let mut sum = 0_i128;
+            let mut taken = Sum::new();
             for (j, n) in block {
                 own[cells[*j as usize]] += u64::from(*n);
                 sum += deviations[*j as usize] * i128::from(*n);
+                if let Some((negative, digits, exponent)) = tiny.get(&(*j as usize)) {
+                    taken.add_scaled(*negative, u128::from(*digits) * u128::from(*n), *exponent);
+                }
             }
             let mut before = all.clone();
             before
@@ -343,7 +346,6 @@ impl Seen {
                 .iter_mut()
                 .zip(&own)
                 .for_each(|(a, b)| *a -= b);
-            let mut taken = Sum::new();
             taken.add_scaled(sum < 0, sum.unsigned_abs(), UNIT);
             before.sum.subtract_sum(&taken);
             state.close_block(key as i64, &before);
