@@ -28,7 +28,7 @@ _ROW = 6_000
 #: What a block of rows takes in the state of a column.
 _BLOCK = 68 * 8
 #: The interpreter with everything that a run imports.
-_INTERPRETER = 110 << 20
+_INTERPRETER = 24 << 20
 _LENGTHS = {"1h": 3600, "1d": 86_400, "1w": 7 * 86_400}
 _DECIDED_BY_ROWS = ("verdict", "share_drifted")
 

@@ -37,6 +37,11 @@ def hide_segments(
     for group in current.info["groups"]:
         key = (group["window_start"], group["segment_by"], group["segment_value"])
         within[key] = within.get(key, 0) + group["rows"]
+    # Groups of protected columns are no segments of the profiles: their rows tell how many they are.
+    for row in told:
+        if row["segment_by"] is not None:
+            key = (row.get("window_start"), row["segment_by"], row["segment_value"])
+            within[key] = max(within.get(key, 0), row.get("n_reference") or 0, row.get("n_current") or 0)
     rare: dict[tuple[str | None, str], set[str]] = {}
     for row in told:
         by, value, window = row["segment_by"], row["segment_value"], row.get("window_start")

@@ -189,6 +189,7 @@ def test_options_of_drift(tmp_path: Path) -> None:
         "categorical": Case(["b"]),
         "time": Case("seen", tuple(t.with_columns(seen=pl.col("ts").dt.offset_by("40d")) for t in (X, Y))),
         "id": Case("b"),
+        "sensitive": Case(["c"]),
         "label": Case("b"),
         "prediction": Case("y"),
         "score": Case("s"),
@@ -337,8 +338,10 @@ def test_options_of_permutation_importance() -> None:
         "alpha": Case(0.3, None, base),
     }
     documented = set(inspect.signature(tg.permutation_importance).parameters) - {"model", "X", "y"}
-    # `allow_pickle` is about files of models: tests/importance. `n_threads` and `memory` change nothing.
-    assert documented == {*cases, "n_threads", "memory", "allow_pickle"}, "options without a case, or cases without one"
+    # `allow_pickle` is about files of models, `predictions` about who computes the same: tests/importance. `n_threads`
+    # and `memory` change nothing.
+    rest = {"n_threads", "memory", "allow_pickle", "predictions"}
+    assert documented == {*cases, *rest}, "options without a case, or cases without one"
     for option, case in cases.items():
         data = case.data or (predict, x, y)
         plain = text(tg.permutation_importance(*data, **case.beside))
