@@ -474,7 +474,7 @@ class ModelFile:
     kind: str
     content: bytes = field(repr=False)
 
-    def library(self) -> Any:
+    def opened(self) -> Any:
         """The model as its library holds it.
 
         Raises
@@ -592,7 +592,7 @@ def read(model: Any) -> ReadModel:
         return model.linear()
     if isinstance(model, ModelFile):
         try:
-            library = model.library()
+            library = model.opened()
         except UsageError:
             library = None
         match model.kind:

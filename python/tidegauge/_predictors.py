@@ -105,7 +105,7 @@ def predictor_of(model: Any) -> Predictor:
     if isinstance(model, Predictor):
         return model
     if isinstance(model, ModelFile):
-        model = model.library()
+        model = model.opened()
     if isinstance(model, Coefficients):
         return Predictor(model=model, is_estimator=False, methods={PREDICTIONS: model.predict}, features=model.features)
     module, name = type(model).__module__.partition(".")[0], type(model).__name__
