@@ -58,7 +58,9 @@ for line in {lines!r}:
     if "Operation not permitted" in done.stderr:
         pytest.skip(f"strace may not trace here: {done.stderr.strip()[-100:]}")
     assert done.returncode == 0, done.stderr
-    assert [line for line in trace.read_text().splitlines() if "AF_INET" in line or "connect(" in line] == []
+    # The C library asks the local name service cache for the user's home where HOME is unset: no network.
+    calls = [line for line in trace.read_text().splitlines() if "/nscd/socket" not in line]
+    assert [line for line in calls if "AF_INET" in line or "connect(" in line] == []
 
 
 def test_the_trace_would_show_a_connection(tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def test_a_changed_trail_is_found(tmp_path: Path) -> None:
     rows = content.splitlines(keepends=True)
     for broken, where in [
         (rows[0] + rows[2] + rows[3], "line 2 does not follow"),
-        (rows[0] + rows[1].replace(b"b3:1", b"b3:7") + rows[2] + rows[3], "line 3 does not follow"),
+        (rows[0] + rows[1].replace(b'"b3:1"', b'"b3:7"') + rows[2] + rows[3], "line 3 does not follow"),
         (rows[1] + rows[0] + rows[2] + rows[3], "line 1 does not follow"),
         (content[:-1], "line 4 is not whole"),
         (rows[0] + b"{}\n", "line 2 is no line"),
