@@ -1,6 +1,7 @@
 //! The states of one column of one group, and how values become keys.
 
 mod placed;
+mod sample;
 
 use std::sync::Arc;
 
@@ -23,6 +24,7 @@ use crate::value::{Logical, Slice};
 use crate::weights::{MOST, Mass};
 use crate::{Error, Result};
 pub use placed::Placed;
+pub use sample::Sample;
 
 /// How a column is compared.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -58,9 +60,14 @@ pub fn value_of(logical: Logical, base: u64) -> f64 {
 
 /// Applies the scale of a decimal.
 pub fn scaled(logical: Logical, x: f64) -> f64 {
+    x / unit_of(logical)
+}
+
+/// Units of the last digit in 1: 1 but for decimals.
+pub fn unit_of(logical: Logical) -> f64 {
     match logical {
-        Logical::Decimal { scale } => x / libm::pow(10.0, f64::from(scale)),
-        _ => x,
+        Logical::Decimal { scale } => libm::pow(10.0, f64::from(scale)),
+        _ => 1.0,
     }
 }
 

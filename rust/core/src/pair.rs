@@ -4,9 +4,12 @@
 //! arrays, and the reference's grid otherwise. A statistic does not care: cells that hold one value
 //! add nothing to its bounds, so one definition serves the exact and the certified mode.
 
-use std::sync::Arc;
+use std::ops::Deref;
+use std::sync::{Arc, OnceLock};
 
+use crate::column::{base_domain, unit_of};
 use crate::dependence::Blocked;
+use crate::states::grid::Domain;
 use crate::value::Logical;
 
 /// Counts of one side.
@@ -160,6 +163,179 @@ pub struct Cell {
     pub coarse: u32,
 }
 
+/// The common partition of the finite values of two samples.
+///
+/// A slice of cells; those of two samples held in memory are their sorted keys, and become a list of
+/// one cell a value only where a statistic asks for one. [`Cells::each`] goes through them without.
+#[derive(Debug, Clone, Default)]
+pub struct Cells {
+    sorted: Option<SortedKeys>,
+    listed: OnceLock<Vec<Cell>>,
+}
+
+/// Base keys of the finite values of both samples, each ascending.
+#[derive(Debug, Clone)]
+struct SortedKeys {
+    logical: Logical,
+    reference: Vec<u64>,
+    current: Vec<u64>,
+}
+
+impl Cells {
+    /// One cell for each distinct value of two samples, given by ascending base keys. The cells lie in
+    /// one coarse cell: statistics on coarse cells need a grid.
+    pub fn of_sorted(logical: Logical, reference: Vec<u64>, current: Vec<u64>) -> Self {
+        debug_assert!(reference.is_sorted() && current.is_sorted());
+        Cells {
+            sorted: Some(SortedKeys {
+                logical,
+                reference,
+                current,
+            }),
+            listed: OnceLock::new(),
+        }
+    }
+
+    /// The cells one after the other.
+    pub fn each(&self) -> EachCell<'_> {
+        match (&self.sorted, self.listed.get()) {
+            (Some(keys), None) => EachCell::Sorted(keys.each()),
+            (_, listed) => EachCell::Listed(listed.map_or(&[][..], Vec::as_slice).iter()),
+        }
+    }
+
+    /// Rows of the reference and of the current sample in all cells, at most `u64::MAX`.
+    pub fn rows(&self) -> (u64, u64) {
+        match &self.sorted {
+            Some(keys) => (keys.reference.len() as u64, keys.current.len() as u64),
+            None => self.iter().fold((0, 0), |rows: (u64, u64), c| {
+                (
+                    rows.0.saturating_add(c.reference),
+                    rows.1.saturating_add(c.current),
+                )
+            }),
+        }
+    }
+
+    /// The lowest and the highest value between which all cells lie.
+    pub fn ends(&self) -> Option<(f64, f64)> {
+        let Some(keys) = &self.sorted else {
+            return Some((self.first()?.low, self.last()?.high));
+        };
+        let (a, b) = (&keys.reference, &keys.current);
+        let first = a.first().into_iter().chain(b.first()).min()?;
+        let last = a.last().into_iter().chain(b.last()).max()?;
+        let value = keys.value();
+        Some((value(*first), value(*last)))
+    }
+}
+
+impl SortedKeys {
+    fn value(&self) -> impl Fn(u64) -> f64 + use<> {
+        let (domain, unit) = (base_domain(self.logical), unit_of(self.logical));
+        move |key| domain.value(key) / unit
+    }
+
+    fn each(&self) -> SortedCells<'_> {
+        SortedCells::new(self.logical, &self.reference, &self.current)
+    }
+}
+
+impl Deref for Cells {
+    type Target = [Cell];
+
+    fn deref(&self) -> &[Cell] {
+        self.listed.get_or_init(|| {
+            let keys = self.sorted.as_ref();
+            keys.map_or_else(Vec::new, |keys| keys.each().collect())
+        })
+    }
+}
+
+impl From<Vec<Cell>> for Cells {
+    fn from(cells: Vec<Cell>) -> Self {
+        Cells {
+            sorted: None,
+            listed: OnceLock::from(cells),
+        }
+    }
+}
+
+impl PartialEq for Cells {
+    fn eq(&self, other: &Self) -> bool {
+        self.each().eq(other.each())
+    }
+}
+
+/// Goes through [`Cells`].
+pub enum EachCell<'a> {
+    /// Cells that are listed.
+    Listed(std::slice::Iter<'a, Cell>),
+    /// Cells of sorted keys.
+    Sorted(SortedCells<'a>),
+}
+
+impl Iterator for EachCell<'_> {
+    type Item = Cell;
+
+    #[inline]
+    fn next(&mut self) -> Option<Cell> {
+        match self {
+            EachCell::Listed(cells) => cells.next().copied(),
+            EachCell::Sorted(cells) => cells.next(),
+        }
+    }
+}
+
+/// Cells of two ascending lists of base keys, one for each value.
+pub struct SortedCells<'a> {
+    reference: &'a [u64],
+    current: &'a [u64],
+    domain: Domain,
+    unit: f64,
+}
+
+impl<'a> SortedCells<'a> {
+    /// Cells of base keys, each list ascending.
+    pub fn new(logical: Logical, reference: &'a [u64], current: &'a [u64]) -> Self {
+        SortedCells {
+            reference,
+            current,
+            domain: base_domain(logical),
+            unit: unit_of(logical),
+        }
+    }
+}
+
+impl Iterator for SortedCells<'_> {
+    type Item = Cell;
+
+    #[inline]
+    fn next(&mut self) -> Option<Cell> {
+        let key = match (self.reference.first(), self.current.first()) {
+            (Some(a), Some(b)) => *a.min(b),
+            (a, b) => *a.or(b)?,
+        };
+        let take = |keys: &mut &[u64]| {
+            let n = keys.iter().take_while(|k| **k == key).count();
+            *keys = &keys[n..];
+            n as u64
+        };
+        let x = self.domain.value(key) / self.unit;
+        Some(Cell {
+            low: x,
+            high: x,
+            single: true,
+            reference: take(&mut self.reference),
+            current: take(&mut self.current),
+            offset_reference: 0.0,
+            offset_current: 0.0,
+            offset_error: 0.0,
+            coarse: 0,
+        })
+    }
+}
+
 /// Two samples of an ordered column.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NumericPair {
@@ -170,7 +346,7 @@ pub struct NumericPair {
     /// Counts of the current sample.
     pub current: Side,
     /// Common partition of the finite values; empty when neither side has one.
-    pub cells: Vec<Cell>,
+    pub cells: Cells,
     /// Interquartile range of the reference, 0 when its middle half is one value.
     pub reference_iqr: f64,
     /// Lowest and highest value allowed: the range of the reference (finite values).

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use tidegauge_core::decide::{Entry, Policy, Tolerance, adjusted, decide};
 use tidegauge_core::pair::{
-    CategoricalPair, CategoryCell, CategoryKey, Cell, NumericPair, Pair, Side,
+    CategoricalPair, CategoryCell, CategoryKey, Cell, Cells, NumericPair, Pair, Side,
 };
 use tidegauge_core::row::{Exactness, Row, Verdict};
 use tidegauge_core::special;
@@ -99,12 +99,23 @@ fn numeric_on(x: &[f64], y: &[f64], cuts: impl Fn(usize) -> bool) -> NumericPair
         reference_range: (reference.min, reference.max),
         reference,
         current,
-        cells,
+        cells: cells.into(),
         reference_iqr: 1.0,
         out_of_range: (0, 0),
         note: None,
         blocked: None,
     }
+}
+
+/// The cells of a pair with other numbers of rows.
+fn held(pair: &NumericPair, rows: &[(u64, u64)]) -> Cells {
+    let with = |(cell, rows): (&Cell, &(u64, u64))| Cell {
+        reference: rows.0,
+        current: rows.1,
+        ..*cell
+    };
+    let cells: Vec<Cell> = pair.cells.iter().zip(rows).map(with).collect();
+    cells.into()
 }
 
 fn numeric(x: &[f64], y: &[f64]) -> Pair {
@@ -605,18 +616,14 @@ fn a_column_against_itself_is_exactly_unchanged() {
 fn counts_up_to_1e12_rows_and_absurd_ones() {
     let n = 2_200_000_000_u64 * 1000;
     let mut pair = numeric_on(&[1.0, 2.0, 3.0], &[1.0, 2.0, 3.0], |_| true);
-    for (cell, (r, c)) in pair.cells.iter_mut().zip([(n, n), (n, n + 1), (5, n)]) {
-        (cell.reference, cell.current) = (r, c);
-    }
+    pair.cells = held(&pair, &[(n, n), (n, n + 1), (5, n)]);
     let ks = run("ks", &Pair::Numeric(pair.clone()));
     let (r, c) = (2.0 * n as f64, 3.0 * n as f64);
     let want = r / (r + 5.0) - (r + 1.0) / (c + 1.0);
     close(ks.value, want, 1e-14, "ks of 6.6e12 rows");
     assert_eq!(ks.pvalue, Some(0.0));
     for count in [u64::MAX, 1 << 61] {
-        for cell in &mut pair.cells {
-            (cell.reference, cell.current) = (count / 3, count / 3 - 1);
-        }
+        pair.cells = held(&pair, &[(count / 3, count / 3 - 1); 3]);
         pair.reference.rows = count;
         pair.current.rows = count;
         let pair = Pair::Numeric(pair.clone());
@@ -1113,18 +1120,34 @@ fn the_total_variation_interval_covers_the_true_distance_at_small_rows() {
     assert!(covered >= trials * 95 / 100, "{covered} of {trials}");
 }
 
+/// Angles beyond double precision have no cosine.
+#[test]
+fn a_tiny_middle_half_and_a_far_value_have_no_epps_singleton() {
+    let x = [0.0, 0.0, -1.8e-103, 0.0, 0.0, 0.0];
+    let y = [0.0, 7.6e183, -2.3e79, -2.2e-124, 0.0, 0.0];
+    let of = |pair: Pair| {
+        let statistic = find("epps_singleton").unwrap();
+        statistic.evaluate(&pair, &Context::default())
+    };
+    assert!(
+        of(numeric(&x, &y))
+            .unwrap_err()
+            .0
+            .contains("double precision")
+    );
+}
+
 /// Scoreboard 35: at a billion rows every p-value is 0; the interval says that nothing moved that matters.
 #[test]
 fn a_harmless_shift_of_a_billion_rows_is_ok() {
     let n = 1_000_000_000_u64;
     let mut pair = numeric_on(&[1.0, 2.0, 3.0], &[1.0, 2.0, 3.0], |_| true);
-    for (cell, (r, c)) in pair.cells.iter_mut().zip([
+    let rows = [
         (n / 2, n / 2 - 1_000_000),
         (n / 4, n / 4),
         (n / 4, n / 4 + 1_000_000),
-    ]) {
-        (cell.reference, cell.current) = (r, c);
-    }
+    ];
+    pair.cells = held(&pair, &rows);
     for side in [&mut pair.reference, &mut pair.current] {
         (side.rows, side.finite) = (n, n);
     }

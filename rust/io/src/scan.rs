@@ -11,6 +11,7 @@ mod keys;
 mod owned;
 mod performance;
 mod runs;
+mod sample;
 mod weights;
 mod windows;
 
@@ -44,6 +45,7 @@ use keys::KeyScan;
 use owned::Owned;
 pub use performance::performance;
 use runs::Runs;
+pub use sample::samples;
 use weights::{RowUnits, WeighedKeys, Weigher};
 use windows::parse_window;
 

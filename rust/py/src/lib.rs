@@ -21,18 +21,19 @@ use pyo3_arrow::input::AnyRecordBatch;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tidegauge_core::column::{Kind, name_of, value_of};
-use tidegauge_core::compare::{self as comparison, CompareOptions, pair_of};
+use tidegauge_core::compare::{self as comparison, CompareOptions, pair_of, pair_of_samples};
 use tidegauge_core::decide::again;
+use tidegauge_core::pair::Pair;
 use tidegauge_core::profile::{Problem, Profile as CoreProfile};
 use tidegauge_core::row::Row;
 use tidegauge_core::states::categories::Categories;
-use tidegauge_core::statistics::{self, Context};
+use tidegauge_core::statistics::{self, Context, Reads};
 use tidegauge_io::arrow::ArrowSource;
 use tidegauge_io::meter::Meter;
 use tidegauge_io::parquet::{ParquetOptions, ParquetSource};
 use tidegauge_io::paths::resolve;
 use tidegauge_io::rows::Rows;
-use tidegauge_io::scan::{ScanOptions, profile};
+use tidegauge_io::scan::{ScanOptions, profile, samples};
 use tidegauge_io::source::Source;
 use tidegauge_io::stream::{Reader, Spool, StreamSource};
 
@@ -674,6 +675,44 @@ fn histograms(
     made.map(|v| v.to_string()).map_err(|e| from_core(py, e))
 }
 
+/// Two tables of one column as exact samples: by their sorted values where those are all that is read,
+/// else by states on the grid or the dictionary of the first.
+fn pair_of_arrays(
+    py: Python<'_>,
+    statistic: &statistics::Statistic,
+    (a, b): (&ArrowSource, &ArrowSource),
+    options: &ScanOptions,
+) -> PyResult<Pair> {
+    let caller = Caller::new(None);
+    let plain = options.roles.is_empty() && options.categorical.is_empty();
+    let reads = statistic.reads();
+    if plain && reads != Reads::CoarseCells {
+        let held = py.detach(|| {
+            let found = samples(a, b, &|| caller.tick(0, 0))?;
+            Ok(found.map(|(logical, x, y)| pair_of_samples(logical, x, y, reads)))
+        });
+        if let Some(pair) = caller.settle(py, held)? {
+            return Ok(pair);
+        }
+    }
+    let reference = caller.scan(py, a, options, None)?;
+    let current = caller.scan(py, b, options, Some(&reference))?;
+    let problems = [&reference, &current].map(|p| p.metadata.problems.first());
+    if let Some(p) = problems.into_iter().flatten().next() {
+        return Err(errors::SchemaError::new_err(p.message.clone()));
+    }
+    py.detach(|| {
+        // Totals of plans are coarsened; the exact states are those of the only group.
+        let exact = |p: &CoreProfile| p.groups.values().next().map(|g| g[0].clone());
+        let (r, c) = match (exact(&reference), exact(&current)) {
+            (Some(r), Some(c)) => (r, c),
+            _ => (reference.total()?[0].clone(), current.total()?[0].clone()),
+        };
+        pair_of(&reference.columns[0], &r, &c)
+    })
+    .map_err(|e| from_core(py, e))
+}
+
 /// One statistic of two arrays, each a table of one column named `x`.
 #[pyfunction]
 fn statistic(
@@ -716,33 +755,9 @@ fn statistic(
     };
     let none = BTreeMap::new();
     let (a, b) = (arrow_source(py, x, &none)?, arrow_source(py, y, &none)?);
-    let caller = Caller::new(None);
-    let reference = caller.scan(py, &a, &options, None)?;
-    let current = caller.scan(py, &b, &options, Some(&reference))?;
-    if let Some(p) = reference
-        .metadata
-        .problems
-        .iter()
-        .chain(&current.metadata.problems)
-        .next()
-    {
-        return Err(errors::SchemaError::new_err(p.message.clone()));
-    }
+    let pair = pair_of_arrays(py, found, (&a, &b), &options)?;
     let outcome = py
-        .detach(|| {
-            let (r, c) = (reference.total()?, current.total()?);
-            let states = (&r[0], &c[0]);
-            // Totals of plans are coarsened; the exact states are those of the only group.
-            let exact = |p: &CoreProfile| p.groups.values().next().map(|g| g[0].clone());
-            let (r, c) = match (exact(&reference), exact(&current)) {
-                (Some(r), Some(c)) => (r, c),
-                _ => (states.0.clone(), states.1.clone()),
-            };
-            pair_of(&reference.columns[0], &r, &c)
-        })
-        .map_err(|e| from_core(py, e))?;
-    let outcome = found
-        .evaluate(&outcome, &Context { alpha })
+        .detach(|| found.evaluate(&pair, &Context { alpha }))
         .map_err(|e| usage_error(py, format!("{name}: {e}")))?;
     let number = |x: f64| -> Value {
         if x.is_finite() {

@@ -232,7 +232,7 @@ impl Seen {
             logical: Logical::Float,
             reference: side(p),
             current: side(q),
-            cells,
+            cells: cells.into(),
             reference_iqr: 0.0,
             reference_range: (0.0, 0.0),
             out_of_range: (0, 0),

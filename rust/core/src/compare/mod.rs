@@ -14,6 +14,7 @@ mod calibration;
 mod columns;
 mod contributions;
 mod curves;
+mod furthest;
 mod histograms;
 mod joint;
 mod options;
@@ -28,7 +29,7 @@ pub use contributions::{ContributionRow, contributions};
 pub use histograms::histograms;
 pub use joint::JointRow;
 pub use options::{CompareOptions, Decisions, ToleranceOption};
-pub use pairs::{blocked_pair_of, pair_of};
+pub use pairs::{blocked_pair_of, pair_of, pair_of_samples};
 pub use quality::{Described, of_sets};
 
 /// Compares every group of `current` with its baselines and judges the rows.

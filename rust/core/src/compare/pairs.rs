@@ -1,19 +1,21 @@
 //! The states of two groups, put on their common partition.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use crate::column::{ColumnState, Kind, base_domain, scaled, value_of};
+use super::furthest;
+use crate::column::{ColumnState, Kind, Sample as Held, base_domain, scaled, value_of};
 use crate::dependence::{Blocked, Layout, Sample, WEIGHTS};
 use crate::kernels::key;
 use crate::pair::{
-    CategoricalPair, CategoryCell, CategoryKey, Cell, NumericPair, Pair, Part, Side, Weights,
+    CategoricalPair, CategoryCell, CategoryKey, Cell, Cells, NumericPair, Pair, Part, Side, Weights,
 };
 use crate::profile::Column;
 use crate::states::blocks::Blocks;
 use crate::states::categories::Categories;
+use crate::states::counts::Counts;
 use crate::states::grid::{Domain, Grid, GridCounts};
 use crate::states::weighed::Weighed;
+use crate::statistics::Reads;
 use crate::value::Logical;
 use crate::{Error, Result};
 
@@ -21,9 +23,6 @@ use crate::{Error, Result};
 fn side(state: &ColumnState, logical: Logical) -> Side {
     let c = &state.counts;
     let (mean, variance) = state.mean_variance(logical);
-    let (min, max) = c.range.map_or((f64::NAN, f64::NAN), |(a, b)| {
-        (value_of(logical, a), value_of(logical, b))
-    });
     let weights = state.weighed().map(|w| weights_of(state, w, logical));
     let variance = match weights.filter(|w| !w.equal) {
         // As of so many rows of equal weight.
@@ -40,21 +39,113 @@ fn side(state: &ColumnState, logical: Logical) -> Side {
         .map(|k| k.cells.len() as f64);
     let (distinct, distinct_error) = exact.map_or_else(|| state.distinct.estimate(), |n| (n, 0.0));
     Side {
+        mean,
+        variance,
+        distinct,
+        distinct_error,
+        weights,
+        ..counted(c, logical)
+    }
+}
+
+/// What counts alone say of a side.
+fn counted(c: &Counts, logical: Logical) -> Side {
+    let (min, max) = c.range.map_or((f64::NAN, f64::NAN), |(a, b)| {
+        (value_of(logical, a), value_of(logical, b))
+    });
+    Side {
         rows: c.rows(),
         nulls: c.nulls,
         nan: c.nan,
         neg_inf: c.neg_inf,
         pos_inf: c.pos_inf,
         finite: c.finite,
-        mean,
-        variance,
+        mean: f64::NAN,
+        variance: f64::NAN,
         min,
         max,
-        distinct,
-        distinct_error,
+        distinct: 0.0,
+        distinct_error: 0.0,
         overflow: c.below + c.above,
-        weights,
+        weights: None,
     }
+}
+
+/// Two samples held in memory. For a statistic that reads so much, this is the pair that [`pair_of`] makes of
+/// their exact states.
+pub fn pair_of_samples(logical: Logical, reference: Held, current: Held, reads: Reads) -> Pair {
+    let (mut a, mut b) = (reference, current);
+    a.close();
+    b.close();
+    let single = single_precision(logical, &a.counts, &b.counts);
+    let (mut x, mut y) = (counted(&a.counts, logical), counted(&b.counts, logical));
+    if reads == Reads::Values {
+        let center = a.sort(logical, None);
+        b.sort(logical, Some(center));
+        for (side, held) in [(&mut x, &a), (&mut y, &b)] {
+            (side.mean, side.variance) = held.mean_variance(logical, center);
+            side.distinct = held.distinct() as f64;
+        }
+    }
+    if single {
+        for keys in [&mut a.keys, &mut b.keys] {
+            keys.iter_mut().for_each(|k| *k = to_single(*k));
+        }
+    }
+    let mut pair = NumericPair {
+        logical,
+        reference: x,
+        current: y,
+        cells: Cells::default(),
+        reference_iqr: 0.0,
+        reference_range: (x.min, x.max),
+        out_of_range: (0, 0),
+        note: single.then(|| SINGLE.to_owned()),
+        blocked: None,
+    };
+    if reads == Reads::Furthest {
+        let below = (x.neg_inf, y.neg_inf);
+        let rows = (x.ordered(), y.ordered());
+        let ranges = [a.counts.range, b.counts.range].into_iter().flatten();
+        let range = ranges.reduce(|r, s| (r.0.min(s.0), r.1.max(s.1)));
+        let round = |k: u64| if single { to_single(k) } else { k };
+        if let Some((low, high)) = range {
+            let ends = (round(low), round(high));
+            pair.cells = furthest::cells(logical, (&a.keys, &b.keys), ends, below, rows).into();
+        }
+        return Pair::Numeric(pair);
+    }
+    if let (Some(low), Some(high)) = (a.keys.first(), a.keys.last()) {
+        let below = b.keys.partition_point(|k| k < low);
+        let upto = b.keys.partition_point(|k| k <= high);
+        pair.out_of_range = (below as u64, (b.keys.len() - upto) as u64);
+    }
+    let quantile = |q: f64| {
+        let rank = (q * x.finite as f64).ceil().max(1.0) as usize;
+        a.keys.get(rank - 1).map(|k| value_of(logical, *k))
+    };
+    if let (Some(low), Some(high)) = (quantile(0.25), quantile(0.75)) {
+        pair.reference_iqr = (high - low).max(0.0);
+    }
+    pair.cells = Cells::of_sorted(logical, a.keys, b.keys);
+    Pair::Numeric(pair)
+}
+
+/// Note of a comparison in single precision.
+const SINGLE: &str = "current values are single precision: compared at that precision";
+
+/// Whether floats of the reference that need double precision meet current ones that do not.
+fn single_precision(logical: Logical, reference: &Counts, current: &Counts) -> bool {
+    base_domain(logical) == Domain::F64
+        && current.not_f32 == 0
+        && current.finite > 0
+        && reference.not_f32 > 0
+}
+
+/// The key of the nearest value of single precision; a finite value stays one.
+fn to_single(k: u64) -> u64 {
+    let x = (key::to_f64(k) as f32).clamp(f32::MIN, f32::MAX);
+    key::of_f64(f64::from(x))
 }
 
 /// What weights do to a side; the state counts in units of what divides every weight.
@@ -202,24 +293,10 @@ fn numeric_pair(
         reference.keys().unwrap_or_default(),
         current.keys().unwrap_or_default(),
     );
-    let single_precision = base_domain(logical) == Domain::F64
-        && current.counts.not_f32 == 0
-        && current.counts.finite > 0
-        && reference.counts.not_f32 > 0;
-    let mut note = None;
-    if single_precision {
-        note = Some("current values are single precision: compared at that precision".to_owned());
-    }
+    let single_precision = single_precision(logical, &reference.counts, &current.counts);
+    let mut note = single_precision.then(|| SINGLE.to_owned());
     let (cells, out_of_range) = if keys_a.is_exact() && keys_b.is_exact() {
-        let round = |k: u64| {
-            if single_precision {
-                // A finite value stays one.
-                let x = (key::to_f64(k) as f32).clamp(f32::MIN, f32::MAX);
-                key::of_f64(f64::from(x))
-            } else {
-                k
-            }
-        };
+        let round = |k: u64| if single_precision { to_single(k) } else { k };
         exact_cells(logical, grid, &keys_a.cells, &keys_b.cells, round)
     } else {
         if single_precision && grid.is_some_and(|g| g.domain == Domain::F64) {
@@ -248,7 +325,7 @@ fn numeric_pair(
         logical,
         reference: a,
         current: b,
-        cells,
+        cells: cells.into(),
         reference_iqr,
         reference_range: (a.min, a.max),
         out_of_range,
@@ -265,12 +342,32 @@ fn exact_cells(
     b: &[(u64, u64)],
     round: impl Fn(u64) -> u64,
 ) -> (Vec<Cell>, (u64, u64)) {
-    let mut counts: BTreeMap<u64, (u64, u64)> = BTreeMap::new();
-    for (k, n) in a {
-        counts.entry(round(*k)).or_default().0 += n;
-    }
-    for (k, n) in b {
-        counts.entry(round(*k)).or_default().1 += n;
+    // Rounding keeps the order of keys, so both lists are merged as they are.
+    let mut counts: Vec<(u64, (u64, u64))> = Vec::with_capacity(a.len().max(b.len()));
+    let (mut a_left, mut b_left) = (a.iter().peekable(), b.iter().peekable());
+    loop {
+        let from_reference = match (a_left.peek(), b_left.peek()) {
+            (None, None) => break,
+            (Some(x), Some(y)) => x.0 <= y.0,
+            (x, _) => x.is_some(),
+        };
+        let side = if from_reference {
+            &mut a_left
+        } else {
+            &mut b_left
+        };
+        let Some((k, n)) = side.next() else { break };
+        let k = round(*k);
+        if counts.last().is_none_or(|last| last.0 != k) {
+            counts.push((k, (0, 0)));
+        }
+        if let Some((_, rows)) = counts.last_mut() {
+            *(if from_reference {
+                &mut rows.0
+            } else {
+                &mut rows.1
+            }) += n;
+        }
     }
     let range = match (a.first(), a.last()) {
         (Some(l), Some(h)) => Some((round(l.0), round(h.0))),

@@ -444,6 +444,19 @@ impl Frame {
             anchors,
         })
     }
+
+    /// Cells of at most [`BLOCK`] values, given by their keys in the domain of the grid, which is not single
+    /// precision.
+    pub fn locate(&self, keys: &[u64], cells: &mut [u16]) {
+        if self.grid.domain != Domain::F64 {
+            return self.locator.integers(&self.grid, keys, cells);
+        }
+        let mut values = [0.0; BLOCK];
+        for (x, k) in values.iter_mut().zip(keys) {
+            *x = key::to_f64(*k);
+        }
+        self.locator.floats(keys, &values, cells);
+    }
 }
 
 const UNIT: f64 = 4_294_967_296.0;

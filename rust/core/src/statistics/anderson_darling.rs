@@ -1,6 +1,6 @@
 //! Two-sample Anderson-Darling test.
 
-use super::{Context, Kinds, NotApplicable, Outcome, Statistic, Steps, outward, sum};
+use super::{Context, Kinds, NotApplicable, Outcome, Statistic, Steps, Total, outward};
 use crate::pair::Pair;
 use crate::row::Exactness;
 use crate::special::{anderson_darling_sf, harmonic, harmonic_squares};
@@ -46,8 +46,8 @@ fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
     }
     let (n, m) = steps.worth();
     let rows = n + m;
-    let (mut low, mut value, mut high) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut diagonal, mut cross_terms) = (Vec::new(), Vec::new());
+    let (mut low, mut value, mut high) = (Total::default(), Total::default(), Total::default());
+    let (mut diagonal, mut cross_terms) = (Total::default(), Total::default());
     let mut before = 0.0; // sum of share * B^2 / weight over the blocks before
     let weighed = pair.is_weighed();
     let mut exact = true;
@@ -71,14 +71,14 @@ fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
         if weight <= 0.0 && !block.single {
             // One cell holds everything.
             exact = false;
-            high.push(ceiling);
+            high.add(ceiling);
         }
         if weight > 0.0 {
             let middle = share * h * h / weight;
             if block.single {
-                low.push(middle);
-                value.push(middle);
-                high.push(middle);
+                low.add(middle);
+                value.add(middle);
+                high.add(middle);
             } else {
                 exact = false;
                 let (least, most) = steps.gaps(block.left, block.right);
@@ -101,18 +101,18 @@ fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
                         false => end_term(a as f64 / n, b as f64 / m, held, n, m),
                     }
                 };
-                low.push((share * near * near / peak).min(middle));
-                value.push(middle);
-                high.push(most_term.min(ceiling).max(middle));
+                low.add((share * near * near / peak).min(middle));
+                value.add(middle);
+                high.add(most_term.min(ceiling).max(middle));
             }
-            diagonal.push(share * share);
-            cross_terms.push(share * above * above / weight * before);
+            diagonal.add(share * share);
+            cross_terms.add(share * above * above / weight * before);
             before += share * below * below / weight;
         }
     }
     let scale = n * (m / rows) * ((rows - 1.0) / rows);
     let sigma = libm::sqrt(variance(libm::round(rows) as u64, n, m));
-    let standard = |terms: Vec<f64>| (scale * sum(terms) - 1.0) / sigma;
+    let standard = |terms: Total| (scale * terms.get() - 1.0) / sigma;
     let mut outcome = Outcome::exact(standard(value), (steps.n, steps.m));
     if !exact {
         outcome.exactness = Exactness::Certified;
@@ -120,7 +120,7 @@ fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
         outcome.bound_high = outward(standard(high) + 2e-15, 1.0).max(outcome.value);
     }
     outcome.value_if_no_change = Some(0.0);
-    let tied = 2.0 * (sum(diagonal) + 2.0 * sum(cross_terms));
+    let tied = 2.0 * (diagonal.get() + 2.0 * cross_terms.get());
     // 1 at the smallest value there is.
     let excess = outcome.bound_low * sigma;
     outcome.pvalue = Some(if tied > 0.0 && 1.0 + excess > 1e-14 {

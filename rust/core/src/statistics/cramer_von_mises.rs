@@ -1,6 +1,6 @@
 //! Two-sample Cramer-von Mises test.
 
-use super::{Context, Kinds, NotApplicable, Outcome, Statistic, Steps, outward, sum};
+use super::{Context, Kinds, NotApplicable, Outcome, Statistic, Steps, Total, outward};
 use crate::pair::Pair;
 use crate::row::Exactness;
 use crate::special::cramer_von_mises_sf;
@@ -36,8 +36,9 @@ fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
     let steps = Steps::new(pair, true)?;
     let (n, m) = steps.worth();
     let rows = n + m;
-    let (mut low, mut value, mut high) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut mean, mut diagonal, mut cross_terms) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut low, mut value, mut high) = (Total::default(), Total::default(), Total::default());
+    let (mut mean, mut diagonal, mut cross_terms) =
+        (Total::default(), Total::default(), Total::default());
     let mut before = 0.0; // sum of share * H^2 over the blocks before
     let weighed = pair.is_weighed();
     let mut exact = true;
@@ -50,10 +51,10 @@ fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
         let above = steps.pool(steps.n - block.right.0, steps.m - block.right.1) / rows;
         let share = held / rows;
         if block.single {
-            low.push(held * end * end);
-            value.push(held * end * end);
-            high.push(held * end * end);
-            mean.push(share * below * above);
+            low.add(held * end * end);
+            value.add(held * end * end);
+            high.add(held * end * end);
+            mean.add(share * below * above);
         } else {
             exact = false;
             let start = steps.gap(block.left.0, block.left.1);
@@ -69,28 +70,28 @@ fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
             } else {
                 held * (least * least).max(most * most)
             };
-            low.push(least_sum);
-            high.push(most_sum.max(least_sum));
-            value.push(line(start, end, held).clamp(least_sum, most_sum.max(least_sum)));
+            low.add(least_sum);
+            high.add(most_sum.max(least_sum));
+            value.add(line(start, end, held).clamp(least_sum, most_sum.max(least_sum)));
             // Rows one by one: the mean of L (N - L) over the ranks of the cell.
             let middle = below - 0.5 * (held - one) / rows;
             let bend = (held * held - one) / (12.0 * rows * rows);
-            mean.push(share * (middle * (1.0 - middle) - bend).max(0.0));
+            mean.add(share * (middle * (1.0 - middle) - bend).max(0.0));
         }
-        diagonal.push(share * share * below * below * above * above);
-        cross_terms.push(share * above * above * before);
+        diagonal.add(share * share * below * below * above * above);
+        cross_terms.add(share * above * above * before);
         before += share * below * below;
     }
     let scale = n / rows * (m / rows);
-    let mut outcome = Outcome::exact(scale * sum(value), (steps.n, steps.m));
+    let mut outcome = Outcome::exact(scale * value.get(), (steps.n, steps.m));
     if !exact {
         outcome.exactness = Exactness::Certified;
-        outcome.bound_low = outward(scale * sum(low), -1.0).min(outcome.value);
-        outcome.bound_high = outward(scale * sum(high), 1.0).max(outcome.value);
+        outcome.bound_low = outward(scale * low.get(), -1.0).min(outcome.value);
+        outcome.bound_high = outward(scale * high.get(), 1.0).max(outcome.value);
     }
-    let mean = sum(mean) * rows / (rows - 1.0);
+    let mean = mean.get() * rows / (rows - 1.0);
     let inverse = 1.0 / (rows * rows);
-    let tied = 2.0 * (sum(diagonal) + 2.0 * sum(cross_terms));
+    let tied = 2.0 * (diagonal.get() + 2.0 * cross_terms.get());
     let untied = 1.0 / 45.0 + inverse * (1.0 / 18.0 - inverse * 7.0 / 90.0);
     // Anderson's equation 16, with n and m as shares of all rows.
     let anderson = (1.0 + 1.0 / rows)

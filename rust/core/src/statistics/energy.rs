@@ -2,7 +2,7 @@
 
 use super::curve::Curve;
 use super::wasserstein::rectangle;
-use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, Steps, outward, sum};
+use super::{Context, Interval, Kinds, NotApplicable, Outcome, Statistic, Steps, Total, outward};
 use crate::pair::Pair;
 use crate::row::Exactness;
 
@@ -53,14 +53,13 @@ pub(super) fn distance(
     let both = |a: (u64, u64), b: (u64, u64)| {
         0.5 * (steps.pool(a.0, a.1) + steps.pool(b.0, b.1)) / (worth.0 + worth.1)
     };
-    let (mut low, mut high, mut null) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut low, mut high, mut null) = (Total::default(), Total::default(), Total::default());
     let mut curve = Curve::default();
     // Integral of `H (1 - H)` in reaches of the column.
     let mut mean = 0.0;
     let kernel = |height: f64| (height * height, (1.0 - height) * (1.0 - height));
     // A factor keeps sums over the widest and the narrowest columns in range; `root` is its root.
-    let low_end = steps.pair.cells.first().map_or(0.0, |c| c.low);
-    let high_end = steps.pair.cells.last().map_or(0.0, |c| c.high);
+    let (low_end, high_end) = steps.pair.cells.ends().unwrap_or_default();
     let reach = (high_end - low_end).min(f64::MAX);
     let root = if reach > 1e300 {
         libm::scalbn(1.0, -10)
@@ -77,10 +76,10 @@ pub(super) fn distance(
         if let Some(end) = previous {
             let h = steps.gap(step.left.0, step.left.1);
             let square = area(end, cell.low, h * h);
-            low.push(square);
-            high.push(square);
+            low.add(square);
+            high.add(square);
             let height = both(step.left, step.left);
-            null.push(area(end, cell.low, unit * height * (1.0 - height)));
+            null.add(area(end, cell.low, unit * height * (1.0 - height)));
             let length = cell.low / reach - end / reach;
             mean += length * height * (1.0 - height);
             curve.add(length, kernel(height), h, (0.0, 0.0), cell.coarse);
@@ -95,7 +94,7 @@ pub(super) fn distance(
         exact = false;
         let across = |height| area(cell.low, cell.high, height);
         let height = both(step.left, step.right);
-        null.push(across(unit * height * (1.0 - height)));
+        null.add(across(unit * height * (1.0 - height)));
         let middle =
             0.5 * (steps.gap(step.left.0, step.left.1) + steps.gap(step.right.0, step.right.1));
         let length = cell.high / reach - cell.low / reach;
@@ -110,21 +109,21 @@ pub(super) fn distance(
         let mean = end - (offsets.0 - offsets.1) / width;
         if mean.is_finite() && slack.is_finite() {
             let near = (mean.abs() - slack).max(0.0);
-            low.push(across(near * near));
+            low.add(across(near * near));
             let chord = |x: f64| (least + most) * x - least * most;
             let (a, b) = (
                 (mean - slack).clamp(least, most),
                 (mean + slack).clamp(least, most),
             );
-            high.push(across(chord(a).max(chord(b)).max(near * near)));
+            high.add(across(chord(a).max(chord(b)).max(near * near)));
         } else {
             let near = least.max(-most).max(0.0);
-            low.push(across(near * near));
-            high.push(across((least * least).max(most * most)));
+            low.add(across(near * near));
+            high.add(across((least * least).max(most * most)));
         }
     }
     let norm = |area: f64| libm::sqrt(2.0 * (area.max(0.0) / scale)) / root;
-    let (low, high) = (sum(low), sum(high));
+    let (low, high) = (low.get(), high.get());
     let value = norm(low);
     let mut outcome = Outcome::exact(value, (steps.n, steps.m));
     // Places rounded by half of it move the area by their share of the variation of h^2, at most 4.
@@ -134,7 +133,7 @@ pub(super) fn distance(
         outcome.bound_low = outward(norm(low - rounding), -1.0).max(0.0);
         outcome.bound_high = outward(norm(high + rounding).max(value), 1.0);
     }
-    outcome.value_if_no_change = Some(norm(sum(null)));
+    outcome.value_if_no_change = Some(norm(null.get()));
     outcome.message = steps.left_out();
     if let Some((blocked, d)) = &design {
         outcome.depends(blocked, d.effective((steps.n, steps.m)), None);

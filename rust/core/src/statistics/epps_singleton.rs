@@ -77,10 +77,17 @@ fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
             2.0 * sigma
         )));
     }
+    let angle = |t: f64, x: f64| t / sigma * (x - origin);
+    let far = values.iter().flat_map(|v| POINTS.map(|t| angle(t, v.0)));
+    if far.into_iter().any(|a| !a.is_finite()) {
+        return Err(NotApplicable(format!(
+            "values lie beyond the range of double precision in units of half the middle half, {sigma:e}"
+        )));
+    }
     let waves: Vec<([f64; 4], f64, f64)> = values
         .iter()
         .map(|&(x, a, b)| {
-            let [(s1, c1), (s2, c2)] = POINTS.map(|t| libm::sincos(t / sigma * (x - origin)));
+            let [(s1, c1), (s2, c2)] = POINTS.map(|t| libm::sincos(angle(t, x)));
             ([c1, c2, s1, s2], a as f64, b as f64)
         })
         .collect();

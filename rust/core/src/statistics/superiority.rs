@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Interval, NotApplicable, Outcome, Steps, sum, weighing};
+use super::{Block, Interval, NotApplicable, Outcome, Steps, Total, weighing};
 use crate::dependence::Blocked;
 use crate::pair::{NumericPair, Pair, Part};
 use crate::special::{normal_sf, student_two_sided};
@@ -33,8 +33,16 @@ impl Wins {
         let worth = steps.worth();
         let rows = worth.0 + worth.1;
         let (mut won, mut undecided) = (0_u128, 0_u128);
-        let mut ties = Vec::new();
+        let mut ties = Total::default();
         // Placements of each side among the other, as shares, with their undecided half-widths.
+        let middle = |left: u64, right: u64| left as f64 + 0.5 * (right - left) as f64;
+        let placed = |block: &Block| {
+            let (a, b) = block.rows();
+            (
+                (a as f64 / n, middle(block.left.1, block.right.1) / m),
+                (b as f64 / m, middle(block.left.0, block.right.0) / n),
+            )
+        };
         let (mut x, mut y) = (Placements::default(), Placements::default());
         for block in steps.blocks() {
             let (a, b) = block.rows();
@@ -42,22 +50,20 @@ impl Wins {
             won += 2 * u128::from(a) * u128::from(block.left.1) + inside;
             if block.single {
                 let t = steps.pool(a, b);
-                ties.push(t / rows * ((t - 1.0) / (rows - 1.0)) * ((t + 1.0) / (rows + 1.0)));
+                ties.add(t / rows * ((t - 1.0) / (rows - 1.0)) * ((t + 1.0) / (rows + 1.0)));
             } else {
                 undecided += inside;
             }
             let loose = if block.single { 0.0 } else { 1.0 };
-            let middle = |left: u64, right: u64| left as f64 + 0.5 * (right - left) as f64;
-            x.add(
-                a as f64 / n,
-                middle(block.left.1, block.right.1) / m,
-                loose * 0.5 * b as f64 / m,
-            );
-            y.add(
-                b as f64 / m,
-                middle(block.left.0, block.right.0) / n,
-                loose * 0.5 * a as f64 / n,
-            );
+            let (in_x, in_y) = placed(&block);
+            x.add(in_x, loose * 0.5 * b as f64 / m);
+            y.add(in_y, loose * 0.5 * a as f64 / n);
+        }
+        let means = (x.mean.get(), y.mean.get());
+        for block in steps.blocks() {
+            let (in_x, in_y) = placed(&block);
+            x.add_square(in_x, means.0);
+            y.add_square(in_y, means.1);
         }
         let (sx, sy) = (x.deviation(), y.deviation());
         // A row's influence is its place among the others: blocks tell how places of one block agree.
@@ -78,7 +84,7 @@ impl Wins {
         Ok(Wins {
             rows: (steps.n, steps.m),
             reference: (won - undecided, won, won + undecided),
-            ties: sum(ties).min(1.0),
+            ties: ties.get().min(1.0),
             se: libm::sqrt(effect.0 * sx * sx / n + effect.1 * sy * sy / m),
             blocks: design.map(|(blocked, e, df)| (blocked, (n / e.0, m / e.1), df)),
             scale: steps.scale,
@@ -178,23 +184,24 @@ fn places(pair: &NumericPair) -> Vec<f64> {
 /// Moments of placements.
 #[derive(Default)]
 struct Placements {
-    places: Vec<(f64, f64)>,
+    mean: Total,
+    squares: Total,
     loose: f64,
 }
 
 impl Placements {
-    fn add(&mut self, share: f64, place: f64, loose: f64) {
-        self.places.push((share, place));
+    fn add(&mut self, (share, place): (f64, f64), loose: f64) {
+        self.mean.add(share * place);
         self.loose += share * loose * loose;
+    }
+
+    /// About the mean of all.
+    fn add_square(&mut self, (share, place): (f64, f64), mean: f64) {
+        self.squares.add(share * (place - mean) * (place - mean));
     }
 
     /// Standard deviation, at most: that of the places plus that of their half-widths.
     fn deviation(&self) -> f64 {
-        let mean = sum(self.places.iter().map(|(share, place)| share * place));
-        let variance = sum(self
-            .places
-            .iter()
-            .map(|(share, place)| share * (place - mean) * (place - mean)));
-        libm::sqrt(variance.max(0.0)) + libm::sqrt(self.loose)
+        libm::sqrt(self.squares.get().max(0.0)) + libm::sqrt(self.loose)
     }
 }

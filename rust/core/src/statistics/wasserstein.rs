@@ -2,7 +2,7 @@
 
 use super::curve::Curve;
 use super::folded::{self, Piece};
-use super::{Context, Kinds, NORMAL_MEAN_ABS, NotApplicable, Outcome, Statistic, Steps, sum};
+use super::{Context, Kinds, NORMAL_MEAN_ABS, NotApplicable, Outcome, Statistic, Steps, Total};
 use crate::pair::Pair;
 use crate::row::Exactness;
 
@@ -43,16 +43,9 @@ pub(super) fn distance(
 ) -> Result<Outcome, NotApplicable> {
     let steps = Steps::new(pair, false)?;
     let (n, m) = (steps.n as f64, steps.m as f64);
-    let (nm, worth) = (n * m, steps.worth());
+    let worth = steps.worth();
     // F - G as an integer over n m, rounded once.
-    let gap = |x: (u64, u64), y: (u64, u64)| {
-        let (a, b) = (
-            u128::from(x.0) * u128::from(steps.m),
-            u128::from(y.1) * u128::from(steps.n),
-        );
-        let size = a.abs_diff(b) as f64 / nm;
-        if a < b { -size } else { size }
-    };
+    let gap = |x: (u64, u64), y: (u64, u64)| steps.gap(x.0, y.1);
     let design = steps.design().map(|(_, d)| d);
     let effect = design.map_or((1.0 / steps.scale.0, 1.0 / steps.scale.1), |d| d.effect);
     let deviation = |at: (u64, u64)| {
@@ -63,8 +56,8 @@ pub(super) fn distance(
         let h = steps.pool(at.0, at.1) / (worth.0 + worth.1);
         libm::sqrt(h * (1.0 - h) * (effect.0 / n + effect.1 / m))
     };
-    let (mut low, mut high, mut null) = (Vec::new(), Vec::new(), Vec::new());
-    let mut pieces = Pieces::new(steps.pair.cells.len());
+    let (mut low, mut high, mut null) = (Total::default(), Total::default(), Total::default());
+    let mut pieces = Pieces::new(steps.pair.cells.each().count());
     let mut curve = Curve::default();
     let kernel = |at: (u64, u64)| {
         let h = steps.pool(at.0, at.1) / (worth.0 + worth.1);
@@ -82,13 +75,13 @@ pub(super) fn distance(
         if let Some(end) = previous {
             // Between cells both functions are constant.
             let area = rectangle(end, cell.low, gap(step.left, step.left).abs());
-            low.push(area);
-            high.push(area);
+            low.add(area);
+            high.add(area);
             let h = gap(step.left, step.left);
             let width = (cell.low - end) / scale;
             pieces.add(width, h.abs(), deviation(step.left));
             curve.add(width, kernel(step.left), signum(h), (0.0, 0.0), cell.coarse);
-            null.push(rectangle(end, cell.low, pooled(step.left)));
+            null.add(rectangle(end, cell.low, pooled(step.left)));
         }
         previous = Some(cell.high);
         let width = cell.high - cell.low;
@@ -99,7 +92,7 @@ pub(super) fn distance(
         }
         exact = false;
         let across = |height| rectangle(cell.low, cell.high, height);
-        null.push(across(pooled(step.left).max(pooled(step.right))));
+        null.add(across(pooled(step.left).max(pooled(step.right))));
         // Range of h = F - G inside the cell, and h at its end.
         let (least, most) = (gap(step.left, step.right), gap(step.right, step.left));
         let end = gap(step.right, step.right);
@@ -121,23 +114,23 @@ pub(super) fn distance(
             cell.coarse,
         );
         if area.is_finite() && slack.is_finite() {
-            low.push((area.abs() - slack).max(0.0));
-            high.push(width * chord(area / width, most.max(0.0), -least.min(0.0)) + slack);
+            low.add((area.abs() - slack).max(0.0));
+            high.add(width * chord(area / width, most.max(0.0), -least.min(0.0)) + slack);
         } else {
             // Offsets beyond f64: what the range of h alone says.
-            low.push(across(least.max(-most).max(0.0)));
-            high.push(across(most.abs().max(least.abs())));
+            low.add(across(least.max(-most).max(0.0)));
+            high.add(across(most.abs().max(least.abs())));
         }
     }
     let rounding = steps.rounding();
-    let value = sum(low) / scale;
+    let value = low.get() / scale;
     let mut outcome = Outcome::exact(value, (steps.n, steps.m));
     if !exact || rounding > 0.0 {
         let range = STATISTIC.range;
         outcome = Outcome::bounded(
             value,
             (value - rounding / scale).max(0.0),
-            (sum(high) / scale).max(value) + rounding / scale,
+            (high.get() / scale).max(value) + rounding / scale,
             range,
             (steps.n, steps.m),
         );
@@ -147,7 +140,7 @@ pub(super) fn distance(
             outcome.bound_high = super::outward(value, 1.0);
         }
     }
-    outcome.value_if_no_change = Some(NORMAL_MEAN_ABS * sum(null) / scale);
+    outcome.value_if_no_change = Some(NORMAL_MEAN_ABS * null.get() / scale);
     outcome.message = steps.left_out();
     if let Some((blocked, d)) = steps.design() {
         outcome.depends(blocked, d.effective((steps.n, steps.m)), None);

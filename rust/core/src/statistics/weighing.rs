@@ -100,10 +100,7 @@ pub(super) fn settle(statistic: &Statistic, pair: &Pair, outcome: &mut Outcome, 
         if width.is_finite() { width } else { 0.0 }
     };
     let range = |pair: &Pair| match pair {
-        Pair::Numeric(p) => match (p.cells.first(), p.cells.last()) {
-            (Some(first), Some(last)) => last.high - first.low,
-            _ => 0.0,
-        },
+        Pair::Numeric(p) => p.cells.ends().map_or(0.0, |(low, high)| high - low),
         Pair::Categorical(_) => 0.0,
     };
     let error = match rounding(statistic.name) {
