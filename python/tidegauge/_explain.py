@@ -93,6 +93,9 @@ class Roles:
     time: str | None = None
     features: tuple[str, ...] = ()
     time_zone: str | None = None
+    weight: str | None = None
+    #: Known only to say that it is not used.
+    frequency: str | None = None
 
 
 @dataclass
@@ -257,6 +260,8 @@ def explain(
     inputs.block = inputs.block_of(block)
     notes: list[str] = []
     checks: dict[str, Any] = {}
+    if roles.frequency is not None:
+        notes.append(f"frequencies in column {roles.frequency!r} are not used: every row counts once")
 
     def importance(name: str, rows: pl.LazyFrame) -> ImportanceResult:
         told(f"importance: {name}")
@@ -348,7 +353,8 @@ class Inputs:
         else:
             told = "not named" if own is None else f"{', '.join(own[:3])} ..., which are no columns of the data"
             raise ConfigError(f"the model's features are {told}; list the columns in its order as explain.features")
-        missing = [name for name in [*features, roles.label] if name not in schema]
+        asked = [*features, roles.label, *([roles.weight] if roles.weight else [])]
+        missing = [name for name in asked if name not in schema]
         if missing:
             raise ConfigError(f"explain: column {missing[0]!r} is not in the data; it has {', '.join(schema)}")
         for name, values in settings.categories.items():
@@ -382,6 +388,8 @@ class Inputs:
             columns.append(column.alias(own))
         if self.block is not None:
             columns.append(self.block.alias(_BLOCK))
+        if self.roles.weight is not None:
+            columns.append(pl.col(self.roles.weight).alias(_WEIGHT))
         return rows.select(*columns, pl.col(self.roles.label).alias(_LABEL))
 
     def block_of(self, block: str | None) -> pl.Expr | None:
@@ -428,6 +436,15 @@ class Inputs:
         if n < total:
             notes.append(f"{name}: {total - n:,} of {total:,} rows have no label and are left out")
         lazy = lazy.filter(present)
+        weighed = self.roles.weight is not None
+        if weighed:
+            # As in the profile, a row without a weight stands for nothing.
+            heavy = lazy.select(pl.col(_WEIGHT).is_not_null().sum()).collect().item()
+            if heavy < n:
+                notes.append(f"{name}: {n - heavy:,} of {n:,} rows with a label have no weight and are left out")
+            if heavy < 2:
+                raise _NothingToMeasureError(f"{heavy} of {n} rows with a label have a weight; at least 2 are needed")
+            lazy, n = lazy.filter(pl.col(_WEIGHT).is_not_null()), heavy
         common: dict[str, Any] = {
             "method": settings.method,
             "scoring": settings.scoring,
@@ -437,17 +454,19 @@ class Inputs:
         found: ImportanceResult
         if n > HELD and settings.rows is None:
             block = None if self.block is None else _BLOCK
-            found = permutation_importance(model, lazy, _LABEL, **_blocked(block), **common)
+            weight = _WEIGHT if weighed else None
+            found = permutation_importance(model, lazy, _LABEL, block=block, sample_weight=weight, **common)
         else:
             frame = lazy.collect()
             if settings.rows is not None and settings.rows < n:
                 notes.append(f"{name}: {settings.rows:,} of {n:,} rows with a label, drawn by random_state")
             found = permutation_importance(
                 model,
-                self._table(frame.drop(_LABEL, _BLOCK, strict=False)),
+                self._table(frame.drop(_LABEL, _BLOCK, _WEIGHT, strict=False)),
                 frame[_LABEL].to_numpy(),
                 **common,
-                **_blocked(None if self.block is None else frame[_BLOCK].to_numpy()),
+                block=None if self.block is None else frame[_BLOCK].to_numpy(),
+                sample_weight=frame[_WEIGHT].cast(pl.Float64).to_numpy() if weighed else None,
                 n_repeats=settings.n_repeats,
                 random_state=settings.random_state,
                 groups=self._groups(),
@@ -507,7 +526,9 @@ class Inputs:
         frame = rows.filter(score.is_not_null()).head(1024).collect()
         if frame.height == 0:
             return None
-        table = _models.Table(self._table(self.encoded(frame.lazy()).drop(_LABEL, _BLOCK, strict=False).collect()))
+        table = _models.Table(
+            self._table(self.encoded(frame.lazy()).drop(_LABEL, _BLOCK, _WEIGHT, strict=False).collect())
+        )
         try:
             read = _models.read(model)
             predicted = np.asarray(read.compute(read.columns(table)), dtype=float)
@@ -537,6 +558,8 @@ class Inputs:
         if loss is None or (loss == "log_loss" and scoring not in LOSSES):
             notes.append(f"weak segments are not searched: {scoring} is no loss of a row")
             return None
+        if roles.weight is not None:
+            notes.append("weak segments are searched with every row counted once: the search knows no weights")
         # Conditions name values.
         open_to_all = [name for name in self.features if name not in settings.sensitive]
         if len(open_to_all) < len(self.features):
@@ -579,14 +602,6 @@ class Inputs:
         return seen.len() <= 2
 
 
-def _blocked(block: Any) -> dict[str, Any]:
-    import inspect
-
-    from tidegauge.importance import permutation_importance
-
-    return {"block": block} if "block" in inspect.signature(permutation_importance).parameters else {}
-
-
 def _renamed(group: AssociatedGroup, names: Mapping[str, str]) -> AssociatedGroup:
     """A group under the names of the log."""
     from dataclasses import replace
@@ -597,6 +612,7 @@ def _renamed(group: AssociatedGroup, names: Mapping[str, str]) -> AssociatedGrou
 
 _LABEL = "__label__"
 _BLOCK = "__block__"
+_WEIGHT = "__weight__"
 
 
 def table_of(data: Any, options: Options, like: Mapping[str, str] | None = None) -> pl.LazyFrame:
@@ -691,88 +707,63 @@ def _importance_rows(
     from tidegauge._support import ordered
     from tidegauge.results import ROW_FIELDS
 
-    ranks = {int(i): rank for rank, i in enumerate(np.argsort(-result.importances_mean, kind="stable"), start=1)}
-    variance = getattr(result, "variance", "iid")
-    effective = getattr(result, "n_eff", None)
-    found = []
-    for k, i in ordered(result):
-        if i is None:
-            if k is not None:
-                found.append(_group_row(result, result.associated_groups[k], window, reference, told))
-            continue
-        close = ", ".join(f"{name} {r:.2f}" for name, r in result.correlated[i]) if result.correlated else ""
-        row: Row = dict.fromkeys(ROW_FIELDS)
-        low, high = (_finite(x) for x in result.interval[i])
-        row.update(
+    def row(name: str, statistic: str, of: Mapping[str, Any], **own: Any) -> Row:
+        low, high = (_finite(x) for x in of["interval"])
+        pvalue = _finite(of["pvalue"])
+        made: Row = dict.fromkeys(ROW_FIELDS)
+        made.update(
             told,
             window_start=window[0] if window else None,
             window_end=window[1] if window else None,
             baseline="none" if reference else "reference",
             role="feature",
-            feature=result.features[i],
+            feature=name,
             kind="importance",
-            statistic="permutation_importance",
+            statistic=statistic,
             definition=result.definition,
             decides=False,
-            value=_finite(result.importances_mean[i]),
+            value=_finite(of["importance"]),
             unit="loss",
-            exactness="exact" if result.method == "exact" else "estimated",
+            exactness="exact" if of["method"] == "exact" else "estimated",
             ci_low=low,
             ci_high=high,
-            variance=None if low is None else variance,
+            variance=None if low is None else result.variance,
             value_if_no_change=0.0,
-            null="importance of at most 0; one-sided, normal" if _finite(result.pvalue[i]) is not None else None,
-            pvalue=_finite(result.pvalue[i]),
-            qvalue=_finite(result.qvalue[i]),
+            null="importance of at most 0; one-sided, normal" if pvalue is not None else None,
+            pvalue=pvalue,
+            qvalue=_finite(of["qvalue"]),
             n_reference=result.n_rows if reference else None,
             n_current=None if reference else result.n_rows,
-            n_eff_reference=(None if effective is None else _finite(effective[i])) if reference else None,
-            n_eff_current=None if reference else (None if effective is None else _finite(effective[i])),
-            rank=ranks[i],
-            message=f"moves with {close}" if close else None,
+            **own,
         )
-        found.append(row)
+        return made
+
+    ranks = {int(i): rank for rank, i in enumerate(np.argsort(-result.importances_mean, kind="stable"), start=1)}
+    found = []
+    for k, i in ordered(result):
+        if i is not None:
+            close = ", ".join(f"{name} {r:.2f}" for name, r in result.correlated[i]) if result.correlated else ""
+            effective = None if result.n_eff is None else _finite(result.n_eff[i])
+            of = {
+                "importance": result.importances_mean[i],
+                "interval": result.interval[i],
+                "pvalue": result.pvalue[i],
+                "qvalue": result.qvalue[i],
+                "method": result.method,
+            }
+            own = {
+                "n_eff_reference" if reference else "n_eff_current": effective,
+                "rank": ranks[i],
+                "message": f"moves with {close}" if close else None,
+            }
+            found.append(row(result.features[i], "permutation_importance", of, **own))
+        elif k is not None:
+            group = result.associated_groups[k]
+            together = (
+                f"{', '.join(group.features)} together; the association of any two is {group.association:.2f} or more"
+            )
+            found.append(row(group.name, "group_importance", vars(group), message=together))
     return found
-
-
-def _group_row(
-    result: ImportanceResult,
-    group: AssociatedGroup,
-    window: tuple[str, str] | None,
-    reference: bool,
-    told: Mapping[str, Any],
-) -> Row:
-    """Row of features that go together, taken from another row all at once."""
-    from tidegauge.results import ROW_FIELDS
-
-    row: Row = dict.fromkeys(ROW_FIELDS)
-    low, high = (_finite(x) for x in group.interval)
-    row.update(
-        told,
-        window_start=window[0] if window else None,
-        window_end=window[1] if window else None,
-        baseline="none" if reference else "reference",
-        role="feature",
-        feature=group.name,
-        kind="importance",
-        statistic="group_importance",
-        definition=result.definition,
-        decides=False,
-        value=_finite(group.importance),
-        unit="loss",
-        exactness="exact" if group.method == "exact" else "estimated",
-        ci_low=low,
-        ci_high=high,
-        variance=None if low is None else getattr(result, "variance", "iid"),
-        value_if_no_change=0.0,
-        null="importance of at most 0; one-sided, normal" if _finite(group.pvalue) is not None else None,
-        pvalue=_finite(group.pvalue),
-        qvalue=_finite(group.qvalue),
-        n_reference=result.n_rows if reference else None,
-        n_current=None if reference else result.n_rows,
-        message=f"{', '.join(group.features)} together; the association of any two is {group.association:.2f} or more",
-    )
-    return row
 
 
 def _canonical_provenance(result: ImportanceResult) -> dict[str, Any]:

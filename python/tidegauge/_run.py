@@ -488,7 +488,11 @@ def _explanation(
         )
     scores = [name for name in info["order"] if roles.get(name) == "score"]
     score = settings.performance.score or (scores[0] if len(scores) == 1 else None)
-    time = next((name for name in info["order"] if roles.get(name) == "time"), None)
+
+    def by_role(role: str) -> str | None:
+        return next((name for name in roles if roles[name] == role), None)
+
+    time = by_role("time")
     features = tuple(name for name in info["order"] if roles.get(name) == "feature")
     types = {column["name"]: column["logical"] for column in info["columns"]}
     before = None if sides[0] is None else _explain.table_of(sides[0], options[0], types)
@@ -525,7 +529,9 @@ def _explanation(
         block = "1d"
     return _explain.explain(
         made,
-        _explain.Roles(known[0], score, time, features, settings.current.time_zone),
+        _explain.Roles(
+            known[0], score, time, features, settings.current.time_zone, by_role("weight"), by_role("frequency")
+        ),
         before,
         parts,
         block=None if block == "none" else block,

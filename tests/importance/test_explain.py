@@ -319,3 +319,54 @@ def test_rows_without_labels_are_counted_and_a_window_without_any_is_told(job: d
     notes = tg.run(made).explanation.notes
     assert any("1,000 of 3,000 rows have no label" in note for note in notes), notes
     assert any("0 of 3000 rows have a label" in note for note in notes), notes
+
+
+def test_weights_of_rows_are_those_of_the_importances(job: dict[str, Any], tmp_path: Path) -> None:
+    """Every third row has no weight, which the profile and the explanation leave out and tell."""
+
+    def weighed(frame: pl.DataFrame) -> pl.DataFrame:
+        i = pl.int_range(pl.len())
+        return frame.with_columns(w=pl.when(i % 3 > 0).then(0.5 + i % 5))
+
+    sides = {name: weighed(job[name]) for name in ("reference", "current")}
+    for name, frame in sides.items():
+        frame.write_parquet(tmp_path / f"{name}.parquet")
+    configuration = {
+        **job["configuration"],
+        "reference": {"path": str(tmp_path / "reference.parquet")},
+        "current": {"path": str(tmp_path / "current.parquet")},
+        "roles": {**job["configuration"]["roles"], "weight": "w"},
+    }
+    report = tg.run(configuration)
+    rows = importances(report)
+    assert len(rows) == 8
+    for side, frame in sides.items():
+        kept = frame.filter(pl.col("w").is_not_null())
+        expected = tg.permutation_importance(
+            str(job["folder"] / "model.txt"), matrix(kept), kept["label"].to_numpy(), scoring="neg_log_loss",
+            sample_weight=kept["w"].to_numpy(),
+        )  # fmt: skip
+        own = [row for row in rows if (row["baseline"] == "none") == (side == "reference")]
+        assert {row["feature"]: row["value"] for row in own} == dict(
+            zip(FEATURES, expected.importances_mean, strict=True)
+        )
+        assert {row["feature"]: row["ci_high"] for row in own} == dict(
+            zip(FEATURES, expected.interval[:, 1], strict=True)
+        )
+    notes = report.record["result"]["explanations"]["notes"]
+    assert any("2,000 of 6,000 rows with a label have no weight" in note for note in notes), notes
+    assert any("segments are searched with every row counted once" in note for note in notes)
+
+
+def test_frequencies_are_told_not_to_be_used(job: dict[str, Any], tmp_path: Path) -> None:
+    for name in ("reference", "current"):
+        job[name].with_columns(n=pl.lit(2)).write_parquet(tmp_path / f"{name}.parquet")
+    configuration = {
+        **job["configuration"],
+        "reference": {"path": str(tmp_path / "reference.parquet")},
+        "current": {"path": str(tmp_path / "current.parquet")},
+        "roles": {**job["configuration"]["roles"], "frequency": "n"},
+    }
+    report = tg.run(configuration)
+    notes = report.record["result"]["explanations"]["notes"]
+    assert "frequencies in column 'n' are not used: every row counts once" in notes
