@@ -108,6 +108,10 @@ fuzz: $(STAMPS)/extension-ci ## coverage-guided search for harmful files (opt-in
 	$(FUZZ)/model_read $(FUZZ_LIMITS) -max_len=8192 -artifact_prefix=target/fuzz/crashes/model_read- \
 	    target/fuzz/corpus/model_read rust/fuzz/seeds/models rust/fuzz/found/model_read
 
+.PHONY: levels
+levels: $(STAMPS)/venv ## whether builds for other processors and optimisations give the same bytes (opt-in)
+	$(BIN)/python tools/levels.py
+
 .PHONY: docs
 docs: $(STAMPS)/extension-ci ## renew what is generated: tidegauge.stats, pages under docs/
 	$(BIN)/python tools/generated.py

@@ -140,7 +140,8 @@ fn large_samples_have_one_answer() {
         (state >> 11) as f64 / (1_u64 << 53) as f64
     };
     let mut draw = |n: usize, shift: f64, round: f64| -> ArrayRef {
-        let normal = |u: f64, v: f64| (-2.0 * (u + 1e-300).ln()).sqrt() * (std::f64::consts::TAU * v).cos();
+        let normal =
+            |u: f64, v: f64| (-2.0 * (u + 1e-300).ln()).sqrt() * (std::f64::consts::TAU * v).cos();
         let mut values = Vec::with_capacity(n);
         for i in 0..n {
             let x = normal(uniform(), uniform()) + shift;
