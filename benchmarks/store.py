@@ -1,14 +1,17 @@
 """A year of daily files in a store, and what checkpoints cost.
 
-``python benchmarks/store.py FOLDER [ROWS]`` writes 365 files of ROWS rows (default 20,000) and 12 columns,
-and prints the CPU seconds of this process and its threads: the first run over a year, a run with one more day,
-the same once more, a whole year merged and compared, and the scan of all files in one go and in parts.
-Answers are asserted equal before a time is told.
+``python benchmarks/store.py FOLDER [ROWS]`` writes 364 files of ROWS rows (default 20,000) and 13 columns, and
+prints the CPU seconds of this process and its threads: the scan of all files in one go and in parts, a run for
+every day of the year as its file comes, the same once more, the year read from the store and merged, and a first
+run over the whole year. Answers are asserted equal before a time is told.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import os
+import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable
@@ -18,9 +21,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 import tidegauge as tg
-from tidegauge._profile import make_options, scan
+from tidegauge._profile import Options, make_options, scan
 from tidegauge._store import Store, join
-from tidegauge._work import Parts
+from tidegauge._work import EVERY, SHARE, Parts
 
 CONFIG = """
 [reference]
@@ -68,29 +71,60 @@ def main(folder: Path, rows: int) -> None:
 
     reference = scan(folder / "reference.parquet", make_options(time="ts"))
     options = make_options(time="ts", window="1d")
-    whole = timed("364 files in one go", lambda: scan(str(folder / "log/*.parquet"), options, like=reference))
-    for every in (10.0, 1.0):
-        parts = Parts(keep=(folder / "checkpoint").write_bytes, every=every)
-        scanned = timed(
-            f"the same, a checkpoint every {every:g} s",
-            lambda: scan(str(folder / "log/*.parquet"), options, like=reference, parts=parts),  # noqa: B023
-        )
+    data = str(folder / "log/*.parquet")
+    whole = timed("364 files in one go", lambda: scan(data, options, like=reference))
+    for label, every, share in (
+        ("in parts, checkpoints as by default", EVERY, SHARE),
+        ("the same, thought of every half second", 0.5, SHARE),
+        ("a checkpoint every 2 s", 2.0, 1.0),
+        ("a checkpoint every 0.5 s", 0.5, 1.0),
+    ):
+        kept: list[int] = []
+        parts = Parts(lambda made: kept.append((folder / "checkpoint").write_bytes(made)), every, share)  # noqa: B023
+        scanned = timed(label, lambda: scan(data, options, like=reference, parts=parts))  # noqa: B023
+        print(f"    {len(kept)} checkpoints, {sum(kept) / 1e6:.0f} MB")
         assert scanned.digest == whole.digest
+    del whole, scanned
 
-    timed("first run, 364 days", lambda: tg.run(config))
-    frame(364, rows).write_parquet(folder / "log" / "2023-12-31.parquet")
-    report = timed("one more day", lambda: tg.run(config))
-    again = timed("the same again", lambda: tg.run(config))
+    days = folder / "days"
+    shutil.rmtree(days, ignore_errors=True)
+    (days / "log").mkdir(parents=True)
+    (days / "reference.parquet").symlink_to(folder / "reference.parquet")
+    (days / "tidegauge.toml").write_text(CONFIG)
+    spent = []
+    for day, path in enumerate(sorted((folder / "log").iterdir())):
+        (days / "log" / path.name).symlink_to(path)
+        cpu = time.process_time()
+        report = tg.run(days / "tidegauge.toml")
+        spent.append(time.process_time() - cpu)
+        if day and day % 52 == 51:
+            print(f"daily runs {day - 50:3} to {day + 1:3}: {np.mean(spent[-51:]):.3f} s CPU each", flush=True)
+    again = timed("the same again", lambda: tg.run(days / "tidegauge.toml"))
     assert again.record["result_digest"] == report.record["result_digest"]
+    main_of = "from tidegauge.cli import main; main()"
+    command = [sys.executable, "-c", main_of, "run", str(days / "tidegauge.toml"), "-q"]
+    before, wall = os.times(), time.perf_counter()
+    assert subprocess.run(command, check=False, stdout=subprocess.DEVNULL).returncode in (0, 1)
+    after = os.times()
+    cpu = after.children_user + after.children_system - before.children_user - before.children_system
+    print(f"{'the same as a process of its own':<44} {cpu:7.2f} s CPU {time.perf_counter() - wall:7.2f} s")
+    merge_all(days, options, 364 * rows)
 
+    shutil.rmtree(folder / "store", ignore_errors=True)
+    timed("364 days in a first run", lambda: tg.run(config))
+    merge_all(folder, options, 364 * rows)
+
+
+def merge_all(folder: Path, options: Options, rows: int) -> None:
+    """A year of days read from a store and merged."""
     with Store.open(folder / "store") as store:
         windows = timed("windows listed", store.windows)
-        loaded = timed("365 profiles read", lambda: store.load(windows.values(), options, late="reopen"))
+        loaded = timed(f"{len(windows)} profiles read", lambda: store.load(windows.values(), options, late="reopen"))
         year = timed("a year merged", lambda: join(list(loaded.values())))
-    assert year.rows == 365 * rows
+    assert year.rows == rows
     size = sum(path.stat().st_size for path in (folder / "store").rglob("*") if path.is_file())
     files = sum(path.is_file() for path in (folder / "store").rglob("*"))
-    print(f"store: {size / 1e6:.1f} MB in {files} files; data: {365 * rows:,} rows")
+    print(f"store: {size / 1e6:.1f} MB in {files} files; data: {rows:,} rows")
 
 
 if __name__ == "__main__":

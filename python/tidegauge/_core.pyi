@@ -97,6 +97,7 @@ def profile_parts(
     progress: Callable[[int, int], None] | None,
     keep: Callable[[bytes], None],
     every: float,
+    share: float,
     begun: Profile | None,
     only: Sequence[str] | None,
 ) -> Profile: ...

@@ -87,13 +87,13 @@ def report_of(
         if len(window.decided) + deciding_now > 1 and last == as_of:
             shown_starts.add(window.start)
     shown = [w for w in windows.values() if w.start in shown_starts]
-    wanted = shown_starts | targets | needed(settings, windows, [*due, *still])
-    profiles = store.load([w for w in windows.values() if w.start in wanted], options, late=late)
+    read = targets | needed(settings, windows, [*due, *still])
+    profiles = store.load([w for w in windows.values() if w.start in shown_starts | read], options, late=late)
     current = join([profiles[w.start] for w in shown])
 
     chosen, told = prepare(reference, current, context=context, **decision_options(settings, reference))
-    columns = {start: _columns(windows[start], late) for start in profiles}
-    fresh = _rows(reference, profiles, columns, targets, chosen, told)
+    columns = {start: _columns(windows[start], late) for start in read}
+    fresh = _rows(reference, {start: profiles[start] for start in read}, columns, targets, chosen, told)
     owner = owners(windows)
     of = [(start, row) for judged, row in fresh if (start := owner(row)) in judged]
     for _, row in of:

@@ -6,9 +6,11 @@ import datetime as dt
 import json
 import time
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidegauge import _core
+from tidegauge._plan_text import Files, is_parquet
 from tidegauge._profile import Profile, is_profile, scan
 
 if TYPE_CHECKING:
@@ -72,6 +74,14 @@ def footers(paths: list[str], options: dict[str, Any], *, against: bool = False)
     return found
 
 
+def look(where: str | list[str], options: Options, *, against: bool = False) -> dict[str, Any]:
+    """What is known of files beforehand: :func:`footers`, or of others than Parquet what their first rows say."""
+    names = [where] if isinstance(where, str) else where
+    if is_parquet(names):
+        return footers(names, options.semantic(), against=against)
+    return Files(names, options).told(against=against)
+
+
 def plan_run(settings: Config) -> dict[str, Any]:
     """What :func:`tidegauge.run` would do with a configuration.
 
@@ -100,8 +110,7 @@ def plan_run(settings: Config) -> dict[str, Any]:
             made = Profile.load(where)
             found[label] = {"profile": where, "rows": made.rows, "bytes_to_read": 0, "seconds": 0.0}
         else:
-            names = [where] if isinstance(where, str) else where
-            found[label] = footers(names, chosen.semantic(), against=label == "current")
+            found[label] = look(where, chosen, against=label == "current")
     probe = Probe(settings, options, places, found)
     for label, rate in (("reference", probe.rates[0]), ("current", probe.rates[1])):
         found[label].setdefault("seconds", round(found[label]["bytes_to_read"] * rate, 3))
@@ -133,6 +142,8 @@ class Probe:
         places: Sequence[str | list[str]],
         found: Mapping[str, Any],
     ) -> None:
+        import tempfile
+
         from tidegauge import _run
         from tidegauge._compare import prepare, rows_of
 
@@ -142,19 +153,24 @@ class Probe:
         options = (replace(options[0], digests=False, threads=1), replace(options[1], digests=False, threads=1))
         where = places[0]
         self.profile = isinstance(where, str) and is_profile(where)
-        if self.profile:
-            self.reference = Profile.load(str(where))
-        else:
-            self.reference = scan(_head(where), replace(options[0], source_id="probe"))
         rates, self.row_groups, self.rows = [], 0, 0
-        for side, (place, chosen) in enumerate(zip(places, options, strict=True)):
-            if isinstance(place, str) and is_profile(place):
-                made, rate = Profile.load(place), 0.0
+        with tempfile.TemporaryDirectory() as folder:
+            if self.profile:
+                self.reference = Profile.load(str(where))
+            elif is_parquet(where):
+                self.reference = scan(_head(where), replace(options[0], source_id="probe"))
             else:
-                made, rate = self._some(place, replace(chosen, threads=1))
-            rates.append(rate / self.threads)
-            if side:
-                self.current = made
+                self.reference = self._first(where, options[0], Path(folder) / "head")
+            for side, (place, chosen) in enumerate(zip(places, options, strict=True)):
+                if isinstance(place, str) and is_profile(place):
+                    made, rate = Profile.load(place), 0.0
+                elif is_parquet(place):
+                    made, rate = self._some(place, replace(chosen, threads=1))
+                else:
+                    made, rate = self._ends(place, chosen, Path(folder) / str(side))
+                rates.append(rate / self.threads)
+                if side:
+                    self.current = made
         self.rates = tuple(rates)
         self.segments = self._segments()
         self.windows = self._windows()
@@ -191,6 +207,27 @@ class Probe:
         self.rows += made.rows
         return made, spent / max(1, read[0])
 
+    def _first(self, place: str | list[str], options: Options, folder: Path) -> Profile:
+        """A profile of the first rows of files without footers."""
+        files = Files([place] if isinstance(place, str) else place, options)
+        first = str(files.ends(folder).first)
+        options = replace(options, source_id="probe", schema=options.schema if files.plain else None)
+        with files.named(folder):
+            return scan(first, options)
+
+    def _ends(self, place: str | list[str], options: Options, folder: Path) -> tuple[Profile, float]:
+        """The first and the last rows of files without footers, and seconds of one thread a byte."""
+        files = Files([place] if isinstance(place, str) else place, options)
+        paths = files.ends(folder).paths
+        if not files.plain:
+            options = replace(options, schema=None)
+        began = time.perf_counter()
+        with files.named(folder):
+            made = scan(paths, options, like=self.reference)
+        spent = time.perf_counter() - began
+        self.rows += made.rows
+        return made, spent * self.threads / max(1.0, files.share(paths) * files.bytes)
+
     def _segments(self) -> dict[str, int]:
         """Segments of each cut, as many as the probe has seen; a cut keeps at most 512 and (other)."""
         found: dict[str, set[str]] = {}
@@ -225,8 +262,6 @@ class Probe:
             families[place] = families.get(place, 0) + 1
             if row["segment_by"] is None:
                 deciding.setdefault(row["statistic"], set()).add(row["feature"])
-        windows = {row["window_start"] for row in self.decided if row["window_start"] is not None}
-        a_window = self.rows_decided / max(1, len(windows))
         judged = {row["feature"] for row in self.decided if row["statistic"] == "verdict"}
         return {
             "columns": len(judged - {"*"}),
@@ -235,8 +270,40 @@ class Probe:
             "cuts": self.segments,
             "deciding": {name: len(features) for name, features in sorted(deciding.items())},
             "family": max(families.values(), default=0),
-            "rows": round(a_window * self.windows),
+            "rows": self._rows(),
         }
+
+    def _rows(self) -> int:
+        """Rows of the report: those of the fullest window of the probe for every window, and of performance.
+
+        The first window has nothing before it to be compared with.
+        """
+        counts: dict[tuple[Any, Any], dict[Any, int]] = {}
+        for row in self.decided:
+            if row["kind"] != "performance":
+                windows = counts.setdefault((row["baseline"], row["model_version"]), {})
+                windows[row["window_start"]] = windows.get(row["window_start"], 0) + 1
+        total = 0
+        for (baseline, _), windows in counts.items():
+            dated = [n for start, n in windows.items() if start is not None]
+            total += windows.get(None, 0)
+            total += max(dated, default=0) * max(1, self.windows - (baseline != "reference")) if dated else 0
+        return total + self._performance_rows()
+
+    def _performance_rows(self) -> int:
+        from tidegauge import _run
+        from tidegauge._performance import plan_of
+
+        chosen = _run._performance(self.settings)
+        roles = {**self.reference.info["roles"], **self.current.info["roles"]}
+        if not chosen.enabled or "label" not in roles.values() or self.settings.store is not None:
+            return 0
+        found = plan_of(self.reference, self.current, roles, chosen)
+        if isinstance(found, str):
+            return 1
+        # Each metric and its change against the reference, and the share of rows with a label.
+        a_group = 1 + len(found["metrics"]) * (1 if self.profile else 2)
+        return a_group * self.windows * (1 + sum(self.segments.values()))
 
     def memory(self, rows: int) -> dict[str, Any]:
         """Bytes of a state by column, and of all states with what a scan and a report hold beside them."""
@@ -300,20 +367,22 @@ def _head(where: str | list[str]) -> Any:
 
 def _only_new(settings: Config, where: str | list[str], options: Options, told: dict[str, Any]) -> None:
     """What the store has not seen of the row groups; bytes and seconds are those of their share of rows."""
-    from pathlib import Path
-
-    from tidegauge._monitoring import relative_name, units_of
+    from tidegauge._monitoring import _files, relative_name, units_of
     from tidegauge._store import Store
 
     assert settings.store is not None
     place = settings.path(settings.store.path)
     covered = Store.read(place).covered() if (Path(place) / "store.json").is_file() else {}
     rows = row_groups = 0
-    for file in json.loads(_core.list_files([where] if isinstance(where, str) else where)):
+    files = _files([where] if isinstance(where, str) else where, options)
+    size = sum(file["bytes"] for file in files)
+    for file in files:
         known = covered.get(relative_name(settings, file["path"]), {})
         for unit in units_of(file, options)["units"]:
             if unit["row_group"] not in known:
-                rows, row_groups = rows + (unit["rows"] or 0), row_groups + 1
+                # Of a file that comes in one go, by its bytes.
+                own = round(told["rows"] * file["bytes"] / size) if unit["rows"] is None else unit["rows"]
+                rows, row_groups = rows + own, row_groups + 1
     share = rows / told["rows"] if told["rows"] else 0.0
     told |= {"row_groups_new": row_groups, "rows_new": rows}
     told["bytes_to_read"] = round(told["bytes_to_read"] * share)

@@ -469,7 +469,7 @@ def scan(
             if parts is None or reference is None
             else _core.profile_parts(
                 source.paths, chosen, reference, progress, parts.keep, parts.every,
-                None if parts.begun is None else parts.begun._core, parts.only,
+                parts.share, None if parts.begun is None else parts.begun._core, parts.only,
             )
         )  # fmt: skip
     elif source.open is not None:

@@ -8,7 +8,8 @@
     verdicts/000001-DIGEST/*.parquet            windows that one run decided
 
 A part or a set of verdicts is a folder that is written aside, flushed, and renamed to its place: it is there
-whole or not at all. Nothing is ever changed or removed; ``work`` holds checkpoints and what is being written.
+whole or not at all. Nothing is ever changed or removed; ``work`` holds checkpoints, an index, and what is being
+written.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from tidegauge import _core
 from tidegauge._files import write_all
 from tidegauge._privacy import hide_in_tables
 from tidegauge._profile import Options, Profile, is_profile
+from tidegauge._store_index import Index
 from tidegauge._work import identify
 from tidegauge.errors import FormatError, InputError, StoreError
 from tidegauge.results import ROW_FIELDS
@@ -96,6 +98,7 @@ class Store:
         self.path = path
         self.work = path / "work"
         self._lock = lock
+        self._index = Index(None)
 
     @classmethod
     def read(cls, path: str | os.PathLike[str]) -> Store:
@@ -138,9 +141,13 @@ class Store:
             store = cls(place, lock)
             # What a killed run was writing; nobody else does while the lock is held.
             shutil.rmtree(store.work / "new", ignore_errors=True)
-            for left in [*place.glob(".*.tmp"), *place.glob("reference/*/.*.tmp")]:
+            for left in [*place.glob(".*.tmp"), *place.glob("reference/*/.*.tmp"), *store.work.glob(".index-*.tmp")]:
                 left.unlink(missing_ok=True)
+            store._index = Index.load(store.work)
             yield store
+            with contextlib.suppress(OSError):
+                # Without it the next run reads the tables.
+                store._index.save()
             os.ftruncate(lock, 0)
             with contextlib.suppress(OSError):
                 store.work.rmdir()
@@ -272,14 +279,39 @@ class Store:
 
     def covered(self) -> dict[str, dict[int, tuple[int, str]]]:
         """Size and footer by file and row group: what has been counted."""
-        files = [self.path / "parts" / name / "coverage.parquet" for name in self.parts()]
-        if not files:
-            return {}
-        frame = read_tables(files, ["file", "row_group", "bytes", "footer"])
         found: dict[str, dict[int, tuple[int, str]]] = {}
-        for file, group, size, footer in frame.iter_rows():
-            found.setdefault(file, {})[group] = (size, footer)
+        for name in self.parts():
+            for file, group, size, footer in self._part(name)["coverage"]:
+                found.setdefault(file, {})[group] = (size, footer)
         return found
+
+    def _part(self, name: str) -> dict[str, Any]:
+        """Coverage, windows and columns of a part."""
+
+        def read() -> dict[str, Any]:
+            folder = self.path / "parts" / name
+            coverage = read_tables([folder / "coverage.parquet"], ["file", "row_group", "bytes", "footer"])
+            columns = ["window_start", "window_end", "start", "end", "rows", "columns"]
+            windows = read_tables([folder / "profile.parquet"], columns).rows()
+            return {
+                "coverage": [list(row) for row in coverage.iter_rows()],
+                "windows": [[micros(start), micros(end), *told] for start, end, *told, _ in windows],
+                # One scan has the same in all windows.
+                "columns": windows[0][-1],
+            }
+
+        found: dict[str, Any] = self._index.of(f"parts/{name}", read)
+        return found
+
+    def _verdicts(self, name: str) -> list[tuple[Start, dict[str, Any]]]:
+        """Windows that a set of verdicts decided, and what it said of each."""
+
+        def read() -> list[Any]:
+            frame = read_tables([self.path / "verdicts" / name / "windows.parquet"], None)
+            told = frame.drop("window_start", "window_end", "decided_at").rows(named=True)
+            return [[micros(start), row] for start, row in zip(frame["window_start"], told, strict=True)]
+
+        return [(start, {**row, "set": name}) for start, row in self._index.of(f"verdicts/{name}", read)]
 
     def add(self, made: Profile, coverage: Sequence[Mapping[str, Any]], files: Sequence[Mapping[str, Any]]) -> str:
         """Add a part: its profiles by window, the same as plain tables, what it covers, and digests of its files."""
@@ -290,7 +322,7 @@ class Store:
         with self._new(self.path / "parts" / name) as new:
             split = made._core.split()
             profiles = [(start, end, Profile(core)) for start, end, core in split]
-            _write(new / "profile.parquet", _profiles(profiles))
+            _write(new / "profile.parquet", _profiles(profiles), groups=8)
             write_tables(new, made)
             schema: Any = {
                 "file": pl.String, "row_group": pl.Int64, "rows": pl.UInt64, "bytes": pl.UInt64, "footer": pl.String,
@@ -305,22 +337,18 @@ class Store:
 
     def windows(self, view: View | None = None) -> dict[Start, Window]:
         """All windows in order, the rows without a time last."""
-        names = self.parts(view)
         found: dict[Start, Window] = {}
-        files = [self.path / "parts" / name / "profile.parquet" for name in names]
-        columns = ["window_start", "window_end", "start", "end", "rows", "columns"]
-        for name, path in zip(names, files, strict=True):
-            for start, end, first, last, rows, held in read_tables([path], columns).iter_rows():
-                at = micros(start)
-                window = found.setdefault(at, Window(at, micros(end), (first, last)))
+        for name in self.parts(view):
+            part = self._part(name)
+            columns = frozenset(part["columns"])
+            for start, end, first, last, rows in part["windows"]:
+                window = found.setdefault(start, Window(start, end, (first, last)))
                 window.parts.append((name, rows))
-                window.columns[name] = frozenset(held)
-        for path in sorted(self.path.glob("verdicts/*/windows.parquet")):
-            if view is not None and number_of(path.parent.name) > view.verdicts:
-                continue
-            for row in read_tables([path], None).iter_rows(named=True):
-                window = found[micros(row["window_start"])]
-                window.decided.append({**row, "set": path.parent.name})
+                window.columns[name] = columns
+        for name in sorted(path.name for path in self.path.glob("verdicts/*")):
+            if view is None or number_of(name) <= view.verdicts:
+                for start, told in self._verdicts(name):
+                    found[start].decided.append(told)
         return dict(sorted(found.items(), key=lambda item: (item[0] is None, item[0] or 0)))
 
     def load(self, windows: Iterable[Window], options: Options, *, late: str) -> dict[Start, Profile]:
@@ -331,8 +359,7 @@ class Store:
                 wanted.setdefault(name, set()).add(window.start)
         found: dict[Start, list[Profile]] = {}
         for name, starts in sorted(wanted.items()):
-            frame = read_tables([self.path / "parts" / name / "profile.parquet"], ["window_start", "profile"])
-            for start, content in frame.iter_rows():
+            for start, content in _contents(self.path / "parts" / name / "profile.parquet", starts).iter_rows():
                 if micros(start) in starts:
                     made = Profile(_core.Profile.from_bytes(content), options=options)
                     found.setdefault(micros(start), []).append(made)
@@ -380,6 +407,19 @@ def write_tables(folder: Path, profile: Profile) -> None:
         _write(folder / f"{name}.parquet", table)
 
 
+def _contents(path: Path, starts: set[Start]) -> pl.DataFrame:
+    """Windows and profiles of the groups of rows that may hold some of these."""
+    import polars as pl
+
+    start = pl.col("window_start")
+    dated = sorted(at for at in starts if at is not None)
+    wanted = start.is_null() if None in starts else pl.lit(value=False)
+    if dated:
+        wanted |= start.is_between(moment(dated[0]), moment(dated[-1]))
+    with _telling(path):
+        return pl.scan_parquet(path).filter(wanted).select("window_start", "profile").collect()
+
+
 def _profiles(parts: Sequence[tuple[str | None, str | None, Profile]]) -> pl.DataFrame:
     import polars as pl
 
@@ -397,21 +437,30 @@ def _profiles(parts: Sequence[tuple[str | None, str | None, Profile]]) -> pl.Dat
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
-def _write(path: Path, frame: pl.DataFrame) -> None:
-    """Write a frame; a full disk is an error of the system here, which names the file."""
+def _write(path: Path, frame: pl.DataFrame, *, groups: int | None = None) -> None:
+    """Write a frame, in groups of so many rows; a full disk is an error of the system here, which names the file."""
     buffer = io.BytesIO()
-    frame.write_parquet(buffer, compression="zstd", statistics=True)
+    frame.write_parquet(buffer, compression="zstd", statistics=True, row_group_size=groups)
     path.write_bytes(buffer.getvalue())
 
 
 def read_tables(paths: Sequence[Path], columns: list[str] | None) -> pl.DataFrame:
     import polars as pl
 
-    try:
+    with _telling(paths[0]):
         return pl.concat([pl.read_parquet(path, columns=columns) for path in paths])
+
+
+@contextlib.contextmanager
+def _telling(path: Path) -> Iterator[None]:
+    """Says of which store something is wrong."""
+    import polars as pl
+
+    try:
+        yield
     except (pl.exceptions.PolarsError, OSError) as error:
         told = str(error).partition("\n")[0]
-        raise FormatError(f"store {paths[0].parent.parent.parent}: {told}; accepted is what tidegauge wrote") from None
+        raise FormatError(f"store {path.parent.parent.parent}: {told}; accepted is what tidegauge wrote") from None
 
 
 def _flush(path: Path) -> None:

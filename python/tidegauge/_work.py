@@ -26,6 +26,10 @@ if TYPE_CHECKING:
 
 #: Name of the folder of checkpoints, beside the first output.
 FOLDER = ".tidegauge"
+#: Least seconds between two checkpoints, where no other number was chosen.
+EVERY = 10.0
+#: The most of the time since the last checkpoint that writing another one may take then.
+SHARE = 0.02
 
 
 @dataclass
@@ -38,13 +42,14 @@ class Work:
         Where they lie; made with the first one. None keeps nothing.
     run : str
         Tells the runs apart that share a folder: equal for equal configurations.
-    every : float
-        Least seconds between two of them, and of work before the first.
+    every : float or None
+        Seconds between two of them, and of work before the first, whatever writing takes. None: :data:`EVERY`, or
+        as many more as keep writing to :data:`SHARE` of the time.
     """
 
     folder: Path | None
     run: str
-    every: float
+    every: float | None
     resume: bool = True
 
     def reference(self, data: Any, options: Options, progress: Progress | None) -> Profile:
@@ -59,7 +64,7 @@ class Work:
             return Profile(found._core, inputs=[data] if isinstance(data, str) else data, options=options)
         began = time.monotonic()
         made = scan(data, options, progress=progress)
-        if path is not None and time.monotonic() - began >= self.every:
+        if path is not None and time.monotonic() - began >= (EVERY if self.every is None else self.every):
             self._keep(path, made.to_bytes())
         return made
 
@@ -90,7 +95,8 @@ class Work:
         only: Sequence[str] | None,
     ) -> Profile:
         begun = self._load(path, options)
-        parts = Parts(keep=lambda made: self._keep(path, made), every=self.every, begun=begun, only=only)
+        pace = (EVERY, SHARE) if self.every is None else (self.every, 1.0)
+        parts = Parts(lambda made: self._keep(path, made), *pace, begun=begun, only=only)
         return scan(data, options, like=reference, progress=progress, parts=parts)
 
     def kept(self, store: str | None) -> str | None:
@@ -202,6 +208,8 @@ class Parts:
 
     keep: Callable[[bytes], None]
     every: float
+    #: The most of the time since the last call of `keep` that another one may take; 1 calls it whatever it takes.
+    share: float = 1.0
     begun: Profile | None = None
     only: Sequence[str] | None = None
 

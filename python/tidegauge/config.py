@@ -251,9 +251,10 @@ class Scan(Struct, forbid_unknown_fields=True, omit_defaults=True):
     threads: Annotated[int, Meta(ge=1)] | None = None
     max_bad_units: Annotated[int, Meta(ge=0)] = 0
     digests: bool = True
-    #: Seconds of work between checkpoints, kept in ``.tidegauge`` beside the first output or in the folder ``work``;
-    #: 0 keeps one after every row group.
-    checkpoint: Positive = 10.0
+    #: Seconds of work between checkpoints, whatever writing them takes; 0 keeps one after every row group. None: ten,
+    #: or as many more as keep writing to a fiftieth of the time. They are kept in ``.tidegauge`` beside the first
+    #: output or in the folder ``work``.
+    checkpoint: Positive | None = None
     work: str | None = None
 
 

@@ -1,5 +1,6 @@
 """What a plan says of a run, against the run: rows, tests, memory, model calls; a store's new files."""
 
+import gzip
 import json
 import subprocess
 import sys
@@ -10,9 +11,12 @@ import numpy as np
 import polars as pl
 import pytest
 import tidegauge as tg
-from tidegauge._plan import plan_run
+from tidegauge import _plan_text
+from tidegauge._plan import look, plan_run
+from tidegauge._profile import make_options
 from tidegauge.cli import invoke
 from tidegauge.config import load
+from tidegauge.errors import InputError
 
 #: The plan's peak is within this factor of the measured one; docs/daily-operation.md says so.
 FACTOR = 2.0
@@ -133,3 +137,80 @@ def test_a_reference_that_is_a_profile_is_not_read(tmp_path: Path) -> None:
         "profile": str(tmp_path / "reference.tgp"), "rows": 15_000, "bytes_to_read": 0, "seconds": 0.0
     }  # fmt: skip
     assert told["tests"]["columns"] == 3
+
+
+@pytest.mark.parametrize("suffix", ["csv", "ndjson", "arrow", "csv.gz"])
+def test_files_without_footers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
+    """The plan of text and other files is that of Parquet with the same rows, but for what only a footer knows."""
+    config = write(tmp_path, windows=12, rows=4000, columns=3, cities=3)
+    of_parquet = plan_run(load(config))
+    for name in ("reference", "log"):
+        frame = pl.read_parquet(tmp_path / f"{name}.parquet")
+        place = tmp_path / f"{name}.{suffix}"
+        match suffix:
+            case "csv":
+                frame.write_csv(place)
+            case "ndjson":
+                frame.write_ndjson(place)
+            case "arrow":
+                frame.write_ipc(place)
+            case _:
+                place.write_bytes(gzip.compress(frame.write_csv().encode()))
+    text = config.read_text().replace(".parquet", f".{suffix}")
+    if suffix == "ndjson":
+        text = text.replace('.ndjson"\n', '.ndjson"\nschema = {ts = "timestamp(us)"}\n')
+    config.write_text(text)
+    monkeypatch.setattr(_plan_text, "PROBED_BYTES", 200_000)
+    monkeypatch.setattr(_plan_text, "PROBED_ROWS", 4000)
+    found = plan_run(load(config))
+    for side in ("reference", "current"):
+        told, like = found[side], of_parquet[side]
+        assert told["rows"] == pytest.approx(like["rows"], rel=0.02 if told["rows_estimated"] else 0)
+        assert told["rows_estimated"] == (suffix in ("csv", "ndjson"))
+        assert [c["name"] for c in told["columns"]] == [c["name"] for c in like["columns"]]
+        assert told["bytes_to_read"] == (1 + (side == "reference")) * sum(f["bytes"] for f in told["files"])
+    # Text tells whole numbers from their looks: "c" and "city" are numbers there.
+    assert found["tests"]["windows"] == 12
+    assert found["tests"]["segments"] == 3
+    assert found["tests"]["columns"] == of_parquet["tests"]["columns"]
+    rows = len(tg.run(config).rows)
+    assert found["tests"]["rows"] == pytest.approx(rows, rel=0.1)
+    assert 0 < found["seconds"]["scan"] < 120
+
+
+def test_small_and_broken_text(tmp_path: Path) -> None:
+    """A file that is smaller than its probe, of one line without an end, empty, missing, or none at all."""
+    place = tmp_path / "one.csv"
+    place.write_text("a,b\n1,2\n3,4")
+    found = look([str(place)], make_options())
+    assert (found["rows"], found["row_groups"], found["passes"]) == (2, None, 2)
+    assert [(c["name"], c["logical"], c["scanned"]) for c in found["columns"]] == [
+        ("a", "int", True),
+        ("b", "int", True),
+    ]
+    (tmp_path / "two.csv").write_text("a,b\n5,6\n")
+    assert look([str(tmp_path / "*.csv")], make_options(), against=True)["rows"] == 3
+    place.write_text("")
+    with pytest.raises(InputError, match=f"^{place}: "):
+        look([str(place)], make_options())
+    with pytest.raises(InputError, match="no such file"):
+        look([str(tmp_path / "none.csv")], make_options())
+    with pytest.raises(InputError, match="accepted are local"):
+        look(["s3://bucket/a.csv"], make_options())
+
+
+def test_rows_of_a_report_with_baselines_and_performance() -> None:
+    """Each window has rows of its own, and all but the first of the window before; metrics and their changes."""
+    config = EXAMPLES / "nycflights13/tidegauge.toml"
+    overrides = ["explain.enabled=false", "output.files=[]"]
+    planned = plan_run(load(config, overrides=overrides))["tests"]["rows"]
+    assert planned == pytest.approx(20_685, rel=0.05)
+
+
+def test_a_plan_with_other_settings(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = write(tmp_path, windows=3, rows=500, columns=2)
+    given = ["plan", str(config), "--set", 'current.window="1w"']
+    assert invoke(given) == 0
+    assert "x 1 windows x 1 (all rows" in capsys.readouterr().out
+    assert invoke(["plan", str(tmp_path / "log.parquet"), "--set", "a=1"]) == 2
+    assert "--set overrides a key of a configuration" in capsys.readouterr().err

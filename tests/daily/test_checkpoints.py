@@ -57,6 +57,40 @@ def test_parts_are_the_whole(log: Path, stops: int, options: dict[str, Any]) -> 
     assert ("parts" in made.info["sources"][0]) == options.get("digests", False)
 
 
+def test_checkpoints_grow_rare_with_what_they_cost(log: Path) -> None:
+    """Each call takes at most its share of the time since the one before, the first by what its states foretell."""
+    chosen = make_options(time="ts")
+    reference = scan(log / "reference.parquet", chosen)
+    data = str(log / "log/*.parquet")
+    calls: list[float] = []
+
+    def slow(_: bytes) -> None:
+        calls.append(time.monotonic())
+        time.sleep(0.3)
+
+    began = time.monotonic()
+    whole = scan(data, chosen, like=reference, parts=Parts(keep=slow, every=0))
+    spent = time.monotonic() - began - 0.3 * len(calls)
+    assert len(calls) >= 12
+    calls.clear()
+    scanned = scan(data, chosen, like=reference, parts=Parts(keep=slow, every=0, share=0.9))
+    # One when the states were written in nine tenths of the time before it, then none for a third of a second:
+    # all the rest takes less, unless the machine stood still.
+    assert 1 <= len(calls) <= 2 + 3 * spent
+    assert scanned.digest == whole.digest
+
+
+def test_states_that_take_the_time_of_their_rows_are_not_kept(log: Path) -> None:
+    """By the hour there are as many states as rows: writing them is foretold to take more than a fiftieth."""
+    chosen = make_options(time="ts", window="1h", by=["city"])
+    reference = scan(log / "reference.parquet", make_options(time="ts", by=["city"]))
+    kept: list[bytes] = []
+    data = str(log / "log/*.parquet")
+    scanned = scan(data, chosen, like=reference, parts=Parts(keep=kept.append, every=0, share=0.02))
+    assert not kept
+    assert scanned.digest == scan(data, chosen, like=reference).digest
+
+
 def test_what_was_read_before_is_not_read_again_for_its_digest(log: Path) -> None:
     """Counted by the core: a scan that goes on hashes the row groups that are left, and besides only the rest."""
     chosen = make_options(time="ts", digests=True)

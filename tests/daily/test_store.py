@@ -12,6 +12,8 @@ import polars as pl
 import pytest
 import tidegauge as tg
 from growing import ROOT, command, damage, record_of, rows_of, tree, without_times, write_config
+from tidegauge import _store, _store_index
+from tidegauge._store import read_tables
 from tidegauge.record import unpack_rows
 
 KEY = ("model_version", "window_start", "window_end", "baseline", "segment_by", "segment_value", "feature", "statistic")
@@ -108,6 +110,39 @@ def test_late_rows_reopen_a_window_and_both_verdicts_stay(log: Path) -> None:
     assert {(r["feature"], r["statistic"]): r["value"] for r in old.iter_rows(named=True)} == was
     again = tg.run(write_config(log, store='late = "reopen"'))
     assert again.record["result_digest"] == second.record["result_digest"]
+
+
+def test_the_index_is_what_the_tables_say(log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A run with an index, without one and with a damaged one says the same, and reads what is not in it."""
+    config = write_config(log)
+    first = tg.run(config)
+    assert not list(log.glob("store/work/index-*"))
+    monkeypatch.setattr(_store_index, "_BEHIND", 1)
+    again = tg.run(config)
+    (path,) = log.glob("store/work/index-*.json")
+    kept = path.read_bytes()
+    assert json.loads(kept)["known"].keys() == {
+        str(place.relative_to(log / "store")) for what in ("parts", "verdicts") for place in log.glob(f"store/{what}/*")
+    }
+
+    def refuse(paths: list[Path], columns: list[str] | None) -> pl.DataFrame:
+        assert paths[0].name not in ("windows.parquet", "profile.parquet") or "profile" in (columns or ())
+        return read_tables(paths, columns)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(_store, "read_tables", refuse)
+        indexed = tg.run(config)
+        path.write_bytes(kept.replace(b"2024", b"2025"))
+        with pytest.raises(AssertionError):
+            tg.run(config)
+    damaged = tg.run(config)
+    assert [made.name for made in log.glob("store/work/index-*")] == [path.name]
+    assert path.read_bytes() == kept
+    for report in (again, indexed, damaged):
+        assert report.record["result_digest"] == first.record["result_digest"]
+    add(log, "2024-03-07.parquet", day("2024-03-07"))
+    assert windows_of(tg.run(config))["2024-03-06"]["state"] == "closed"
+    assert len(json.loads(next(log.glob("store/work/index-*")).read_bytes())["known"]) == 4
 
 
 def test_a_later_window_decided_on_earlier_rows_stays(log: Path) -> None:

@@ -270,20 +270,22 @@ def inspect(path: str, form: str) -> int:
 @click.argument("data", nargs=-1, required=True)
 @click.option("--like", is_flag=True, help="Plan a scan against a reference, which reads once.")
 @_all_scan
+@click.option("--set", "overrides", multiple=True, metavar="KEY=VALUE", help="Override a key; repeatable.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
-def plan(data: tuple[str, ...], like: bool, form: str, **options: Any) -> int:
+def plan(data: tuple[str, ...], like: bool, overrides: tuple[str, ...], form: str, **options: Any) -> int:
     """Tell what a scan or a run would do.
 
-    For tables, from their footers; no row is read. A reference is read at least twice, for its keys and for its
-    counts, and columns with heavy cells once more. For a configuration also, from a probe of one or two row
-    groups of each side: memory, time, what is tested, calls of the model.
+    For Parquet, from its footers; no row is read. Rows of text are told from its first lines, and those of other
+    files are counted. A reference is read at least twice, for its keys and for its counts, and columns with heavy
+    cells once more. For a configuration also, from a probe of the first and the last rows of each side: memory,
+    time, what is tested, calls of the model.
     """
-    from tidegauge._plan import footers, plan_run
+    from tidegauge._plan import look, plan_run
 
     if len(data) == 1 and Path(data[0]).suffix.lower() in {".toml", ".yaml", ".yml"}:
         from tidegauge import config
 
-        found = plan_run(config.load(data[0]))
+        found = plan_run(config.load(data[0], overrides=overrides))
         if form == "json":
             echo(json.dumps(found, indent=1, ensure_ascii=False))
         else:
@@ -292,7 +294,9 @@ def plan(data: tuple[str, ...], like: bool, form: str, **options: Any) -> int:
             _show_plan({side: found[side] for side in ("reference", "current") if "files" in found[side]}, form)
             echo("\n".join(plan_lines(found)))
     else:
-        _show_plan({"data": footers(list(data), _scan_options(**options).semantic(), against=like)}, form)
+        if overrides:
+            raise click.UsageError("--set overrides a key of a configuration; accepted are options for tables")
+        _show_plan({"data": look(list(data), _scan_options(**options), against=like)}, form)
     return 0
 
 
@@ -497,7 +501,9 @@ def _show_plan(found: dict[str, dict[str, Any]], form: str) -> None:
     for label, plan_ in found.items():
         files = plan_["files"]
         size = sum(file["bytes"] for file in files)
-        rows = f"{plan_['row_groups']} row groups, {plan_['rows']:,} rows, {size:,} bytes"
+        groups = "" if plan_["row_groups"] is None else f"{plan_['row_groups']} row groups, "
+        about = "about " if plan_.get("rows_estimated") else ""
+        rows = f"{groups}{about}{plan_['rows']:,} rows, {size:,} bytes"
         lines.append(f"{label}: {len(files)} files, {rows}")
         passes = "1 pass" if plan_["passes"] == 1 else f"at least {plan_['passes']} passes"
         lines.append(f"  {passes}, {plan_['bytes_to_read']:,} bytes to read")

@@ -42,9 +42,12 @@ def plan_lines(found: Mapping[str, Any]) -> list[str]:
         }
         lines.append(f"explain: {calls[explain['method']]}")
     probe = seconds["probe"]
+    # Text has none.
+    groups = f"{probe['row_groups']} row groups ({probe['rows']:,} rows)"
+    probed = groups if probe["row_groups"] else f"{probe['rows']:,} rows"
     lines.append(
         f"time: about {span(seconds['scan'])} to scan and {span(seconds['compare'])} to compare, by a probe of "
-        f"{probe['row_groups']} row groups ({probe['rows']:,} rows) in {span(probe['seconds'])}"
+        f"{probed} in {span(probe['seconds'])}"
     )
     return lines
 

@@ -3,7 +3,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::Result;
-use crate::profile::{KeySet, Problem, Profile};
+use crate::profile::{Column, GroupKey, KeySet, Metadata, Problem, Profile, States};
+
+type Groups = BTreeMap<GroupKey, States>;
 
 /// Start and end of a window, microseconds since 1970-01-01 UTC.
 pub type Window = (i64, i64);
@@ -65,9 +67,55 @@ impl Profile {
         other.keep_columns(&both);
         let mut problems = std::mem::take(&mut self.metadata.problems);
         problems.append(&mut other.metadata.problems);
+        // Most groups of two stretches of a table are in one of them alone: they move.
+        let groups = std::mem::take(&mut other.groups);
+        let (moved, shared): (Groups, Groups) = groups
+            .into_iter()
+            .partition(|(key, _)| !self.groups.contains_key(key));
+        other.groups = shared;
         self.merge(&other)?;
+        self.groups.extend(moved);
         self.metadata.problems = told_once(problems);
         Ok(())
+    }
+
+    /// Some of the states, spread over groups and columns, at most `most` of either; and the share of all that
+    /// they are.
+    ///
+    /// What is measured of them tells of the whole what would be too much to measure.
+    pub fn some(&self, most: usize) -> (Profile, f64) {
+        let spread = |n: usize| n.div_ceil(most.max(1)).max(1);
+        let (by_group, by_column) = (spread(self.groups.len()), spread(self.columns.len()));
+        let groups: Groups = self
+            .groups
+            .iter()
+            .step_by(by_group)
+            .map(|(key, states)| {
+                let states = states.iter().step_by(by_column).cloned().collect();
+                (key.clone(), states)
+            })
+            .collect();
+        let columns: Vec<Column> = self.columns.iter().step_by(by_column).cloned().collect();
+        let states = groups.len() * columns.len();
+        let all = self.groups.len() * self.columns.len();
+        let keys = self.keys.as_ref().map(|keys| KeySet {
+            columns: keys.columns.clone(),
+            groups: keys
+                .groups
+                .iter()
+                .filter(|(key, _)| groups.contains_key(key))
+                .map(|(key, keys)| (key.clone(), keys.clone()))
+                .collect(),
+        });
+        let some = Profile {
+            columns,
+            block: self.block.clone(),
+            weight: self.weight.clone(),
+            groups,
+            keys,
+            metadata: Metadata::default(),
+        };
+        (some, states.max(1) as f64 / all.max(1) as f64)
     }
 
     /// Takes texts and extremes of columns away ([`crate::column::ColumnState::veil`]).

@@ -69,8 +69,80 @@ pub struct Parts<'a> {
     pub begun: Option<Profile>,
     /// Least time between two calls of `keep`; a part takes a quarter of it, or is one unit.
     pub every: Duration,
+    /// The most of the time since the last call that another one may take; 1 calls it whatever it takes.
+    pub share: f64,
     /// Takes what is finished so far: now and then, and before an error is returned.
-    pub keep: &'a (dyn Fn(&Profile) -> Result<()> + Sync),
+    pub keep: Keep<'a>,
+}
+
+/// Decides when what is finished is handed over.
+///
+/// What that takes grows with the states, which grow with the rows and windows seen. It is measured on some of
+/// them beforehand, so that even the first call is within its share; a table whose states take nearly the time
+/// of their rows is not worth one, since reading it again takes little longer than reading its states.
+struct Pace {
+    every: Duration,
+    share: f64,
+    kept: Instant,
+    /// Time since the last call before which another one is not thought of.
+    next: Duration,
+    /// What a call took, against what its states foretold.
+    beside: f64,
+}
+
+/// States of so many groups and columns are measured.
+const MEASURED: usize = 8;
+
+impl Pace {
+    fn new(every: Duration, share: f64) -> Self {
+        Self {
+            every,
+            share,
+            kept: Instant::now(),
+            next: every,
+            beside: 1.0,
+        }
+    }
+
+    /// Hands over what is finished where it is time, and tells whether.
+    fn keep(&mut self, made: &mut Profile, keep: Keep<'_>) -> Result<bool> {
+        if self.kept.elapsed() < self.next {
+            return Ok(false);
+        }
+        let foretold = if self.share < 1.0 { writing(made) } else { 0.0 };
+        if self.wait(foretold * self.beside) > self.kept.elapsed() {
+            self.next = self.wait(foretold * self.beside);
+            return Ok(false);
+        }
+        let began = Instant::now();
+        keep(made)?;
+        let took = began.elapsed().as_secs_f64();
+        if foretold > 0.0 {
+            self.beside = (took / foretold).max(1.0);
+        }
+        self.kept = Instant::now();
+        self.next = self.wait(took);
+        Ok(true)
+    }
+
+    /// Least time between two calls that take these seconds.
+    fn wait(&self, seconds: f64) -> Duration {
+        if self.share >= 1.0 {
+            return self.every;
+        }
+        let wait = Duration::try_from_secs_f64(seconds / self.share).unwrap_or(Duration::MAX);
+        wait.max(self.every)
+    }
+}
+
+type Keep<'a> = &'a (dyn Fn(&mut Profile) -> Result<()> + Sync);
+
+/// Seconds that the bytes of a profile would take, by those of some of its states.
+fn writing(made: &Profile) -> f64 {
+    let (some, share) = made.some(MEASURED);
+    let began = Instant::now();
+    std::hint::black_box(some.to_bytes());
+    began.elapsed().as_secs_f64() / share
 }
 
 /// Stored bytes of a first part.
@@ -91,6 +163,7 @@ pub fn profile_parts(
         only,
         begun,
         every,
+        share,
         keep,
     } = parts;
     let unread = |p: &Profile| {
@@ -121,7 +194,7 @@ pub fn profile_parts(
     let (mut at, mut done) = (0, 0);
     let mut rate: Option<f64> = None;
     let began = Instant::now();
-    let mut kept = began;
+    let mut pace = Pace::new(every, share);
     while at < left.len() || made.is_none() {
         let most = match rate {
             _ if every.is_zero() => 0,
@@ -161,7 +234,7 @@ pub fn profile_parts(
             (Ok(new), Some(all)) => all.join(new)?,
             (Ok(new), none) => *none = Some(new),
             (Err(error), all) => {
-                if let Some(all) = all.as_ref().filter(|_| unkept) {
+                if let Some(all) = all.as_mut().filter(|_| unkept) {
                     keep(all)?;
                 }
                 return Err(error);
@@ -171,11 +244,12 @@ pub fn profile_parts(
         unkept = true;
         let seconds = part_began.elapsed().as_secs_f64();
         rate = Some(size as f64 / seconds.max(1e-4));
-        // The last part is kept where the whole took long: deciding and writing follow.
-        let since = if at < left.len() { kept } else { began };
-        if let Some(all) = made.as_ref().filter(|_| since.elapsed() >= every) {
-            keep(all)?;
-            (kept, unkept) = (Instant::now(), false);
+        if at == left.len() && share >= 1.0 {
+            // The last part is kept where the whole took long: deciding and writing follow.
+            pace.kept = began;
+        }
+        if let Some(all) = &mut made {
+            unkept &= !pace.keep(all, keep)?;
         }
     }
     progress(total, total);

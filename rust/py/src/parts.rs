@@ -131,9 +131,10 @@ pub fn tables(profile: &CoreProfile) -> Result<ArrowTables, String> {
 }
 
 /// Profiles some units, or all, of local Parquet files against a reference, part by part from where `begun`
-/// ended, and hands the bytes of the profile so far to `keep` every so many seconds.
+/// ended, and hands the bytes of the profile so far to `keep` every so many seconds, or more rarely, so that
+/// it takes at most a share of the time.
 #[pyfunction]
-#[pyo3(signature = (paths, options, like, progress, keep, every, begun, only))]
+#[pyo3(signature = (paths, options, like, progress, keep, every, share, begun, only))]
 #[allow(
     clippy::too_many_arguments,
     reason = "the signature of the Python function"
@@ -146,6 +147,7 @@ pub fn profile_parts(
     progress: Option<Py<PyAny>>,
     keep: Py<PyAny>,
     every: f64,
+    share: f64,
     begun: Option<PyRef<'_, Profile>>,
     only: Option<Vec<String>>,
 ) -> PyResult<Profile> {
@@ -182,14 +184,17 @@ pub fn profile_parts(
         only,
         begun,
         every: Duration::try_from_secs_f64(every).unwrap_or(Duration::MAX),
+        share,
         keep: &|made| {
             if !digests {
                 return caller.hand(&keep, made);
             }
             let taken = Evidence::of(&source, &rows, &finished(made));
-            let mut made = made.clone();
-            made.metadata.sources = serde_json::to_value(taken).into_iter().collect();
-            caller.hand(&keep, &made)
+            let taken = serde_json::to_value(taken).into_iter().collect();
+            let sources = std::mem::replace(&mut made.metadata.sources, taken);
+            let handed = caller.hand(&keep, made);
+            made.metadata.sources = sources;
+            handed
         },
     };
     let like = &like.inner;
