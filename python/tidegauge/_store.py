@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidegauge import _core
-from tidegauge._files import write_all
+from tidegauge._files import naming, write_all
 from tidegauge._privacy import hide_in_tables
 from tidegauge._profile import Options, Profile, is_profile
 from tidegauge._store_index import Index
@@ -136,8 +136,9 @@ class Store:
                 raise StoreError(
                     f"store {place}: another run is at work in it{told}; one run at a time is accepted"
                 ) from None
-            os.ftruncate(lock, 0)
-            os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
+            with naming(place / "lock"):
+                os.ftruncate(lock, 0)
+                os.pwrite(lock, f"{os.getpid()}\n".encode(), 0)
             store = cls(place, lock)
             # What a killed run was writing; nobody else does while the lock is held.
             shutil.rmtree(store.work / "new", ignore_errors=True)
@@ -212,7 +213,8 @@ class Store:
             with self._new(folder) as new:
                 write_tables(new, made)
                 _write(new / "profile.parquet", _profiles([(None, None, made)]))
-                (new / "identity.json").write_bytes(text)
+                with naming(new / "identity.json"):
+                    (new / "identity.json").write_bytes(text)
         elif (folder / "identity.json").read_bytes() != text:
             write_all([(folder / "identity.json", text)])
         return made
@@ -441,7 +443,8 @@ def _write(path: Path, frame: pl.DataFrame, *, groups: int | None = None) -> Non
     """Write a frame, in groups of so many rows; a full disk is an error of the system here, which names the file."""
     buffer = io.BytesIO()
     frame.write_parquet(buffer, compression="zstd", statistics=True, row_group_size=groups)
-    path.write_bytes(buffer.getvalue())
+    with naming(path):
+        path.write_bytes(buffer.getvalue())
 
 
 def read_tables(paths: Sequence[Path], columns: list[str] | None) -> pl.DataFrame:
@@ -466,7 +469,8 @@ def _telling(path: Path) -> Iterator[None]:
 def _flush(path: Path) -> None:
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        with naming(path):
+            os.fsync(descriptor)
     finally:
         os.close(descriptor)
 

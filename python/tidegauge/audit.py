@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidegauge import _core
+from tidegauge._files import naming
 from tidegauge.errors import FormatError, InputError
 
 if TYPE_CHECKING:
@@ -58,10 +59,17 @@ def append(path: str | os.PathLike[str], event: str, **details: Any) -> str:
         previous = _last(file, target)
         at = dt.datetime.now(dt.UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
         line = json.dumps({"at": at, "event": event, **details, "previous": previous}, ensure_ascii=False).encode()
-        file.seek(0, os.SEEK_END)
-        file.write(line + b"\n")
-        file.flush()
-        os.fsync(file.fileno())
+        size = file.seek(0, os.SEEK_END)
+        try:
+            with naming(target):
+                rest = line + b"\n"
+                while rest:
+                    rest = rest[os.write(file.fileno(), rest) :]
+                os.fsync(file.fileno())
+        except OSError:
+            # On a full disk a part of the line fits; nothing could be added behind it.
+            os.ftruncate(file.fileno(), size)
+            raise
     return _core.blake3(line)
 
 

@@ -4,6 +4,10 @@
 of all kinds or some, which takes an hour for all; ``test_faults.py`` goes through some. Each case starts from a copy
 of a folder with a configuration and data, has strace fail the n-th call of one kind, and runs again without it: the
 result, the outputs and the rows in the store must be those of a run that nothing happened to.
+
+``python tests/daily/faults.py FOLDER disk`` runs on disks of ever more bytes, up to the one that is large enough
+(mounted, so as root), each made larger and run again; ``... FOLDER signals`` interrupts a run twice, a twentieth of a
+second apart, after ever longer times.
 """
 
 from __future__ import annotations
@@ -120,13 +124,74 @@ def case(source: Path, place: Path, calls: str, fault: str, n: int, expected: di
     whole = [json.loads(path.read_text()) for path in (place / "out").glob("report.json")]
     assert all(record["result_digest"] == expected["record"]["result_digest"] for record in whole)
     assert "Traceback" not in hurt.stderr, hurt.stderr
-    again = run(place)
-    told = f"{calls} {fault} {n}: {hurt.returncode} {hurt.stderr.strip()[-200:]!r}"
-    assert again.returncode in (0, 1), f"{told}; then {again.returncode} {again.stderr}"
+    return again(place, f"{calls} {fault} {n}: {hurt.returncode} {hurt.stderr.strip()[-200:]!r}", expected)
+
+
+def again(place: Path, told: str, expected: dict[str, Any]) -> str:
+    """Run again where something happened, and compare."""
+    done = run(place)
+    assert done.returncode in (0, 1), f"{told}; then {done.returncode} {done.stderr}"
     found = outcome(place)
     for name, value in expected.items():
         assert found[name] == value, f"{told}; then other {name}"
     return told
+
+
+def full(source: Path, disk: Path, size: int, expected: dict[str, Any]) -> int:
+    """A run on a disk of so many kB, then on the same one made larger; what the first run ended with."""
+    disk.mkdir(exist_ok=True)
+    mount = ["mount", "-t", "tmpfs", "-o"]
+    subprocess.run([*mount, f"size={size}k", "tidegauge", str(disk)], check=True)
+    try:
+        place = disk / "case"
+        shutil.copytree(source, place)
+        hurt = run(place)
+        told = f"{size} kB: {hurt.returncode} {hurt.stderr.strip()[-200:]!r}"
+        print(told, flush=True)
+        assert hurt.returncode in (0, 1, 3), told
+        assert hurt.returncode != 3 or f"{place}/" in hurt.stderr.partition(": no space left on device")[0], told
+        subprocess.run([*mount, "remount,size=50000k", str(disk)], check=True)
+        again(place, told, expected)
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)
+    return hurt.returncode
+
+
+def disks(source: Path, expected: dict[str, Any], step: int = 12) -> None:
+    """Disks that are too small, ever larger, until one is not."""
+    size, total = sum(path.stat().st_size for path in source.rglob("*")) // 1024 + 24, 0
+    while full(source, source.parent / "disk", size, expected) == 3:
+        size, total = size + step, total + 1
+    print(f"{total} disks too small, every one recovered from")
+
+
+def twice(source: Path, place: Path, delay: float, expected: dict[str, Any]) -> bool:
+    """Interrupt a run twice; whether it still ran."""
+    shutil.rmtree(place, ignore_errors=True)
+    shutil.copytree(source, place)
+    arguments = [*MAIN, "run", str(place / "tidegauge.toml"), "-q"]
+    with subprocess.Popen(arguments, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True) as process:
+        time.sleep(delay)
+        running = process.poll() is None
+        process.send_signal(signal.SIGINT)
+        time.sleep(0.05)
+        process.send_signal(signal.SIGINT)
+        began = time.monotonic()
+        _, err = process.communicate(timeout=PATIENCE)
+        spent = time.monotonic() - began
+    told = f"{delay:.2f} s: {process.returncode} after {spent:.2f} s {err.strip()[-200:]!r}"
+    assert process.returncode in (0, 1, 130, -signal.SIGINT), told
+    assert spent < 1, told
+    print(again(place, told, expected), flush=True)
+    return running
+
+
+def signals(source: Path, expected: dict[str, Any], step: float = 0.1) -> None:
+    """Two signals after ever longer times, until the run is over before them."""
+    total = 0
+    while twice(source, source.parent / "case", step * total, expected):
+        total += 1
+    print(f"{total} pairs of signals, every one recovered from")
 
 
 def main(source: Path, step: int = 1, kinds: Sequence[str] = CALLS) -> None:
@@ -138,6 +203,10 @@ def main(source: Path, step: int = 1, kinds: Sequence[str] = CALLS) -> None:
     done = run(undisturbed)
     assert done.returncode in (0, 1), done.stderr
     expected = outcome(undisturbed)
+    for kind, sweep in (("disk", disks), ("signals", signals)):
+        if kind in kinds:
+            sweep(source, expected)
+            return
     total = 0
     for calls in kinds:
         shutil.rmtree(place, ignore_errors=True)
@@ -151,4 +220,6 @@ def main(source: Path, step: int = 1, kinds: Sequence[str] = CALLS) -> None:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]), int(sys.argv[2]) if len(sys.argv) > 2 else 1, sys.argv[3:] or CALLS)
+    given = sys.argv[2:]
+    every = int(given.pop(0)) if given and given[0].isdigit() else 1
+    main(Path(sys.argv[1]), every, given or CALLS)

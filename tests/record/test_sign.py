@@ -3,6 +3,8 @@
 import base64
 import hashlib
 import json
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -175,3 +177,24 @@ def test_a_changed_trail_is_found(tmp_path: Path) -> None:
     # Cut at a line: only a head kept elsewhere tells.
     trail.write_bytes(b"".join(rows[:3]))
     assert audit.check(trail)[1] == heads[2]
+
+
+def test_a_line_that_does_not_fit_leaves_the_trail_whole(tmp_path: Path) -> None:
+    """A limit on the size of files lets a part of the line be written, as a full disk does."""
+    trail = tmp_path / "trail.ndjson"
+    audit.append(trail, "run", record="b3:00", report="report.json")
+    before = trail.read_bytes()
+    code = f"""
+import resource
+from tidegauge import audit
+resource.setrlimit(resource.RLIMIT_FSIZE, ({len(before) + 40}, -1))
+try:
+    audit.append({str(trail)!r}, "run", record="b3:01", report="report.json")
+except OSError as error:
+    print(error.filename)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == str(trail)
+    assert trail.read_bytes() == before
+    audit.append(trail, "run", record="b3:01", report="report.json")
+    assert len(audit.check(trail)[0]) == 2
