@@ -2,20 +2,64 @@
 
 from __future__ import annotations
 
+import contextlib
+import re
 from typing import TYPE_CHECKING, Any
 
+from tidegauge.errors import InputError
+
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 
     import polars as pl
 
-    from tidegauge._profile import Profile
+    from tidegauge._profile import Options, Profile
     from tidegauge.results import Row
 
 #: Values that fewer rows hold are not named; ``MIN_COUNT`` of the core.
 MIN_COUNT = 10
 #: What stands for the values of segments of fewer rows, with a number that tells them apart.
 HIDDEN = f"(fewer than {MIN_COUNT} rows"
+#: How Polars says that text is not of its column's type, in CSV and in NDJSON; a line break in a value ends it.
+_UNREADABLE = re.compile(
+    r"(?:could not|cannot) parse (?:"
+    r"`.*` as dtype `(?P<kind>[^`]+)` at column '(?P<column>.*)' \(column number \d+\)"
+    r"|'.*' \(\w+\) as (?P<type>\w+)"
+    r"|[`'].*)$",
+    re.DOTALL,
+)
+
+
+@contextlib.contextmanager
+def untold(options: Options, like: Profile | None) -> Iterator[None]:
+    """Errors of readers of text name no value of a column that is sensitive or protected.
+
+    Where the reader does not say which column a value is of, none is named as soon as there is such a column.
+    """
+    hidden = set(options.sensitive)
+    roles = options.roles.items() if like is None else {**like.info["roles"], **options.roles}.items()
+    hidden |= {name for name, role in roles if role == "protected"}
+    if like is not None:
+        hidden |= set(like.options.sensitive)
+    try:
+        yield
+    except InputError as error:
+        told = without_value(str(error), hidden)
+        if told == str(error):
+            raise
+        raise InputError(told) from None
+
+
+def without_value(message: str, hidden: Collection[str]) -> str:
+    """A message of Polars on a value that is not of its column's type, without the value where it may be hidden."""
+    found = _UNREADABLE.search(message)
+    if found is None or not hidden or (found["column"] is not None and found["column"] not in hidden):
+        return message
+    place = f" at column {found['column']!r}" if found["column"] is not None else ""
+    dtype = found["kind"] or found["type"]
+    kind = f" as dtype {dtype}" if dtype else " as its dtype"
+    told = f"could not parse a value, which is not told,{kind}{place}"
+    return f"{message[: found.start()]}{told}; accepted are values of that type, or another one in schema"
 
 
 def hide_segments(

@@ -99,7 +99,8 @@ class Options:
             chosen["max_bad_units"] = self.max_bad_units
         if source.errors:
             # What is wrong with a value names it.
-            hidden = dict.fromkeys(self.sensitive, "a value, which is sensitive, cannot be converted")
+            untold = [*self.sensitive, *(name for name, role in self.roles.items() if role == "protected")]
+            hidden = dict.fromkeys(untold, "a value, which is not told, cannot be converted")
             chosen["column_errors"] = {name: hidden.get(name, told) for name, told in source.errors.items()}
         return json.dumps(chosen)
 
@@ -436,6 +437,15 @@ def scan(
     parts: Parts | None = None,
 ) -> Profile:
     """Profile `data`; what :func:`profile`, :func:`tidegauge.drift` and the command line share."""
+    from tidegauge._privacy import untold
+
+    with untold(options, like):
+        return _scanned(data, options, like, progress, parts)
+
+
+def _scanned(
+    data: Any, options: Options, like: Profile | None, progress: Progress | None, parts: Parts | None
+) -> Profile:
     from tidegauge.sources import Selection, resolve, small_chunks
 
     cuts = [name for cut in options.by for name in _names(cut)]

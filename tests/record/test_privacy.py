@@ -1,17 +1,23 @@
 """Law 11 over every output: rare values and extremes are planted, and looked for in all that is shown."""
 
+import dataclasses
 import json
 import re
 import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 import polars as pl
 import pytest
 import tidegauge as tg
 from tidegauge import _privacy
+from tidegauge._privacy import without_value
+from tidegauge._profile import make_options, scan
+from tidegauge.errors import TidegaugeError
 
 #: Held by 3 to 9 rows of each side, or by one.
 RARE = ("rare-city", "rare-plan", "rare-group", "rare-new", "7654321.25", "7654321", "-7654321.25", "-7654321")
@@ -198,3 +204,71 @@ def test_extremes_that_many_rows_hold_are_shown(capsys: pytest.CaptureFixture[st
     info = tg.profile({"a": [0.0] * 10 + [0.5] * 5 + [1.0] * 9, "b": [0.0] * 9 + [1.0] * 15}).info
     ends = {column["name"]: (column["min"], column["max"]) for column in without_extremes(info)["columns"]}
     assert ends == {"a": (0.0, None), "b": (None, 1.0)}
+
+
+#: 4,711 in a column of numbers, by one row.
+ODD = ("4711", "4,711")
+
+
+@pytest.mark.parametrize(("kind", "how"), [
+    *((kind, how) for kind in ("csv", "ndjson", "parquet") for how in ("sensitive", "protected")),
+    # A role of a column that does not convert is refused.
+    ("objects", "sensitive"),
+])  # fmt: skip
+def test_a_value_that_does_not_convert_is_not_told(tmp_path: Path, how: str, kind: str) -> None:
+    """Neither in the error of a reader nor in a note on the column; what it should have been is, and the column."""
+    n = 25_000
+    if kind == "parquet":
+        reference: Any = pl.DataFrame({"x": range(n), "y": range(n)})
+        current: Any = pl.DataFrame({"x": [*map(float, range(n)), 4711.5], "y": range(n + 1)})
+    elif kind == "objects":
+        reference = pl.DataFrame({"x": range(n), "y": range(n)})
+        current = pd.DataFrame({"x": pd.Series([1, "x4711", 3], dtype=object), "y": [1, 2, 3]})
+    else:
+        # Later than what a reader looks at to tell types.
+        reference, current = tmp_path / f"reference.{kind}", tmp_path / f"current.{kind}"
+        table = pl.DataFrame({"x": [*map(str, range(n)), "x4711"], "y": range(n + 1)})
+        for path, frame in ((reference, table.head(n)), (current, table)):
+            frame.write_csv(path)
+            if kind == "ndjson":
+                lines = (f'{{"x": {v if v.isdigit() else json.dumps(v)}, "y": 1}}\n' for v in frame["x"])
+                path.write_text("".join(lines))
+
+    def told(**chosen: Any) -> str:
+        options = make_options(**chosen.pop("options", {}))
+        options = dataclasses.replace(options, roles={**options.roles, **chosen})
+        made = scan(reference, options)
+        try:
+            problems = scan(current, options, like=made).info["problems"]
+            return "; ".join(f"{problem['name']}: {problem['message']}" for problem in problems)
+        except TidegaugeError as error:
+            return str(error)
+
+    shown = told()
+    assert found(shown, ODD)
+    hidden = told(options={"sensitive": "x"}) if how == "sensitive" else told(x="protected")
+    assert not found(hidden, ODD)
+    assert "which is not told" in hidden
+    assert kind == "ndjson" or re.search(r"\bx\b", hidden.replace(str(tmp_path), ""))
+    other = told(options={"sensitive": "y"}) if how == "sensitive" else told(y="protected")
+    # The reader of NDJSON does not say which column it is.
+    assert bool(found(other, ODD)) == (kind != "ndjson")
+
+
+@pytest.mark.parametrize("value", [
+    "Zq", "Zq`Zq", "Zq's", "Zq\nZq", "Zq` as dtype `i64` at column 'y' (column number 2)", "Zq' (string) as Int64",
+])  # fmt: skip
+def test_no_value_hides_that_it_is_one(value: str) -> None:
+    """Values that look like the message around them."""
+    cut = [f"could not parse `{value}".partition("\n")[0]] if "\n" in value else []
+    for message in (
+        f"could not parse `{value}` as dtype `i64` at column 'x' (column number 1)",
+        f"cannot parse '{value}' (string) as Int64",
+        *cut,
+    ):
+        told = without_value(f"a.csv: {message}", {"x"})
+        assert told.startswith("a.csv: could not parse a value, which is not told, as ")
+        assert "Zq" not in told
+        assert without_value(message, set()) == message
+    told = f"could not parse `{value}` as dtype `i64` at column 'x' (column number 1)"
+    assert without_value(told, {"y"}) == told

@@ -1349,9 +1349,15 @@ fn attempt(
         let name = &tasks[*t].plan.name;
         problems.retain(|p| p.kind != "type" || p.name != *name);
         let kind = if like.is_some() { "inexact" } else { "column" };
-        let message = if veiled.contains(name) {
-            let logical = name_of(tasks[*t].plan.logical);
-            format!("column {name:?}: a value, which is sensitive, is not exactly one of {logical}")
+        let role = |p: &BTreeMap<String, String>| p.get(name).is_some_and(|r| r == "protected");
+        let protected = role(&options.roles) || like.is_some_and(|p| role(&p.metadata.roles));
+        let message = if veiled.contains(name) || protected {
+            let (source, logical) = (tasks[*t].plan.source, tasks[*t].plan.logical);
+            format!(
+                "column {name:?}: a value ({}), which is not told, is not exactly a value of the reference's type {}",
+                name_of(source),
+                name_of(logical)
+            )
         } else {
             message.clone()
         };
