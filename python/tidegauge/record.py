@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidegauge import _core, _provenance
+from tidegauge._groups import differing_groups
 from tidegauge._privacy import MIN_COUNT, hidden_segments
 from tidegauge._secrets import mask, mask_all
 from tidegauge.errors import FormatError
@@ -200,7 +201,7 @@ def build(report: Report, options: dict[str, Any], context: Context) -> dict[str
         "rows": pack_rows(report.rows),
         "histograms": drawn["features"],
         "contributions": of_findings(reference, current, report.rows, options, report.decided_by),
-        "limitations": [*_limitations(report, configuration), *context.notes],
+        "limitations": [*_limitations(report, configuration, reference_info, current_info), *context.notes],
         **context.sections,
         **({} if report.performance is None else {"performance": report.performance}),
         **({} if explanation is None else explanation.sections()),
@@ -282,7 +283,9 @@ def windows(rows: list[Row], decided_by: tuple[str, ...]) -> list[dict[str, Any]
     ]
 
 
-def _limitations(report: Report, configuration: dict[str, Any]) -> list[str]:
+def _limitations(
+    report: Report, configuration: dict[str, Any], reference_info: dict[str, Any], current_info: dict[str, Any]
+) -> list[str]:
     rows, notes = report.rows, []
     if any(row["variance"] == "iid" for row in rows):
         notes.append(
@@ -301,6 +304,7 @@ def _limitations(report: Report, configuration: dict[str, Any]) -> list[str]:
     hidden = hidden_segments(rows)
     if hidden:
         notes.append(f"Segments of fewer than {MIN_COUNT} rows in the reference and in a window, not named: {hidden}.")
+    notes += differing_groups(reference_info, current_info)
     unread = [str(row["feature"]) for row in report.errors]
     if unread:
         notes.append(f"Not evaluated because of an error: {', '.join(sorted(set(unread)))}.")
