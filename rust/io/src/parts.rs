@@ -67,9 +67,11 @@ pub struct Parts<'a> {
     pub only: Option<BTreeSet<String>>,
     /// What an earlier scan of the same table finished.
     pub begun: Option<Profile>,
-    /// Least time between two calls of `keep`; a part takes a quarter of it, or is one unit.
+    /// Least time between two calls of `keep`; a part takes a quarter of it, or is one unit, or takes longer for the
+    /// sake of `share`.
     pub every: Duration,
-    /// The most of the time since the last call that another one may take; 1 calls it whatever it takes.
+    /// The most of the time since the last call that another one may take, and of the time of a part that joining it
+    /// may take; 1 calls and joins whatever it takes.
     pub share: f64,
     /// Takes what is finished so far: now and then, and before an error is returned.
     pub keep: Keep<'a>,
@@ -88,6 +90,8 @@ struct Pace {
     next: Duration,
     /// What a call took, against what its states foretold.
     beside: f64,
+    /// Seconds that joining the last part took: states of the same groups are merged one by one.
+    joining: f64,
 }
 
 /// States of so many groups and columns are measured.
@@ -101,6 +105,18 @@ impl Pace {
             kept: Instant::now(),
             next: every,
             beside: 1.0,
+            joining: 0.0,
+        }
+    }
+
+    /// Seconds that the next part is to take.
+    fn part(&self) -> f64 {
+        let quarter = self.every.as_secs_f64() / 4.0;
+        if self.share >= 1.0 {
+            quarter
+        } else {
+            // Within a part the states of its threads are joined once more.
+            quarter.max(2.0 * self.joining / self.share)
         }
     }
 
@@ -199,7 +215,7 @@ pub fn profile_parts(
         let most = match rate {
             _ if every.is_zero() => 0,
             None => FIRST,
-            Some(rate) => (rate * every.as_secs_f64() / 4.0) as u64,
+            Some(rate) => (rate * pace.part()) as u64,
         };
         let mut size = 0;
         let from = at;
@@ -230,8 +246,12 @@ pub fn profile_parts(
         };
         let part_began = Instant::now();
         let scanned = profile(&part, &options, Some(like), &tell);
+        let seconds = part_began.elapsed().as_secs_f64();
         match (scanned, &mut made) {
-            (Ok(new), Some(all)) => all.join(new)?,
+            (Ok(new), Some(all)) => {
+                all.join(new)?;
+                pace.joining = part_began.elapsed().as_secs_f64() - seconds;
+            }
             (Ok(new), none) => *none = Some(new),
             (Err(error), all) => {
                 if let Some(all) = all.as_mut().filter(|_| unkept) {
@@ -242,7 +262,6 @@ pub fn profile_parts(
         }
         done += size;
         unkept = true;
-        let seconds = part_began.elapsed().as_secs_f64();
         rate = Some(size as f64 / seconds.max(1e-4));
         if at == left.len() && share >= 1.0 {
             // The last part is kept where the whole took long: deciding and writing follow.
