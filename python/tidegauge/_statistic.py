@@ -84,6 +84,8 @@ def evaluate(
     """Statistic `name` of the registry, of two samples; the first is the reference."""
     from tidegauge.frames import to_series
 
+    if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0 < alpha < 1:
+        raise UsageError(f"alpha is {alpha!r}; a number between 0 and 1 would be accepted")
     frames = [to_series("x", x).to_frame(), to_series("x", y).to_frame()]
     options = {"alpha": alpha, "categorical": categorical}
     if weights is not None:

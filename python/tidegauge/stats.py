@@ -358,8 +358,8 @@ def distinct_count(
 
     Notes
     -----
-    Definition ``distinct_count/current/v1``: null and NaN left out; exact while every value is held, else estimated
-    with a standard error; no p-value. Reports give the same number.
+    Definition ``distinct_count/current/v1``: null and NaN left out, and infinities of ordered columns; exact while
+    every value is held, else estimated with a standard error; no p-value. Reports give the same number.
 
     References
     ----------
@@ -1429,8 +1429,8 @@ def total_variation(
     Notes
     -----
     Definition ``total_variation/v1``: categories without missing, hash cells bounded, or the cells of psi; p: mean
-    and variance of folded normals, as a chi; interval: the same, along the ray of the observed differences. Reports
-    give the same number.
+    and variance of folded normals, as a chi, and of all splits of the rows of a cell that holds a few; interval:
+    the same, along the ray of the observed differences. Reports give the same number.
 
     References
     ----------

@@ -36,6 +36,16 @@ pub enum Kind {
     Categorical,
 }
 
+impl Kind {
+    /// `numeric` or `categorical`.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Kind::Numeric => "numeric",
+            Kind::Categorical => "categorical",
+        }
+    }
+}
+
 /// The kind of a logical type unless the caller says otherwise.
 pub fn default_kind(logical: Logical) -> Kind {
     match logical {
@@ -69,6 +79,27 @@ pub fn unit_of(logical: Logical) -> f64 {
         Logical::Decimal { scale } => libm::pow(10.0, f64::from(scale)),
         _ => 1.0,
     }
+}
+
+/// Means of two exact sums less a number near the first mean, in the unit of the column: of floats the centre
+/// both are about. NaN where undefined.
+pub(crate) fn near_means(logical: Logical, a: (&Moments, u64), b: (&Moments, u64)) -> (f64, f64) {
+    let ((a, n), (b, m)) = (a, b);
+    let whole = |x: i128, rows: u64, k: i128| {
+        let rest = x.checked_sub(k.checked_mul(i128::from(rows))?)?;
+        Some(rest as f64 / rows as f64)
+    };
+    let integers = || {
+        let (x, y) = (a.integer_sum()?, b.integer_sum()?);
+        let k = x.checked_div_euclid(i128::from(n))?;
+        (m > 0).then_some(())?;
+        Some((whole(x, n, k)?, whole(y, m, k)?))
+    };
+    let (a, b) = match base_domain(logical) {
+        Domain::F64 | Domain::F32 => (a.mean(n, 0.0), b.mean(m, 0.0)),
+        _ => integers().unwrap_or((f64::NAN, f64::NAN)),
+    };
+    (scaled(logical, a), scaled(logical, b))
 }
 
 /// Bytes in memory that a state of so many rows takes, rounded up: of a group that is a segment (`compact`) or
@@ -1047,6 +1078,17 @@ impl ColumnState {
         match &self.body {
             Body::Categorical(c) => Some(c),
             Body::Numeric { .. } => None,
+        }
+    }
+
+    /// [`near_means`] of two states on one grid.
+    pub(crate) fn near_means(&self, other: &Self, logical: Logical) -> (f64, f64) {
+        match (&self.body, &other.body) {
+            (Body::Numeric { moments: a, .. }, Body::Numeric { moments: b, .. }) => {
+                let rows = (self.counts.finite, other.counts.finite);
+                near_means(logical, (a, rows.0), (b, rows.1))
+            }
+            _ => (f64::NAN, f64::NAN),
         }
     }
 

@@ -349,6 +349,11 @@ pub struct NumericPair {
     pub cells: Cells,
     /// Interquartile range of the reference, 0 when its middle half is one value.
     pub reference_iqr: f64,
+    /// What that range is at least and at most, where its ends lie in cells of several values.
+    pub iqr_bounds: (f64, f64),
+    /// Means of the finite values of both sides less one number near them: their difference is that of the
+    /// means, which cancels no digits.
+    pub near_means: (f64, f64),
     /// Lowest and highest value allowed: the range of the reference (finite values).
     pub reference_range: (f64, f64),
     /// Current values below / above the reference range.
@@ -397,6 +402,8 @@ pub struct CategoricalPair {
     /// Bounds on the number of current rows holding a value the reference never held (equal when
     /// the dictionary is complete).
     pub new_rows: (u64, u64),
+    /// Rows of the cell of new values by hash cell, each of one new value or a few; they add up to its rows.
+    pub new_cells: Vec<u64>,
     /// A few new values with their counts, most frequent first, for messages.
     pub new_examples: Vec<(Vec<u8>, u64)>,
     /// Set when the comparison had to use a coarser partition; goes into the row.

@@ -723,7 +723,13 @@ fn statistic(
     options: &str,
 ) -> PyResult<String> {
     let mut all: BTreeMap<String, Value> = parse(py, options)?;
-    let alpha = all.remove("alpha").and_then(|v| v.as_f64()).unwrap_or(0.05);
+    let alpha = match all.remove("alpha") {
+        None => 0.05,
+        Some(given) => given.as_f64().ok_or_else(|| {
+            let message = format!("alpha is {given}; a number between 0 and 1 would be accepted");
+            usage_error(py, message)
+        })?,
+    };
     let options = ScanOptions {
         exact: true,
         threads: 1,
@@ -759,6 +765,10 @@ fn statistic(
     let outcome = py
         .detach(|| found.evaluate(&pair, &Context { alpha }))
         .map_err(|e| usage_error(py, format!("{name}: {e}")))?;
+    let note = match &pair {
+        Pair::Numeric(p) => p.note.clone(),
+        Pair::Categorical(p) => p.note.clone(),
+    };
     let number = |x: f64| -> Value {
         if x.is_finite() {
             json!(x)
@@ -794,7 +804,10 @@ fn statistic(
         "definition": found.definition,
         "unit": found.unit,
         "null": dependence.and_then(|d| d.null).or(found.null),
-        "message": outcome.message,
+        "message": match (note, outcome.message) {
+            (Some(note), Some(message)) => Some(format!("{note}; {message}")),
+            (note, message) => note.or(message),
+        },
     })
     .to_string())
 }

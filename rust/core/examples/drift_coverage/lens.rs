@@ -234,6 +234,8 @@ impl Seen {
             current: side(q),
             cells: cells.into(),
             reference_iqr: 0.0,
+            iqr_bounds: (0.0, 0.0),
+            near_means: (0.0, 0.0),
             reference_range: (0.0, 0.0),
             out_of_range: (0, 0),
             note: None,

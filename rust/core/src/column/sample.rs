@@ -1,6 +1,6 @@
 //! An ordered sample held in memory: for exact statistics of arrays.
 
-use super::{ColumnPlan, Lane, base_domain, lane, scaled, special};
+use super::{ColumnPlan, Lane, base_domain, lane, near_means, scaled, special};
 use crate::Result;
 use crate::kernels::{BLOCK, key, summary};
 use crate::states::counts::Counts;
@@ -153,6 +153,16 @@ impl Sample {
         (
             scaled(logical, self.moments.mean(n, center)),
             self.moments.variance(n) * unit * unit,
+        )
+    }
+
+    /// [`near_means`] of two sorted samples about one centre.
+    pub(crate) fn near_means(&self, other: &Self, logical: Logical) -> (f64, f64) {
+        let of = |sample: &'_ Self| sample.counts.finite;
+        near_means(
+            logical,
+            (&self.moments, of(self)),
+            (&other.moments, of(other)),
         )
     }
 

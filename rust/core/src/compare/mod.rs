@@ -60,15 +60,7 @@ pub fn compare_with(
             options.alpha
         )));
     }
-    for (column, name) in &options.statistics {
-        if crate::statistics::find(name).is_none() {
-            let names: Vec<_> = registry().iter().map(|s| s.name).collect();
-            return Err(Error::invalid(format!(
-                "statistic {name:?} of column {column:?}; one of {} would be accepted",
-                names.join(", ")
-            )));
-        }
-    }
+    check_statistics(reference, current, options)?;
     options
         .checks
         .iter()
@@ -218,6 +210,63 @@ fn check_decisions(options: &CompareOptions) -> Result<()> {
         ))),
         None => Ok(()),
     }
+}
+
+/// Refuses a deciding statistic that does not exist, or does not apply to its column: the column would pass
+/// by what is left.
+fn check_statistics(
+    reference: &Profile,
+    current: &Profile,
+    options: &CompareOptions,
+) -> Result<()> {
+    // A column that could not be read is told of as such.
+    let known: BTreeSet<&str> = [reference, current]
+        .iter()
+        .flat_map(|p| {
+            let columns = p.columns.iter().map(|c| c.name.as_str());
+            columns.chain(p.metadata.problems.iter().map(|p| p.name.as_str()))
+        })
+        .collect();
+    let named = [
+        ("statistic", options.statistics.keys().collect::<Vec<_>>()),
+        ("tolerance", options.tolerances.keys().collect()),
+        ("tolerance", options.statistic_tolerances.keys().collect()),
+    ];
+    for (what, columns) in named {
+        if let Some(unknown) = columns.into_iter().find(|c| !known.contains(c.as_str())) {
+            let names: Vec<&str> = reference.columns.iter().map(|c| c.name.as_str()).collect();
+            return Err(Error::invalid(format!(
+                "{what} of column {unknown:?}, which neither side has; the reference has {}",
+                names.join(", ")
+            )));
+        }
+    }
+    for (column, name) in &options.statistics {
+        let applying = |kind: Option<Kind>| -> Vec<&str> {
+            let all = registry().iter().filter(|s| match kind {
+                Some(kind) => s.kinds.includes(kind),
+                None => true,
+            });
+            all.map(|s| s.name).collect()
+        };
+        let refuse = |what: &str, names: Vec<&str>| {
+            Err(Error::invalid(format!(
+                "statistic {name:?} of column {column:?}{what}; one of {} would be accepted",
+                names.join(", ")
+            )))
+        };
+        let Some(statistic) = crate::statistics::find(name) else {
+            return refuse("", applying(None));
+        };
+        let kind = reference
+            .column(column)
+            .map(|at| reference.columns[at].kind);
+        if kind.is_some_and(|kind| !statistic.kinds.includes(kind)) {
+            let what = format!(", which is {}", kind.map_or("", Kind::as_str));
+            return refuse(&what, applying(kind));
+        }
+    }
+    Ok(())
 }
 
 /// Tolerances by column and statistic.

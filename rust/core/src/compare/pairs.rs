@@ -98,6 +98,8 @@ pub fn pair_of_samples(logical: Logical, reference: Held, current: Held, reads: 
         current: y,
         cells: Cells::default(),
         reference_iqr: 0.0,
+        iqr_bounds: (0.0, 0.0),
+        near_means: a.near_means(&b, logical),
         reference_range: (x.min, x.max),
         out_of_range: (0, 0),
         note: single.then(|| SINGLE.to_owned()),
@@ -126,6 +128,7 @@ pub fn pair_of_samples(logical: Logical, reference: Held, current: Held, reads: 
     };
     if let (Some(low), Some(high)) = (quantile(0.25), quantile(0.75)) {
         pair.reference_iqr = (high - low).max(0.0);
+        pair.iqr_bounds = (pair.reference_iqr, pair.reference_iqr);
     }
     pair.cells = Cells::of_sorted(logical, a.keys, b.keys);
     Pair::Numeric(pair)
@@ -315,18 +318,22 @@ fn numeric_pair(
             rows >= target
         })
     };
-    let reference_iqr = match (quantile(0.25), quantile(0.75)) {
-        (Some(l), Some(h)) if a.finite > 0 => {
-            (f64::midpoint(h.low, h.high) - f64::midpoint(l.low, l.high)).max(0.0)
-        }
-        _ => 0.0,
-    };
+    let (mut reference_iqr, mut iqr_bounds) = (0.0, (0.0, 0.0));
+    if let (Some(l), Some(h)) = (quantile(0.25), quantile(0.75))
+        && a.finite > 0
+    {
+        let middle = f64::midpoint(h.low, h.high) - f64::midpoint(l.low, l.high);
+        reference_iqr = middle.max(0.0);
+        iqr_bounds = ((h.low - l.high).max(0.0), (h.high - l.low).max(0.0));
+    }
     Ok(NumericPair {
         logical,
         reference: a,
         current: b,
         cells: cells.into(),
         reference_iqr,
+        iqr_bounds,
+        near_means: reference.near_means(current, logical),
         reference_range: (a.min, a.max),
         out_of_range,
         note,
@@ -545,11 +552,13 @@ fn categorical_pair(
     // Segments hold few of the dictionary's values; a value the segment's reference lacks is not
     // new to the model, so "new" always means new to the dictionary.
     let (mut certain, mut possible, mut new_rows) = (0, 0, 0);
+    let mut new_cells = Vec::new();
     for (i, (x, y)) in ca.iter().zip(cb).enumerate() {
         possible += y;
         if *x == 0 {
             certain += y;
             new_rows += rb.cell(i, *y);
+            new_cells.extend((*y > 0).then_some(*y));
         } else {
             cells.push(CategoryCell {
                 key: CategoryKey::HashCell(i as u32),
@@ -580,6 +589,7 @@ fn categorical_pair(
         current: b,
         cells,
         new_rows: (certain, possible),
+        new_cells,
         new_examples,
         note: None,
         blocked: None,

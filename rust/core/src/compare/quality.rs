@@ -418,6 +418,7 @@ pub(super) fn key_rows(compared: Compared<'_>, base: &Row, entries: &mut Vec<Ent
         current: side(keys),
         cells: Vec::new(),
         new_rows: (0, 0),
+        new_cells: Vec::new(),
         new_examples: Vec::new(),
         note: None,
         blocked: None,

@@ -13,8 +13,8 @@ pub const STATISTIC: Statistic = Statistic {
     definition: "distinct_count/current/v1",
     summary: "distinct values of the current sample",
     source: "Bar-Yossef et al. (2002), bottom-k estimate",
-    notes: "null and NaN left out; exact while every value is held, else estimated with a standard error; no \
-            p-value",
+    notes: "null and NaN left out, and infinities of ordered columns; exact while every value is held, else \
+            estimated with a standard error; no p-value",
     kinds: Kinds::Any,
     range: (0.0, f64::INFINITY),
     unit: "values",

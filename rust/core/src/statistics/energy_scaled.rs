@@ -22,5 +22,5 @@ pub const STATISTIC: Statistic = Statistic {
 };
 
 fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
-    wasserstein_scaled::scaled(pair, context, energy::distance, "energy")
+    wasserstein_scaled::scaled(pair, context, energy::distance, "energy", 0.5)
 }

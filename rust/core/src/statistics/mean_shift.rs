@@ -32,19 +32,19 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     let steps = Steps::new(pair, false)?;
     let (r, c) = (&steps.pair.reference, &steps.pair.current);
     let (n, m) = steps.worth();
-    let value = c.mean - r.mean;
+    let near = steps.pair.near_means;
+    let value = near.1 - near.0;
     if !value.is_finite() {
         return Err(NotApplicable("the means are not finite numbers".into()));
     }
     let mut outcome = Outcome::exact(value, (steps.n, steps.m));
-    // A mean is that of offsets from the reference's centre, each rounded once, as the centre added
-    // to it is; their difference may cancel.
+    // A mean is that of offsets from the reference's centre, each rounded once.
     let spread = |side: &Side| {
         let width = 2.0 * (0.5 * side.max - 0.5 * side.min);
         libm::sqrt(side.variance).min(width).max(0.0)
     };
     let rounding =
-        f64::EPSILON * (r.mean.abs() + c.mean.abs() + value.abs() + spread(r) + spread(c));
+        f64::EPSILON * (near.0.abs() + near.1.abs() + value.abs() + spread(r) + spread(c));
     if rounding > 0.0 {
         outcome.exactness = Exactness::Certified;
         outcome.bound_low = value - rounding;

@@ -61,6 +61,7 @@ pub use interval::{Difference, Interval, NODES, Noise};
 pub use parity::parity;
 pub use weighing::weights;
 
+use crate::column::Kind;
 use crate::dependence::{Blocked, Design};
 use crate::pair::{NumericPair, Pair, Part};
 use crate::row::Exactness;
@@ -145,6 +146,14 @@ impl Kinds {
             Kinds::Any => true,
             Kinds::Numeric => matches!(pair, Pair::Numeric(_)),
             Kinds::Categorical => matches!(pair, Pair::Categorical(_)),
+        }
+    }
+    /// Whether a column of a kind is one of these.
+    pub fn includes(self, kind: Kind) -> bool {
+        match self {
+            Kinds::Any => true,
+            Kinds::Numeric => kind == Kind::Numeric,
+            Kinds::Categorical => kind == Kind::Categorical,
         }
     }
     /// `numeric`, `categorical` or `any`.

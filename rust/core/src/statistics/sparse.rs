@@ -45,6 +45,49 @@ fn shares(h: f64, rows: f64) -> Vec<(f64, f64)> {
     found
 }
 
+/// Mean and variance of `|a / n - b / m|` over all ways in which the `a + b = held` rows of a cell may fall
+/// to sides of n and m rows: the hypergeometric distribution, without what is less likely than
+/// [`NEGLIGIBLE`] of the likeliest.
+pub(super) fn split_moments(held: u64, n: u64, m: u64) -> (f64, f64) {
+    let (least, most) = (held.saturating_sub(n), held.min(m));
+    let (t, rows, current) = (held as f64, n as f64, m as f64);
+    let mode = libm::floor((t + 1.0) * ((current + 1.0) / (rows + current + 2.0))) as u64;
+    let mode = mode.clamp(least, most);
+    // Weights of k + 1 over k rows on the current side.
+    let ratio = |k: u64| {
+        let k = k as f64;
+        (t - k) * (current - k) / ((k + 1.0) * (rows - t + k + 1.0))
+    };
+    let (mut all, mut first, mut second) = (0.0, 0.0, 0.0);
+    let mut add = |k: u64, weight: f64| {
+        let b = k as f64;
+        let value = ((t - b) / rows - b / current).abs();
+        all += weight;
+        first += weight * value;
+        second += weight * value * value;
+    };
+    let (mut k, mut weight) = (mode, 1.0);
+    while weight > NEGLIGIBLE {
+        add(k, weight);
+        if k == most {
+            break;
+        }
+        weight *= ratio(k);
+        k += 1;
+    }
+    (k, weight) = (mode, 1.0);
+    while k > least {
+        k -= 1;
+        weight /= ratio(k);
+        if weight <= NEGLIGIBLE {
+            break;
+        }
+        add(k, weight);
+    }
+    let mean = first / all;
+    (mean, (second / all - mean * mean).max(0.0))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -67,6 +110,33 @@ mod tests {
         assert!((second - (square - mean * mean)).abs() < 1e-15);
         // h (1 - h) (1 / n + 1 / m) for any rows.
         assert!((mean - 0.1875 * (1.0 / 3.0 + 0.5)).abs() < 1e-15);
+    }
+
+    #[test]
+    fn splits_of_a_cell_are_hypergeometric() {
+        // Every way to choose the 3 current rows of 8, of which 4 lie in the cell.
+        let values: Vec<f64> = (0_u32..256)
+            .filter(|chosen| chosen.count_ones() == 3)
+            .map(|chosen| {
+                let b = f64::from((chosen & 0b1111).count_ones());
+                ((4.0 - b) / 5.0 - b / 3.0).abs()
+            })
+            .collect();
+        let n = values.len() as f64;
+        let mean = values.iter().sum::<f64>() / n;
+        let variance = values.iter().map(|v| (v - mean) * (v - mean)).sum::<f64>() / n;
+        let found = split_moments(4, 5, 3);
+        assert!((found.0 - mean).abs() < 1e-12 && (found.1 - variance).abs() < 1e-12);
+        // One current row against any number of rows.
+        let (mean, variance) = split_moments(500, 1000, 1);
+        let p = 500.0 / 1001.0;
+        let (out, inside) = (0.5, 1.0 - 0.499);
+        assert!((mean - ((1.0 - p) * out + p * inside)).abs() < 1e-12);
+        assert!(variance < 1e-6);
+        for (held, n, m) in [(0, 5, 5), (10, 5, 5), (3, u64::MAX >> 3, 7), (1, 1, 1)] {
+            let (mean, variance) = split_moments(held, n, m);
+            assert!((0.0..=1.0).contains(&mean) && (0.0..=1.0).contains(&variance));
+        }
     }
 
     #[test]

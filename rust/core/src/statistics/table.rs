@@ -9,6 +9,9 @@ use crate::dependence::{Blocked, Design};
 use crate::pair::{CategoryKey, Pair};
 use crate::special::chi_square_sf;
 
+/// Rows of the smaller side below which a distance is not taken to vary as one of many rows does.
+const FEW_ROWS: f64 = 20.0;
+
 /// Counts of both sides in one cell.
 #[derive(Debug, Clone)]
 pub(super) struct Counted {
@@ -39,6 +42,11 @@ pub(super) struct Table {
     design: Option<(Arc<Blocked>, Design)>,
     /// Whether missing rows are a cell.
     missing: bool,
+    /// Rows of either side in the cells, those of new values by hash cell: that one side has none of them
+    /// is how their one cell was made.
+    fine: Vec<(u64, u64)>,
+    /// All finite values, which are not one, lie in one cell.
+    blind: bool,
 }
 
 /// Distribution of a value when nothing changed: a chi-square over its degrees of freedom, times its mean.
@@ -56,6 +64,14 @@ impl Table {
     /// left out.
     pub fn new(pair: &Pair, missing: bool) -> Result<Self, NotApplicable> {
         let mut cells: Vec<Counted> = Vec::new();
+        let mut new = 0_u64;
+        let blind = match pair {
+            Pair::Numeric(p) => match (p.cells.first(), p.cells.last()) {
+                (Some(first), Some(last)) => first.coarse == last.coarse && first.low < last.high,
+                _ => false,
+            },
+            Pair::Categorical(_) => false,
+        };
         let mut push = |label: String, reference: u64, current: u64, pooled, coarse| {
             if reference > 0 || current > 0 {
                 cells.push(Counted {
@@ -85,6 +101,11 @@ impl Table {
             }
             Pair::Categorical(p) => {
                 for cell in &p.cells {
+                    new += if cell.key == CategoryKey::New {
+                        cell.current
+                    } else {
+                        0
+                    };
                     let rare = cell.rows.0.max(cell.rows.1) < MIN_COUNT;
                     let label = match &cell.key {
                         CategoryKey::Value(_) if rare => "a rare value".into(),
@@ -105,6 +126,19 @@ impl Table {
         }
         let n = total(cells.iter().map(|c| c.reference), "reference", "value")?;
         let m = total(cells.iter().map(|c| c.current), "current sample", "value")?;
+        let apart = match pair {
+            Pair::Categorical(p) => p.new_cells.as_slice(),
+            Pair::Numeric(_) => &[],
+        };
+        let apart = (apart.iter().sum::<u64>() == new && new > 0).then_some(apart);
+        let whole = cells.iter().map(|c| (c.reference, c.current));
+        let fine = match apart {
+            Some(apart) => whole
+                .filter(|c| *c != (0, new))
+                .chain(apart.iter().map(|b| (0, *b)))
+                .collect(),
+            None => whole.collect(),
+        };
         let blocked = match pair {
             Pair::Numeric(p) => p.blocked.as_ref(),
             Pair::Categorical(p) => p.blocked.as_ref(),
@@ -117,6 +151,8 @@ impl Table {
             scale: super::weighing::scale_of(pair, (n, m)),
             design,
             missing,
+            fine,
+            blind,
         })
     }
 
@@ -338,15 +374,19 @@ impl Table {
     /// Interval of `(1/2) sum |p - q|`.
     pub fn folded(&self, bounds: (f64, f64), range: (f64, f64)) -> Interval {
         let pieces: Vec<Piece> = self
-            .cells
+            .fine
             .iter()
-            .map(|cell| {
-                let (p, q) = self.shares(cell);
+            .map(|&(a, b)| {
+                let (p, q) = (a as f64 / self.n as f64, b as f64 / self.m as f64);
+                // A folded normal with the mean that the splits of a few rows have.
+                let few = self
+                    .few(a, b)
+                    .map(|(mean, _)| mean * libm::sqrt(self.inflation()) / super::NORMAL_MEAN_ABS);
                 Piece {
                     weight: 0.5,
                     difference: (p - q).abs(),
-                    deviation: self.deviation(p, q),
-                    most: p + q,
+                    deviation: few.unwrap_or_else(|| self.deviation(p, q)),
+                    most: few.map_or(p + q, |_| f64::INFINITY),
                 }
             })
             .collect();
@@ -361,22 +401,48 @@ impl Table {
         clustered(interval, self.design.as_ref().map(|d| &d.1))
     }
 
+    /// Mean and variance, when nothing changed, of the absolute difference of the shares of a cell of which
+    /// the smaller side is expected to hold a few rows; none of other cells, and of weights.
+    fn few(&self, a: u64, b: u64) -> Option<(f64, f64)> {
+        let rows = self.n as f64 + self.m as f64;
+        let expected = self.n.min(self.m) as f64 * ((a as f64 + b as f64) / rows);
+        let counted = self.scale == (1.0, 1.0) && expected < sparse::FEW;
+        counted.then(|| sparse::split_moments(a + b, self.n, self.m))
+    }
+
+    /// Whether a cell is expected to hold a few rows of a side.
+    pub fn is_sparse(&self) -> bool {
+        self.fine.iter().any(|&(a, b)| self.few(a, b).is_some())
+    }
+
     /// Variance of `(1/2) sum |p - q|` when nothing changed, with pooled shares `h`: the covariance of two
     /// absolute normals is at most `1 - 2/pi` of their squared correlation, times both deviations. Blocks
     /// correlate the cells further, by as much as they take degrees of freedom from the chi-square.
+    ///
+    /// Of a few rows the sum is far from normal: then at least what differences of `1 / n` and `1 / m` by
+    /// each row allow (McDiarmid 1989).
     fn null_variance(&self) -> f64 {
         let (n, m) = self.worth();
+        let unit = folded::FOLDED * self.inverse_rows();
         let (mut own, mut first, mut second) = (0.0, 0.0, 0.0);
-        for cell in &self.cells {
-            let h = self.pool(cell) / (n + m);
+        for &(a, b) in &self.fine {
+            let h = (a as f64 * self.scale.0 + b as f64 * self.scale.1) / (n + m);
             if h < 1.0 {
-                own += h * (1.0 - h);
+                own += match self.few(a, b) {
+                    Some((_, variance)) => variance * self.inflation(),
+                    None => unit * h * (1.0 - h),
+                };
                 first += h * libm::sqrt(h / (1.0 - h));
                 second += h * h * h / (1.0 - h);
             }
         }
-        let independent = own + (first * first - second).max(0.0);
-        0.25 * folded::FOLDED * self.inverse_rows() * independent / self.spread()
+        let both = unit * (first * first - second).max(0.0);
+        let variance = 0.25 * (own + both) / self.spread();
+        if n.min(m) < FEW_ROWS {
+            variance.max(0.25 * self.inverse_rows())
+        } else {
+            variance
+        }
     }
 
     /// Standard deviation of the difference of shares of one cell.
@@ -395,14 +461,18 @@ impl Table {
         own.map_or_else(bound, libm::sqrt)
     }
 
-    /// The same under no change, with pooled shares.
+    /// The mean of `(1/2) sum |p - q|` under no change, with pooled shares.
     pub fn total_variation_if_no_change(&self) -> f64 {
         let (n, m) = self.worth();
-        let sd = self.cells.iter().map(|cell| {
-            let h = self.pool(cell) / (n + m);
-            libm::sqrt((h * (1.0 - h)).max(0.0) * self.inverse_rows())
+        let means = self.fine.iter().map(|&(a, b)| {
+            let h = (a as f64 * self.scale.0 + b as f64 * self.scale.1) / (n + m);
+            let normal = libm::sqrt((h * (1.0 - h)).max(0.0) * self.inverse_rows());
+            match self.few(a, b) {
+                Some((mean, _)) => (mean * libm::sqrt(self.inflation())).min(1.0),
+                None => super::NORMAL_MEAN_ABS * normal,
+            }
         });
-        0.5 * super::NORMAL_MEAN_ABS * super::sum(sd)
+        (0.5 * super::sum(means)).min(1.0)
     }
 
     /// Names the heaviest cell that is empty on one side only, and the number of such cells.
@@ -435,8 +505,15 @@ impl Table {
         ))
     }
 
-    /// Says how many cells hold several values.
+    /// Says how many cells hold several values, and where one holds all of them.
     pub fn pooled_note(&self) -> Option<String> {
+        if self.blind {
+            return Some(
+                "all finite values lie in one cell, in which nothing can differ: fewer than 100 reference rows, or \
+                 one value that holds nearly all, have no more"
+                    .into(),
+            );
+        }
         let pooled = self.cells.iter().filter(|c| c.pooled).count();
         (pooled > 0).then(|| format!("{pooled} hash cells counted as cells"))
     }

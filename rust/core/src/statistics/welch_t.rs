@@ -38,7 +38,8 @@ fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
         }
     }
     let (n, m) = steps.worth();
-    let difference = r.mean - c.mean;
+    let near = steps.pair.near_means;
+    let difference = near.0 - near.1;
     let (vr, vc) = (r.variance_of_mean(), c.variance_of_mean());
     let se = libm::sqrt(vr + vc);
     if !difference.is_finite() || !se.is_finite() {
@@ -61,7 +62,7 @@ fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
     };
     let mut outcome = Outcome::exact(value, (steps.n, steps.m));
     // The means as in mean_shift, the standard error a few roundings.
-    let rounding = f64::EPSILON * ((r.mean.abs() + c.mean.abs()) / se + 4.0 * value.abs() + 2.0);
+    let rounding = f64::EPSILON * ((near.0.abs() + near.1.abs()) / se + 4.0 * value.abs() + 2.0);
     if rounding > 0.0 && rounding.is_finite() {
         outcome.exactness = Exactness::Certified;
         outcome.bound_low = value - rounding;
