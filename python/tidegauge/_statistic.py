@@ -12,6 +12,8 @@ from tidegauge.errors import UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import polars as pl
+
 
 class Interval(NamedTuple):
     """Limits of a confidence interval."""
@@ -79,14 +81,14 @@ class TestResult:
 
 
 def evaluate(
-    name: str, x: Any, y: Any, alpha: float, categorical: bool, weights: tuple[Any, Any] | None = None
+    name: str, x: Any, y: Any, alpha: Any, categorical: bool, weights: tuple[Any, Any] | None = None
 ) -> TestResult:
     """Statistic `name` of the registry, of two samples; the first is the reference."""
     from tidegauge.frames import to_series
 
     if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0 < alpha < 1:
         raise UsageError(f"alpha is {alpha!r}; a number between 0 and 1 would be accepted")
-    frames = [to_series("x", x).to_frame(), to_series("x", y).to_frame()]
+    frames = [series.to_frame() for series in _one_type(to_series("x", x), to_series("x", y))]
     options = {"alpha": alpha, "categorical": categorical}
     if weights is not None:
         frames, weighted = _weigh(frames, weights)
@@ -114,6 +116,21 @@ def evaluate(
         n_eff_reference=_number(answer.get("n_eff_reference")),
         n_eff_current=_number(answer.get("n_eff_current")),
     )
+
+
+def _one_type(x: pl.Series, y: pl.Series) -> tuple[pl.Series, pl.Series]:
+    """Integers beside floats as floats, where doubles hold every one of them."""
+    import polars as pl
+
+    def exact(series: pl.Series) -> bool:
+        low, high = series.min(), series.max()
+        return low is None or (int(low) >= -(2**53) and int(high) <= 2**53)  # type: ignore[arg-type]
+
+    if x.dtype.is_integer() and y.dtype.is_float() and exact(x):
+        return x.cast(pl.Float64), y
+    if y.dtype.is_integer() and x.dtype.is_float() and exact(y):
+        return x, y.cast(pl.Float64)
+    return x, y
 
 
 def _weigh(frames: list[Any], weights: Any) -> tuple[list[Any], bool]:
