@@ -6,6 +6,7 @@ and the result is compared with the library's own predictions before it is used.
 
 from __future__ import annotations
 
+import contextlib
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -481,25 +482,94 @@ class ModelFile:
         ------
         UsageError
             If the library is not installed.
+        FormatError
+            If the file is damaged.
         """
         try:
-            match self.kind:
-                case "lightgbm":
-                    import lightgbm
-
-                    return lightgbm.Booster(model_str=self.content.decode())
-                case "xgboost":
-                    import xgboost
-
-                    return xgboost.Booster(model_file=bytearray(self.content))
-                case "catboost":
-                    import catboost
-
-                    return catboost.CatBoost().load_model(str(self.path), format="json")
-            import onnxruntime  # type: ignore[import-untyped]
+            return self._opened()
         except ImportError as error:
             raise UsageError(f"{self.path.name} needs {error.name}") from None
+        except FormatError as error:
+            raise FormatError(f"{self.path.name}: {error}") from None
+        except Exception as error:
+            # Each library has its own; what they all say is that it cannot read these bytes.
+            told = str(error).strip().splitlines()
+            raise FormatError(f"{self.path.name}: {told[0] if told else type(error).__name__}") from None
+
+    def _opened(self) -> Any:
+        match self.kind:
+            case "lightgbm":
+                text = self.content.decode()
+                _check_lightgbm(text)
+                import lightgbm
+
+                return lightgbm.Booster(model_str=text)
+            case "xgboost":
+                import xgboost
+
+                return xgboost.Booster(model_file=bytearray(self.content))
+            case "catboost":
+                import catboost
+
+                return catboost.CatBoost().load_model(str(self.path), format="json")
+        import onnxruntime  # type: ignore[import-untyped]
+
         return onnxruntime.InferenceSession(self.content, providers=["CPUExecutionProvider"])
+
+
+#: Lists of a tree in LightGBM's text: how many fewer values than leaves they have.
+_LIGHTGBM_LISTS = {
+    **dict.fromkeys(("leaf_value", "leaf_weight", "leaf_count"), 0),
+    **dict.fromkeys(("split_feature", "split_gain", "threshold", "decision_type", "left_child", "right_child"), 1),
+    **dict.fromkeys(("internal_value", "internal_weight", "internal_count"), 1),
+}
+_LIGHTGBM_INTEGERS = frozenset(
+    ("num_leaves", "num_cat", "split_feature", "decision_type", "left_child", "right_child", "leaf_count",
+     "internal_count", "cat_boundaries", "cat_threshold", "is_linear")
+)  # fmt: skip
+
+
+def _check_lightgbm(text: str) -> None:
+    """Refuse what ends the process inside LightGBM: a file that is cut, and trees of anything but numbers.
+
+    Raises
+    ------
+    FormatError
+        If the model is damaged.
+    """
+    trees, end, _ = text.partition("\nend of trees")
+    if not end:
+        raise FormatError('"end of trees" is missing; is the file truncated?')
+    tree, leaves = None, 0
+    for line in trees.splitlines():
+        field, _, told = line.partition("=")
+        if field == "Tree":
+            tree, leaves = told, 0
+        if tree is None or not line:
+            continue
+        values = told.split()
+        for value in values:
+            try:
+                _ = int(value) if field in _LIGHTGBM_INTEGERS else float(value)
+            except ValueError:
+                raise FormatError(f"tree {tree}: {field} holds {value[:40]!r}, which is no number") from None
+        if field == "num_leaves" and values:
+            leaves = int(values[0])
+        wanted = leaves - _LIGHTGBM_LISTS[field] if field in _LIGHTGBM_LISTS else len(values)
+        if leaves > 1 and len(values) != wanted:
+            raise FormatError(f"tree {tree}: {field} has {len(values)} values for {leaves} leaves")
+    head, _, _ = trees.partition("\nTree=")
+    sizes = next((line for line in head.splitlines() if line.startswith("tree_sizes=")), None)
+    if sizes is not None:
+        numbers = sizes.removeprefix("tree_sizes=").split()
+        held = trees.count("\nTree=")
+        if not all(size.isdigit() for size in numbers) or len(numbers) != held:
+            raise FormatError(f"sizes of {len(numbers)} trees beside {held} trees")
+        if sum(map(int, numbers)) != len(trees.encode()) - len(head.encode()):
+            raise FormatError("the sizes of the trees are not those that the file tells")
+    # Children and features out of range; LightGBM follows them.
+    with contextlib.suppress(UsageError):
+        _core.TreeModel.from_lightgbm(text)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -88,7 +88,7 @@ def run(
     """
     started = dt.datetime.now(dt.UTC)
     settings = config if isinstance(config, Config) else load(config, overrides=overrides)
-    outputs = check_outputs([settings.path(name) for name in settings.output.files])
+    outputs = check_outputs([settings.path(name) for name in settings.output.files], inputs=read_by(settings))
     before = _digest_before(outputs)
     context = context_of(settings, started, command)
     work = Work(_work_folder(settings, outputs), _run_name(settings, outputs), settings.scan.checkpoint, resume)
@@ -270,6 +270,15 @@ def stored(settings: Config, context: Context, recorded: Mapping[str, Any]) -> t
     report = report_of(store, settings, reference, current_options, context, unread, view)
     waive(report, settings, context)
     return store, reference, report
+
+
+def read_by(settings: Config) -> list[Any]:
+    """Paths that a run reads: data of both sides, the model, and the configuration."""
+    found: list[Any] = [settings.path(settings.model.path)] if settings.model.path is not None else []
+    for side in (settings.reference, settings.current):
+        given = paths(settings, side.path)
+        found += [given] if isinstance(given, str) else given
+    return found
 
 
 def decision_options(settings: Config, reference: Profile) -> dict[str, Any]:

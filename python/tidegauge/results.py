@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from math import isfinite
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,7 +12,6 @@ from tidegauge._files import write_all
 from tidegauge.errors import GateError, UsageError
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Sequence
 
     import pandas as pd
@@ -321,8 +321,9 @@ def gate_code(rows: Sequence[Row], decided_by: Sequence[str], fail_on: str) -> i
     decided = deciding_rows(rows, decided_by)
     if any(row["verdict"] in gated.get(fail_on, set()) for row in decided):
         return 1
-    if fail_on != "never" and incomplete_rows(rows):
-        return 1
+    # An incomplete scan never passes: where nothing may fail, as little as where nothing was evaluated.
+    if incomplete_rows(rows):
+        return 5 if fail_on == "never" else 1
     if any(row["verdict"] == "error" for row in rows):
         return 4
     if all(row["verdict"] in (None, "not_evaluated") or _unread(row) for row in decided):
@@ -393,21 +394,45 @@ def plain_row(row: Row) -> Row:
     return made
 
 
-def check_outputs(paths: Sequence[str | os.PathLike[str]], *, accepted: Sequence[str] = OUTPUTS) -> list[Path]:
+def check_outputs(
+    paths: Sequence[str | os.PathLike[str]], *, accepted: Sequence[str] = OUTPUTS, inputs: Sequence[Any] = ()
+) -> list[Path]:
     """Paths whose extension names a format, before anything is computed.
 
     Raises
     ------
     UsageError
-        If one does not, or one is given twice.
+        If one does not, one is given twice, or one is, or would be, among the `inputs`: files, folders, patterns.
     """
     targets = [Path(path) for path in paths]
+    refuse_inputs(targets, inputs)
     for i, target in enumerate(targets):
         if target.suffix.lower() not in accepted:
             raise UsageError(f"output {str(target)!r}; accepted extensions are {' '.join(accepted)}")
         if target in targets[:i]:
             raise UsageError(f"output {str(target)!r} is given twice")
     return targets
+
+
+def refuse_inputs(targets: Sequence[str | os.PathLike[str]], inputs: Sequence[Any]) -> None:
+    """Refuse to write over what is read, or where the next run would read it.
+
+    Raises
+    ------
+    UsageError
+        If a target is one of the inputs, matches one that is a pattern, or is Parquet inside one that is a folder.
+    """
+    from fnmatch import fnmatchcase
+
+    for target in targets:
+        place = Path(target).resolve()
+        for given in inputs:
+            if not isinstance(given, (str, os.PathLike)) or "://" in os.fspath(given):
+                continue
+            name = Path(given).resolve()
+            inside = name.is_dir() and place.suffix == ".parquet" and name in place.parents
+            if place == name or inside or (not name.exists() and fnmatchcase(str(place), str(name))):
+                raise UsageError(f"output {os.fspath(target)!r} is read as {os.fspath(given)!r}; give another name")
 
 
 def _dtype(name: str) -> Any:

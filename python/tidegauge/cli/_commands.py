@@ -165,7 +165,7 @@ def drift(
     from tidegauge.cli._progress import Progress
     from tidegauge.results import check_outputs
 
-    check_outputs(outputs)
+    check_outputs(outputs, inputs=(reference, current))
     with Progress(quiet=quiet) as progress:
         report = compute(
             reference, current, _scan_options(**scan),
@@ -193,7 +193,7 @@ def profile(data: tuple[str, ...], like: str | None, output: str | None, form: s
     from tidegauge._profile import Profile, scan
     from tidegauge.cli._progress import Progress
 
-    _check_profile_path(output)
+    _check_profile_path(output, (*data, like))
     reference = Profile.load(like) if like else None
     with Progress(quiet=quiet) as progress:
         made = scan(_one_or_many(data), _scan_options(**options), like=reference, progress=progress)
@@ -215,7 +215,7 @@ def merge(profiles: tuple[str, ...], output: str, quiet: bool) -> int:
     from tidegauge._profile import Profile
     from tidegauge._profile import merge as merge_profiles
 
-    _check_profile_path(output)
+    _check_profile_path(output, profiles)
     merged = merge_profiles([Profile.load(path) for path in profiles])
     _told(merged.save(output), quiet)
     click.echo(f"{merged.rows} rows, {merged.digest}")
@@ -237,7 +237,7 @@ def compare(
     from tidegauge._compare import compare as compare_profiles
     from tidegauge.results import check_outputs
 
-    check_outputs(outputs)
+    check_outputs(outputs, inputs=(reference, current))
     report = compare_profiles(
         reference, current, baselines=baselines, decided_by=decided_by, segment_baselines=segment_baselines,
         as_of=as_of, decisions=_decisions(rules), model=model, title=title,
@@ -419,6 +419,7 @@ def _run_configuration(
 
     check_outputs(outputs)
     settings = configurations.load(config, overrides=overrides) if isinstance(config, str) else config
+    check_outputs(outputs, inputs=_run.read_by(settings))
     with Progress(quiet=quiet) as progress:
         report = _run.run(settings, command=_command(), progress=progress, resume=resume)
     left = [f"{settings.output.profiles}/{side}.tgp" for side in ("reference", "current") if settings.output.profiles]
@@ -488,9 +489,13 @@ def _one_or_many(data: tuple[str, ...]) -> str | list[str]:
     return data[0] if len(data) == 1 else list(data)
 
 
-def _check_profile_path(output: str | None) -> None:
+def _check_profile_path(output: str | None, inputs: tuple[str | None, ...]) -> None:
+    from tidegauge.results import refuse_inputs
+
     if output is not None and Path(output).suffix.lower() != ".tgp":
         raise click.UsageError(f"output {output!r}; accepted is a name that ends in .tgp")
+    if output is not None:
+        refuse_inputs([output], inputs)
 
 
 def _show_plan(found: dict[str, dict[str, Any]], form: str) -> None:

@@ -66,8 +66,10 @@ def explain(
     from tidegauge import _explain_text as rendering
     from tidegauge._files import write_all
     from tidegauge.cli._show import echo
+    from tidegauge.results import refuse_inputs
 
     targets = rendering.check_outputs(outputs)
+    refuse_inputs(outputs, (model, data, given["current"]))
 
     def told(text: str) -> None:
         if not quiet:

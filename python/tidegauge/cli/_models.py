@@ -68,10 +68,12 @@ def compare_models(
     """
     from tidegauge._compare_models import compare_models as compute
     from tidegauge._files import write_all
+    from tidegauge.results import refuse_inputs
 
     for path in outputs:
         if Path(path).suffix.lower() not in _OUTPUTS:
             raise click.UsageError(f"output {path!r}; accepted are names that end in {', '.join(_OUTPUTS)}")
+    refuse_inputs(outputs, (data, other))
     if options["pos_label"] is not None:
         options["pos_label"] = _value(options["pos_label"])
     found = compute(data, other=other, key=key or None, **options)

@@ -96,7 +96,4 @@ def _table(rows: list[ModelDifference]) -> str:
 
 def _escaped(value: str) -> str:
     """Names from the data stay text: no table, link, mention or tag comes out of them."""
-    shown = visible(value)
-    for character in "\\`*_{}[]<>|#@!":
-        shown = shown.replace(character, f"&#{ord(character)};")
-    return shown
+    return "".join(f"&#{ord(c)};" if c in "\\`*_{}[]<>|#@!" else c for c in visible(value))
