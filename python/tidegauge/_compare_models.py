@@ -29,6 +29,8 @@ DEFAULTS: dict[str, tuple[str, ...]] = {
 NUMBERS = ("mae", "mse", "r2", "rmse")
 #: Segments of a cut that are compared; the largest, the rest are counted.
 MOST_SEGMENTS = 200
+#: Values of fewer rows are compared, and not named.
+MIN_NAMED = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -268,16 +270,21 @@ def compare_models(
 
     notes: list[str] = []
     told = {"a": a, "b": b}
+    hidden: set[str] = set()
     if is_record(data):
         log = log_of(data)
+        hidden |= log.sensitive
         data, label, a, key = log.paths, label or log.label, a or log.score, key or log.key
         told["a"] = log.name
         if other is None:
             raise UsageError("one report; accepted are two, the second as other")
     if is_record(other):
         log = log_of(other)
+        hidden |= log.sensitive
         other, b, key = log.paths, b or log.score, key or log.key
         told["b"] = log.name
+    if refused := next((cut for cut in cuts if cut in hidden), None):
+        raise UsageError(f"by {refused!r}, which is sensitive in the report: its values would be told")
     label, a, b = _given("label", label), _given("a", a), _given("b", b)
     names = [label, a, *cuts, *([time] if time else []), *([weight] if weight else [])]
     clock = time if block is not None and _length(block) else None
@@ -403,9 +410,12 @@ def _segments(
         left = int(sizes["len"][len(kept) :].sum())
         notes.append(f"{by}: {len(sizes) - len(kept)} smaller segments with {left} rows were not compared")
     found = []
-    for value in kept:
+    for number, value in enumerate(kept, 1):
         inside = values.is_null() if value is None else (values == value).fill_null(False)
         name = "(missing)" if value is None else value
+        if value is not None and int(inside.sum()) < MIN_NAMED:
+            # As everywhere: values of a few rows are counted and not named.
+            name = f"a rare value ({number})"
         # Every segment of a metric is one more chance of a false alarm.
         found += _compare(frame.filter(inside), metrics, margins, threshold, alpha / len(kept), by, name)[1]
     return found

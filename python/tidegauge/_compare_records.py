@@ -27,6 +27,8 @@ class Log:
         Columns in the role id.
     name : str
         The model as the record names it.
+    sensitive : set of str
+        Columns whose values are told nowhere.
     """
 
     paths: list[str]
@@ -34,6 +36,7 @@ class Log:
     score: str | None
     key: list[str]
     name: str
+    sensitive: set[str]
 
 
 def is_record(data: Any) -> bool:
@@ -92,6 +95,7 @@ def log_of(path: str | os.PathLike[str]) -> Log:
         score=chosen.get("score") or one.get("score") or one.get("prediction"),
         key=keys,
         name=" ".join(filter(None, (model["name"], model["version"]))) or Path(path).stem,
+        sensitive=set(result["configuration"].get("sensitive", ())),
     )
 
 
