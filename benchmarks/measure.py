@@ -49,9 +49,11 @@ class Side:
         """One round in a process of its own."""
         python = peers.interpreter(self.peer)
         assert python is not None, f"{self.peer} is not installed"
-        command = [str(python), str(SIDES), self.name, json.dumps(self.options), str(self.number)]
+        # Through a pipe: ten thousand paths are more than a command line holds.
+        command = [str(python), str(SIDES), self.name, str(self.number)]
         environment = os.environ | SILENT | self.environment
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+        options = json.dumps(self.options)
+        done = subprocess.run(command, input=options, capture_output=True, text=True, check=False, env=environment)
         if done.returncode:
             raise AssertionError(f"{self.name} ended with {done.returncode}:\n{done.stderr[-3000:]}")
         told: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])

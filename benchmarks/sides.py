@@ -582,9 +582,10 @@ def _seconds() -> float:
     return sum(usage.ru_utime + usage.ru_stime for usage in usages)
 
 
-def main(name: str, options: str = "{}", number: str = "1") -> None:
+def main(name: str, number: str = "1") -> None:
+    """Do the work of a side; its options are the JSON on standard input."""
     function, packages = SIDES[name]
-    work = function(**json.loads(options))
+    work = function(**json.loads(sys.stdin.read() or "{}"))
     with contextlib.suppress(OSError):
         Path("/proc/self/clear_refs").write_text("5", encoding="utf-8")  # VmHWM begins anew
     base = _memory("VmRSS")
