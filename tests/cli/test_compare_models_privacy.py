@@ -52,3 +52,10 @@ def test_names_with_an_underscore_read_as_they_are(log: pl.DataFrame) -> None:
     assert "roc&#95;auc" in text
     assert "&#35;" not in text
     assert "&&" not in text
+
+
+def test_without_a_margin_nothing_is_judged(log: pl.DataFrame) -> None:
+    found = tg.compare_models(log, label="y", a="old", b="new", metrics=["roc_auc"])
+    assert str(found).startswith("COMPARED  no margin was given")
+    judged = tg.compare_models(log, label="y", a="old", b="new", max_drop={"roc_auc": 0.1})
+    assert str(judged).startswith("ALLOW")

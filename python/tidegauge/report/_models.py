@@ -22,10 +22,16 @@ _HEAD = {
 }
 
 
+def _head(found: ModelComparison) -> str:
+    if all(row.max_drop is None for row in found.rows):
+        return "COMPARED  no margin was given, so nothing is judged"
+    return _HEAD[found.decision]
+
+
 def text(found: ModelComparison) -> str:
     """Lines for a terminal."""
     whole, segments = _split(found)
-    lines = [_HEAD[found.decision], "", f"{visible(found.b)} less {visible(found.a)}, {_rows(found)}", ""]
+    lines = [_head(found), "", f"{visible(found.b)} less {visible(found.a)}, {_rows(found)}", ""]
     lines += _aligned([_HEADER, *(_cells(row) for row in whole)])
     if segments:
         lines += ["", _told(segments), *_aligned([_HEADER, *(_cells(row) for row in segments[:MOST_SEGMENTS])])]
@@ -36,7 +42,7 @@ def text(found: ModelComparison) -> str:
 def markdown(found: ModelComparison) -> str:
     """Text for a pull request, at most 64 KB."""
     whole, segments = _split(found)
-    head, _, words = _HEAD[found.decision].partition("  ")
+    head, _, words = _head(found).partition("  ")
     parts = [f"### {head}: {words}\n\n{_escaped(found.b)} less {_escaped(found.a)}, {_rows(found)}.\n"]
     parts.append(_table(whole))
     if segments:
