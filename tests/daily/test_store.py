@@ -116,10 +116,10 @@ def test_the_index_is_what_the_tables_say(log: Path, monkeypatch: pytest.MonkeyP
     """A run with an index, without one and with a damaged one says the same, and reads what is not in it."""
     config = write_config(log)
     first = tg.run(config)
-    assert not list(log.glob("store/work/index-*"))
+    assert not list((log / "store").rglob("index-*"))
     monkeypatch.setattr(_store_index, "_BEHIND", 1)
     again = tg.run(config)
-    (path,) = log.glob("store/work/index-*.json")
+    (path,) = (log / "store").rglob("index-*.json")
     kept = path.read_bytes()
     assert json.loads(kept)["known"].keys() == {
         str(place.relative_to(log / "store")) for what in ("parts", "verdicts") for place in log.glob(f"store/{what}/*")
@@ -136,13 +136,13 @@ def test_the_index_is_what_the_tables_say(log: Path, monkeypatch: pytest.MonkeyP
         with pytest.raises(AssertionError):
             tg.run(config)
     damaged = tg.run(config)
-    assert [made.name for made in log.glob("store/work/index-*")] == [path.name]
+    assert [made.name for made in (log / "store").rglob("index-*")] == [path.name]
     assert path.read_bytes() == kept
     for report in (again, indexed, damaged):
         assert report.record["result_digest"] == first.record["result_digest"]
     add(log, "2024-03-07.parquet", day("2024-03-07"))
     assert windows_of(tg.run(config))["2024-03-06"]["state"] == "closed"
-    assert len(json.loads(next(log.glob("store/work/index-*")).read_bytes())["known"]) == 4
+    assert len(json.loads(next((log / "store").rglob("index-*")).read_bytes())["known"]) == 4
 
 
 def test_a_later_window_decided_on_earlier_rows_stays(log: Path) -> None:

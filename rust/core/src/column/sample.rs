@@ -53,24 +53,17 @@ impl Sample {
         values: Slice<'_>,
         counts: &[u64],
     ) -> Result<()> {
-        let mut add = |k: u64, n: u64| self.keys.extend((0..n).map(|_| k));
-        match lane(plan, values, &mut self.counts, Some(counts))? {
-            Lane::Floats(v) => {
-                for (x, n) in v.iter().zip(counts).filter(|(_, n)| **n > 0) {
-                    if x.is_finite() {
-                        self.counts.not_f32 += if f64::from(*x as f32) != *x { *n } else { 0 };
-                        add(key::of_f64(*x), *n);
-                    } else {
-                        special(&mut self.counts, *x, *n);
-                    }
+        let lane = lane(plan, values, &mut self.counts, Some(counts))?;
+        let times = counts.iter().copied();
+        match lane {
+            Lane::Floats(v) => v.iter().zip(times).for_each(|(x, n)| self.float(*x, n)),
+            Lane::Signed(v) => {
+                for (x, n) in v.iter().zip(times) {
+                    self.key(key::of_i64(*x), n);
                 }
             }
-            Lane::Signed(v) => v
-                .iter()
-                .zip(counts)
-                .for_each(|(x, n)| add(key::of_i64(*x), *n)),
-            Lane::Unsigned(v) => v.iter().zip(counts).for_each(|(k, n)| add(*k, *n)),
-            Lane::Gaps(v, _) => v.into_iter().for_each(|(k, i)| add(k, counts[i])),
+            Lane::Unsigned(v) => v.iter().zip(times).for_each(|(k, n)| self.key(*k, n)),
+            Lane::Gaps(v, _) => v.into_iter().for_each(|(k, i)| self.key(k, counts[i])),
         }
         Ok(())
     }
@@ -81,14 +74,19 @@ impl Sample {
             self.counts.not_f32 += found.not_f32;
             return self.keys.extend(values.iter().map(|x| key::of_f64(*x)));
         }
-        for x in values {
-            if x.is_finite() {
-                self.counts.not_f32 += u64::from(f64::from(*x as f32) != *x);
-                self.keys.push(key::of_f64(*x));
-            } else {
-                special(&mut self.counts, *x, 1);
-            }
+        values.iter().for_each(|x| self.float(*x, 1));
+    }
+
+    fn float(&mut self, x: f64, times: u64) {
+        if !x.is_finite() {
+            return special(&mut self.counts, x, times);
         }
+        self.counts.not_f32 += u64::from(f64::from(x as f32) != x) * times;
+        self.key(key::of_f64(x), times);
+    }
+
+    fn key(&mut self, key: u64, times: u64) {
+        self.keys.extend((0..times).map(|_| key));
     }
 
     /// Sets how many values there are and between which they lie, once all are added.
