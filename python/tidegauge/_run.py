@@ -20,7 +20,7 @@ from tidegauge._performance import Settings, measure
 from tidegauge._profile import Options, Profile, is_profile, make_options, scan
 from tidegauge._waivers import waive
 from tidegauge._work import FOLDER, Work
-from tidegauge.config import Config, Joint, Performance, load
+from tidegauge.config import Config, Joint, Performance, load, suggestion
 from tidegauge.errors import ConfigError
 from tidegauge.results import check_outputs
 
@@ -585,7 +585,8 @@ def _per_column(settings: Config, columns: list[str]) -> tuple[dict[str, dict[st
     for pattern, column in settings.columns.items():
         matched = [name for name in columns if name == pattern or fnmatch.fnmatchcase(name, pattern)]
         if not matched:
-            raise ConfigError(f'columns."{pattern}" matches no column; the reference has {", ".join(columns)}')
+            hint = suggestion(pattern, columns)
+            raise ConfigError(f'columns."{pattern}" matches no column{hint} (the reference has {", ".join(columns)})')
         for name in matched:
             if column.tolerance is not None:
                 tolerances.setdefault(name, {}).update(warn=column.tolerance.warn, fail=column.tolerance.fail)
@@ -604,11 +605,15 @@ def _checks(settings: Config, columns: list[str]) -> list[dict[str, Any]]:
         # The key of several columns is named by all of them.
         whole = check.feature == "*" or (check.statistic == "duplicate_keys" and not names)
         if not whole and not names:
-            raise ConfigError(f"checks: {check.feature!r} matches no column; the reference has {', '.join(columns)}")
+            hint = suggestion(check.feature, columns)
+            raise ConfigError(
+                f"checks: {check.feature!r} matches no column{hint} (the reference has {', '.join(columns)})"
+            )
         limits = {name: limit for name, limit in (("min", check.min), ("max", check.max)) if limit is not None}
         if not limits:
             raise ConfigError(f"checks: {check.statistic} of {check.feature!r} has no limit; accepted are min and max")
         features = [check.feature] if whole else names
-        segments = {"segments": True} if check.segments else {}
-        checks += [{"feature": name, "statistic": check.statistic, **limits, **segments} for name in features]
+        more: dict[str, Any] = {"segments": True} if check.segments else {}
+        more |= {"pattern": check.feature} if len(features) > 1 else {}
+        checks += [{"feature": name, "statistic": check.statistic, **limits, **more} for name in features]
     return checks

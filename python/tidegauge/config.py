@@ -25,7 +25,7 @@ from tidegauge._secrets import is_secret, mask_all
 from tidegauge.errors import ConfigError, InputError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
 Names = str | list[str]
 Positive = Annotated[float, Meta(ge=0)]
@@ -389,11 +389,13 @@ def _checked(data: dict[str, Any], label: str, overrides: Sequence[str]) -> Conf
     try:
         data = _under(data)
         _check_keys(data, Config, "")
-        config = msgspec.convert(_substitute(data, ""), Config)
+        whole = _substitute(data, "")
+        config = msgspec.convert(whole, Config)
+        _check_waivers(config.waivers)
         current = config.current
         check_baselines(current.baselines, current.decided_by, current.segment_baselines, error=ConfigError)
     except msgspec.ValidationError as error:
-        raise ConfigError(f"{label}: {_plain_message(error)}") from None
+        raise ConfigError(f"{label}: {_explained(error, whole, Config, '')}") from None
     except ConfigError as error:
         raise ConfigError(f"{label}: {error}") from None
     config.overrides = list(overrides)
@@ -500,7 +502,7 @@ def convert(data: Mapping[str, Any], kind: type[_Kind], name: str) -> _Kind:
         _check_keys(data, kind, name)
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
-        raise UsageError(f"{name}: {_plain_message(error)}") from None
+        raise UsageError(_explained(error, data, kind, name)) from None
     except ConfigError as error:
         raise UsageError(str(error)) from None
 
@@ -584,17 +586,21 @@ def _check_keys(data: Any, kind: Any, where: str) -> None:
         for name, value in data.items():
             _check_keys(value, get_args(kind)[1], f'{where}."{name}"')
         return
-    struct = next((k for k in (kind, *get_args(kind)) if isinstance(k, type) and issubclass(k, Struct)), None)
+    struct = next((k for k in (kind, *get_args(kind)) if _is_struct(k)), None)
     if struct is None:
         return
     known = {f.name: f.type for f in msgspec.structs.fields(struct) if f.name not in _NO_KEYS}
     for name, value in data.items():
         place = f"{where}.{name}".lstrip(".")
         if name not in known:
-            near = difflib.get_close_matches(str(name), known, n=1)
-            hint = f"; did you mean {near[0]!r}?" if near else ""
-            raise ConfigError(f"unknown key {place!r}{hint} (accepted here: {', '.join(known)})")
+            raise ConfigError(f"unknown key {place!r}{suggestion(name, known)} (accepted here: {', '.join(known)})")
         _check_keys(value, known[name], place)
+
+
+def suggestion(name: object, known: Iterable[object]) -> str:
+    """``; did you mean 'label'?``, where one of `known` is near."""
+    near = difflib.get_close_matches(str(name), [str(one) for one in known], n=1)
+    return f"; did you mean {near[0]!r}?" if near else ""
 
 
 _VARIABLE = re.compile(r"\$(\$\{|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)\})")
@@ -625,8 +631,54 @@ def _substitute(value: Any, where: str) -> Any:
     return text
 
 
-def _plain_message(error: msgspec.ValidationError) -> str:
-    """``current.window: invalid enum value '2d'`` instead of a trailing JSON path."""
-    text, _, place = str(error).partition(" - at `$")
-    text = text[:1].lower() + text[1:].replace("`", "'")
-    return f"{place.rstrip('`').lstrip('.')}: {text}" if place else text
+def _check_waivers(waivers: Sequence[Waiver]) -> None:
+    """Whoever reads a report is told who accepted what, and why: neither may be blank."""
+    for i, waiver in enumerate(waivers):
+        for name in ("match", "who", "why"):
+            if not getattr(waiver, name).strip():
+                raise ConfigError(
+                    f"waivers[{i}].{name}: {getattr(waiver, name)!r} is blank; accepted is a text, as every report "
+                    "tells what was accepted, by whom and why"
+                )
+
+
+def _explained(error: msgspec.ValidationError, data: Any, kind: Any, where: str) -> str:
+    """``current.window: '2d' is not accepted; accepted are '1h', '1d', ...``: the place, the value and what to write.
+
+    The error names no key of a table whose keys are the user's, so the place is looked for from the top.
+    """
+    for place, value, part in _parts(data, kind, where):
+        try:
+            msgspec.convert(value, part)
+        except msgspec.ValidationError as inner:
+            return _explained(inner, value, part, place)
+    text = str(error).partition(" - at `$")[0]
+    if missing := re.fullmatch(r"Object missing required field `(.+)`", text):
+        return f"{where}: key {missing[1]!r} is missing".lstrip(": ")
+    choices = [c for k in (kind, *get_args(kind)) if get_origin(k) is Literal for c in get_args(k)]
+    if choices and isinstance(data, (str, int)):
+        accepted = ", ".join(map(repr, choices))
+        return f"{where}: {data!r} is not accepted{suggestion(data, choices)} (accepted here: {accepted})"
+    shown = f"{data!r}: " if isinstance(data, (str, int, float)) else ""
+    return f"{where}: {shown}{text[:1].lower()}{text[1:].replace('`', chr(39))}".lstrip(": ")
+
+
+def _parts(data: Any, kind: Any, where: str) -> list[tuple[str, Any, Any]]:
+    """Place, value and type of what `data` is made of: keys of a table, items of a list."""
+    inner = next((k for k in (kind, *get_args(kind)) if get_origin(k) in (list, dict) or _is_struct(k)), None)
+    if isinstance(data, list) and get_origin(inner) is list:
+        return [(f"{where}[{i}]", value, get_args(inner)[0]) for i, value in enumerate(data)]
+    if not isinstance(data, dict):
+        return []
+    if get_origin(inner) is dict:
+        of_keys, of_values = get_args(inner)
+        keys = [(f'{where}."{name}"', name, of_keys) for name in data]
+        return keys + [(f'{where}."{name}"', value, of_values) for name, value in data.items()]
+    if inner is not None and _is_struct(inner):
+        known = {f.name: f.type for f in msgspec.structs.fields(inner)}
+        return [(f"{where}.{n}".lstrip("."), value, known[n]) for n, value in data.items() if n in known]
+    return []
+
+
+def _is_struct(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Struct)

@@ -86,7 +86,7 @@ def test_presets_are_defaults_that_the_file_overrides(preset: str) -> None:
 
 
 def test_unknown_preset_is_named() -> None:
-    with pytest.raises(ConfigError, match="preset: invalid enum value 'monitor'"):
+    with pytest.raises(ConfigError, match="preset: 'monitor' is not accepted; did you mean 'monitoring'"):
         load({"reference": {"path": "a"}, "current": {"path": "b"}, "preset": "monitor"})
 
 

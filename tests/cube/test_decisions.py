@@ -203,8 +203,8 @@ def test_evidence_adds_up_and_a_late_change_is_found() -> None:
     ("rules", "told"),
     [
         ({"consecutiv": 2}, r"unknown key 'decisions.consecutiv'; did you mean 'consecutive'\?"),
-        ({"consecutive": 0}, "decisions: consecutive: expected 'int' >= 1"),
-        ({"over_time": "fdr"}, "decisions: over_time: invalid enum value 'fdr'"),
+        ({"consecutive": 0}, "decisions.consecutive: 0: expected 'int' >= 1"),
+        ({"over_time": "fdr"}, "decisions.over_time: 'fdr' is not accepted"),
         ({"calibrated": {"warn": 0.05, "fail": 0.1}}, "accepted are 0 < fail <= warn < 1"),
         ({"calibrated": {}, "over_time": "sequential"}, "calibrated thresholds hold in each window"),
     ],

@@ -182,9 +182,9 @@ classifier_test = { warn = 0.55, fail = 0.6 }
 @pytest.mark.parametrize(
     ("joint", "options", "message"),
     [
-        ("mdm", {}, "joint: statistics"),
+        ("mdm", {}, "joint.statistics.*: 'mdm' is not accepted; did you mean 'mmd'"),
         ({"statistics": ["mmd"], "row": 5}, {}, r"unknown key 'joint.row'; did you mean 'rows'\?"),
-        ({"statistics": ["mmd"], "rows": 5}, {}, "rows: expected 'int' >= 20"),
+        ({"statistics": ["mmd"], "rows": 5}, {}, "joint.rows: 5: expected 'int' >= 20"),
         ({"statistics": ["mmd"], "columns": ["z"]}, {}, "joint.columns: 'z' is not in the reference; it has a"),
         ({"statistics": ["mmd"], "tolerances": {"classifier_test": {"warn": 0, "fail": 1}}}, {}, "not among the stat"),
         ({"statistics": ["mmd"], "key": "nobody"}, {}, "nobody"),

@@ -3,6 +3,7 @@
 import datetime as dt
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree as ET
 
 import pytest
 import tidegauge as tg
@@ -57,8 +58,16 @@ def test_a_waived_failure_is_shown_and_passes(failing: Path) -> None:
     for suffix, word in ((".txt", "WAIVED"), (".md", "Waived"), (".html", "A waived verdict was a failure")):
         text = report.render(suffix).decode()
         assert word in text
+        assert "Waived, so that it fails nothing" in text
         assert "new sensor" in text
         assert "A. Owner" in text
+    # What machines read: cases that pass and say why, and series of their own.
+    cases = [case for case in ET.fromstring(report.render(".xml")).iter("testcase") if case.get("name") == "x"]
+    told = [case.findtext("system-out") or "" for case in cases]
+    assert sum("waived: fail, waived until 2024-12-31 by A. Owner: new sensor" in text for text in told) == 3
+    series = report.render(".prom").decode().splitlines()
+    assert 'tidegauge_verdict{model="",model_version="",verdict="waived"} 1' in series
+    assert any(line.startswith("tidegauge_features{") and 'verdict="waived"} 1' in line for line in series)
 
 
 def test_a_waiver_that_has_ended_fails(failing: Path) -> None:
@@ -123,6 +132,8 @@ def test_in_a_store_the_frozen_verdict_stays_a_failure(failing: Path) -> None:
     (waiver().replace("who", "whom"), "whom"),
     (waiver().replace('why = "new sensor"\n', ""), "why"),
     (waiver(until='"soon"'), "until"),
+    (waiver().replace("A. Owner", ""), r"waivers\[0\].who: '' is blank"),
+    (waiver().replace("new sensor", " "), r"waivers\[0\].why: ' ' is blank"),
 ])  # fmt: skip
 def test_a_waiver_needs_who_why_and_until(failing: Path, text: str, message: str) -> None:
     with pytest.raises(tg.errors.ConfigError, match=message):

@@ -150,7 +150,7 @@ def test_metrics_keep_to_the_format(case: str) -> None:
     assert text.isprintable() or all(line.isprintable() for line in text.split("\n"))
     samples = check_metrics(text)
     verdicts = [value for name, _, value in samples if name == "tidegauge_verdict"]
-    assert sorted(verdicts) == ["0"] * 5 + ["1"]
+    assert sorted(verdicts) == ["0"] * 6 + ["1"]
 
 
 def test_names_that_look_alike_are_series_of_their_own() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import copy
+import datetime as dt
 import hashlib
 import importlib
 import json
@@ -379,3 +380,31 @@ def test_each_section_has_its_module_and_template() -> None:
     headings = re.findall(r'<section aria-labelledby="(\w+)">\s*<h2 id="(\w+)">', render_html(records.large()))
     assert headings
     assert all(a == b for a, b in headings)
+
+
+@pytest.mark.parametrize("windows", [1, 12, 30, 60])
+def test_a_page_keeps_its_size_whatever_the_windows_and_segments(windows: int) -> None:
+    """Fewer windows, charts and rows are shown, and the page says so; every column stays in the heatmap."""
+    start = dt.date(2023, 1, 2)
+    weeks = [tuple(f"{start + dt.timedelta(7 * (i + j))}T00:00:00Z" for j in (0, 1)) for i in range(windows)]
+    features = [(f"customer_feature_{i:02d}", "numeric", "feature", 0.4) for i in range(50)]
+    record = records.Builder(features, weeks, segments=tuple(("region", f"r{i}") for i in range(3))).build()
+    record["result"]["contributions"] = [
+        {
+            "feature": name, "verdict": "fail", "window_start": weeks[0][0], "window_end": weeks[0][1],
+            "statistic": "ks", "value": 0.4, "more": 3,
+            "cells": [
+                {"label": f"{i}.25 to {i + 1}.25", "share_reference": 0.1, "share_current": 0.2, "contribution": 0.08}
+                for i in range(5)
+            ],
+        }
+        for name, *_ in features
+    ]  # fmt: skip
+    text = render_html(record)
+    assert len(text.encode()) <= 300_000
+    assert render_html(record) == text
+    words = Page(text).words
+    assert all(name in words for name, *_ in features)
+    if windows == 60:
+        assert re.search(r"The last \d+ of 60 windows; report.json has all.", words)
+        assert re.search(r"\d+ more findings in report.json.", words)

@@ -3,6 +3,8 @@
 import json
 from pathlib import Path
 
+import numpy as np
+import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -40,22 +42,36 @@ def test_examples_exist() -> None:
         ),
         (
             with_(columns={"w": {"tolerance": {"warn": 1}}}),
-            r"columns\[...\].tolerance: .*missing required field 'fail'",
+            r'columns."w".tolerance: key \'fail\' is missing',
         ),
         (with_(current={"path": "b", "baselines": ["rolling4"]}), r"baselines: 'rolling4'; did you mean 'rolling:4'\?"),
         (with_(current={"path": "b", "decided_by": ["rest"]}), r"decided_by: 'rest' is not among the baselines"),
         (with_(decisions={"consecutve": 2}), r"unknown key 'decisions.consecutve'; did you mean 'consecutive'\?"),
-        (with_(decisions={"calibrated": {"warn": 2}}), r"decisions.calibrated.warn: expected 'float' < 1"),
-        (with_(decisions={"over_time": "lord"}), r"decisions.over_time: invalid enum value 'lord'"),
+        (with_(decisions={"calibrated": {"warn": 2}}), r"decisions.calibrated.warn: 2: expected 'float' < 1"),
+        (
+            with_(decisions={"over_time": "lord"}),
+            r"decisions.over_time: 'lord' is not accepted \(accepted here: 'window', 'online_fdr', 'sequential'\)",
+        ),
         (
             with_(checks=[{"feature": "x", "statistic": "psi", "maximum": 1}]),
             r"unknown key 'checks\[0\].maximum'; did you mean 'max'\?",
         ),
-        (with_(checks=[{"feature": "x", "max": 1}]), r"checks\[0\]: .*missing required field 'statistic'"),
-        (with_(current={"path": "b", "window": "2d"}), r"current.window: invalid enum value '2d'"),
-        (with_(scan={"threads": 0}), r"scan.threads: expected 'int' >= 1"),
-        (with_(output={"fail_on": "always"}), r"output.fail_on: invalid enum value 'always'"),
-        ({"current": {"path": "b"}}, r"missing required field 'reference'"),
+        (with_(checks=[{"feature": "x", "max": 1}]), r"checks\[0\]: key 'statistic' is missing"),
+        (
+            with_(current={"path": "b", "window": "2d"}),
+            r"current.window: '2d' is not accepted \(accepted here: '1h', '1d', '1w', '1mo'\)",
+        ),
+        (with_(scan={"threads": 0}), r"scan.threads: 0: expected 'int' >= 1"),
+        (with_(output={"fail_on": "nevr"}), r"output.fail_on: 'nevr' is not accepted; did you mean 'never'\?"),
+        (
+            with_(joint={"statistics": ["mmd", "mdd"]}),
+            r"joint.statistics\[1\]: 'mdd' is not accepted; did you mean 'mmd'",
+        ),
+        (
+            with_(columns={"w": {"tolerances": {"ks": {"warn": "a", "fail": 1}}}}),
+            r'columns."w".tolerances."ks".warn: \'a\': expected',
+        ),
+        ({"current": {"path": "b"}}, r"key 'reference' is missing"),
         (with_(base="/"), r"unknown key 'base'"),
     ],
 )
@@ -188,3 +204,39 @@ def test_checks_of_a_run(tmp_path: Path) -> None:
         tg.run({**data, "checks": [{"feature": "y*", "statistic": "psi", "max": 1}]})
     with pytest.raises(ConfigError, match="has no limit; accepted are min and max"):
         tg.run({**data, "checks": [{"feature": "x1", "statistic": "psi"}]})
+
+
+def test_a_check_that_is_evaluated_nowhere_is_an_error(tmp_path: Path) -> None:
+    """It could not fail, whatever happened, so it does not pass; of a pattern, one column is enough."""
+    rng = np.random.default_rng(5)
+    for side in ("a", "b"):
+        frame = pl.DataFrame({"x1": rng.normal(size=500), "x2": rng.choice(["u", "v"], 500)})
+        frame.write_parquet(tmp_path / f"{side}.parquet")
+    data = {"reference": {"path": str(tmp_path / "a.parquet")}, "current": {"path": str(tmp_path / "b.parquet")}}
+    limit = {"statistic": "ks", "max": 0.9}
+    several = tg.run({**data, "checks": [{"feature": "x*", **limit}]})
+    found = {row["feature"]: row["verdict"] for row in several.rows if row["statistic"] == "check"}
+    assert found == {"x1": "ok", "x2": "not_evaluated"}
+    assert several.exit_code() == 0
+    for check in (
+        {"feature": "x2", **limit},
+        {"feature": "x1", "statistic": "roc_auc", "min": 0.5},
+        {"feature": "x?", "statistic": "r2", "min": 0.5},
+    ):
+        report = tg.run({**data, "checks": [check]})
+        [*rows] = [row for row in report.rows if row["statistic"] == "check"]
+        assert {row["verdict"] for row in rows} == {"error"}, check
+        assert all(row["message"].endswith("; the check is evaluated nowhere") for row in rows)
+        assert report.exit_code() == report.exit_code("never") == 4
+
+
+def test_a_name_that_was_meant_is_suggested(tmp_path: Path) -> None:
+    """Above all of a sensitive column, which a slip of the pen would show."""
+    pl.DataFrame({"income": [1.0, 2.0], "label": [0, 1]}).write_parquet(tmp_path / "a.parquet")
+    path = str(tmp_path / "a.parquet")
+    data = {"reference": {"path": path}, "current": {"path": path}}
+    for roles in ({"sensitive": ["incmoe"]}, {"exclude": ["incmoe"]}, {"weight": "incmoe"}):
+        with pytest.raises(UsageError, match='column "incmoe" does not exist; did you mean "income"'):
+            tg.run({**data, "roles": roles})
+    with pytest.raises(ConfigError, match="checks: 'lable' matches no column; did you mean 'label'"):
+        tg.run({**data, "checks": [{"feature": "lable", "statistic": "psi", "max": 1}]})

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -19,6 +20,8 @@ from .sections import SECTIONS
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+
+    from ._page import Page
 
 
 # Heading of a section, as every template of one starts.
@@ -46,7 +49,17 @@ def render_html(record: Mapping[str, Any]) -> str:
     >>> "&lt;nightly&gt;" in page and "<nightly>" not in page
     True
     """
-    page = _page.build(record)
+    whole = _page.build(record)
+    limit = _page.most_bytes(len(whole.view.features))
+    for limits in _page.LIMITS:
+        text = _render(replace(whole, limits=limits))
+        if len(text.encode()) <= limit:
+            break
+    return text
+
+
+def _render(page: Page) -> str:
+    record = page.record
     style = stylesheet(record.get("result_digest"), page.view.run_id)
     shared = {"page": page, "view": page.view, "windows": page.windows}
     sections = []

@@ -20,7 +20,8 @@ def render_junit(record: Mapping[str, Any]) -> str:
 
     One suite a window and deciding baseline, one case a judged column, in the whole population and
     in each segment. ``fail`` is a failure, ``error`` an error, ``inconclusive`` and
-    ``not_evaluated`` are skipped; ``warn`` passes, and says so in its output.
+    ``not_evaluated`` are skipped; ``warn`` and ``waived`` pass, and their output says so, with who
+    waived it, why and until when.
 
     Parameters
     ----------
@@ -119,8 +120,8 @@ def _case(suite: str, row: Row, parts: list[Row]) -> str:
             return f"{head}>\n{told}\n</testcase>\n"
         case "skipped":
             return f"{head}>\n<skipped message={_attribute(f'{verdict}: {message}')}/>\n</testcase>\n"
-    if verdict == "warn":
-        text = escape(visible(f"warn: {message}\n{numbers}", newlines=True))
+    if verdict in ("warn", "waived"):
+        text = escape(visible(f"{verdict}: {message}\n{numbers}", newlines=True))
         return f"{head}>\n<system-out>{text}</system-out>\n</testcase>\n"
     return f"{head}/>\n"
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 MOST_FEATURES = 2_000
 """Columns with series of their own, worst first; the others are counted."""
 
-_VERDICTS = ("ok", "inconclusive", "warn", "fail", "error", "not_evaluated")
+_VERDICTS = ("ok", "waived", "inconclusive", "warn", "fail", "error", "not_evaluated")
 
 
 def render_metrics(record: Mapping[str, Any]) -> str:
@@ -104,7 +104,8 @@ def _window(view: View, family: Any) -> None:
     )
     family(
         "feature_severity",
-        "Verdict on a column in the last window: 0 ok, 1 not evaluated, 2 inconclusive, 3 warn, 4 fail, 5 error.",
+        "Verdict on a column in the last window: 0 ok, 1 not evaluated, 2 inconclusive or waived, 3 warn, 4 fail, "
+        "5 error.",
         [({"baseline": j.baseline, "feature": j.feature}, SEVERITY.get(j.verdict, 1)) for j in judged],
     )
     shown = {j.feature for j in judged}

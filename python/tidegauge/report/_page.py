@@ -13,8 +13,36 @@ if TYPE_CHECKING:
 
     from ._view import View, Window
 
-MOST_WINDOWS = 24
-"""Windows shown side by side, the last ones; a page that shows fewer than there are says so."""
+
+@dataclass(frozen=True)
+class Limits:
+    """How much of what grows with columns and windows a page shows; one that shows less than there is says so."""
+
+    windows: int = 24
+    """Windows side by side, the last ones."""
+    charts: int = 50
+    """Columns drawn, in the order of the findings."""
+    curves: int = 8
+    """Columns with curves and quantiles beside their histogram; they cost twice its size."""
+    findings: int = 50
+    """Findings whose cells are shown."""
+    rows: int = 160
+    """Rows that decide, worst first."""
+
+
+#: From most to least. The first with which a page keeps its size is taken.
+LIMITS = (
+    Limits(),
+    Limits(windows=18, charts=40, findings=25, rows=120),
+    Limits(windows=12, charts=30, findings=15, rows=80),
+    Limits(windows=12, charts=20, curves=6, findings=10, rows=60),
+    Limits(windows=8, charts=12, curves=4, findings=5, rows=40),
+)
+
+
+def most_bytes(columns: int) -> int:
+    """Bytes that a page of so many columns is to keep to: 300,000 for fifty, 2.5 million for a thousand."""
+    return 300_000 + 2_300 * max(columns - 50, 0)
 
 
 @dataclass(frozen=True)
@@ -35,6 +63,7 @@ class Page:
 
     record: Mapping[str, Any]
     view: View
+    limits: Limits = LIMITS[0]
 
     @property
     def result(self) -> Mapping[str, Any]:
@@ -49,7 +78,7 @@ class Page:
     @property
     def windows(self) -> list[Window]:
         """Windows shown side by side."""
-        return self.view.windows[-MOST_WINDOWS:]
+        return self.view.windows[-self.limits.windows :]
 
     @property
     def sides(self) -> list[Side]:

@@ -127,6 +127,8 @@ class View:
     run_id: str
     performance: str = ""
     """The sentence that joins drift and performance."""
+    waivers: tuple[Row, ...] = ()
+    """Waivers of the record, each with the verdicts that it accepts."""
     only_segments: frozenset[tuple[str | None, str | None]] = frozenset()
     """Windows whose verdict is that of segments; the whole of their rows has a better one."""
 
@@ -184,6 +186,7 @@ def build(record: Mapping[str, Any]) -> View:
         rows=rows,
         run_id=next((str(row["run_id"]) for row in rows if row.get("run_id")), ""),
         only_segments=_only_segments(windows, rows),
+        waivers=tuple(objects(result.get("waivers") or [])),
         performance=visible(str(mapping(result.get("performance")).get("sentence") or "")),
     )
 

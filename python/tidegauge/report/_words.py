@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ._text import count, interval, number, percent, to_float, visible
+from ._text import count, interval, number, objects, percent, to_float, visible
 
 if TYPE_CHECKING:
     from ._view import Feature, Judgement, Row, View
@@ -248,7 +248,25 @@ def summary(view: View) -> list[Sentence]:
     ]
     performance: list[Sentence] = [[view.performance]] if view.performance else []
     how_many: Sentence = [*_how_many(view), *_in_segments(view)]
-    return [*unread, how_many, *_checks(view), _which(view), *performance, _side_by_side(view)]
+    return [*unread, how_many, *_waived(view), *_checks(view), _which(view), *performance, _side_by_side(view)]
+
+
+def _waived(view: View) -> list[Sentence]:
+    """What people accepted, who, why and until when; nothing where no waiver accepts anything."""
+    used = [(waiver, places) for waiver in view.waivers if (places := objects(waiver.get("waived") or []))]
+    if not used:
+        return []
+    sentence: Sentence = ["Waived, so that it fails nothing: "]
+    for i, (waiver, places) in enumerate(used[:3]):
+        features = list(dict.fromkeys(str(place.get("feature")) for place in places))
+        sentence.append("; " if i else "")
+        for j, feature in enumerate(features[:3]):
+            sentence += [", " if j else "", Name(feature)]
+        sentence.append(f" and {count(len(features) - 3, 'more column')}" if len(features) > 3 else "")
+        sentence += [f" ({count(len(places), 'verdict')}) until {visible(str(waiver.get('until')))} by "]
+        sentence += [Name(str(waiver.get("who"))), ": ", Quote(str(waiver.get("why")))]
+    sentence.append(f"; and by {count(len(used) - 3, 'more waiver')}." if len(used) > 3 else ".")
+    return [sentence]
 
 
 def _checks(view: View) -> list[Sentence]:

@@ -1,6 +1,6 @@
 //! Limits that a configuration sets on any number of a comparison.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 
@@ -27,6 +27,9 @@ pub struct Check {
     /// Rows of segments are checked too.
     #[serde(default)]
     pub segments: bool,
+    /// The pattern of columns that the check was written for, where it names several.
+    #[serde(default)]
+    pub pattern: Option<String>,
 }
 
 /// Statistics of performance beside the metrics.
@@ -66,6 +69,12 @@ impl Check {
             .chain(OF_PERFORMANCE)
             .chain(joint)
             .collect();
+        let told = |min: Option<f64>, max: Option<f64>| match (min, max) {
+            (None, None) => "neither min nor max".to_owned(),
+            (Some(min), None) => format!("min {min}"),
+            (None, Some(max)) => format!("max {max}"),
+            (Some(min), Some(max)) => format!("min {min}, max {max}"),
+        };
         let change = statistic.strip_suffix("_change");
         if !known.contains(statistic.as_str()) && change.and_then(crate::metrics::find).is_none() {
             let known: Vec<_> = known.into_iter().collect();
@@ -85,8 +94,9 @@ impl Check {
             || limits.1.is_nan()
         {
             return Err(Error::invalid(format!(
-                "{}: min {min:?}, max {max:?}; at least one of them, and min <= max, would be accepted",
-                place()
+                "{}: {}; at least one of them, and min <= max, would be accepted",
+                place(),
+                told(*min, *max)
             )));
         }
         Ok(())
@@ -157,7 +167,9 @@ impl Check {
 /// Adds a deciding row for each check in each window, on the rows without a segment of one baseline, and
 /// where the check says so on those of segments. Rates of protected groups are always checked by group.
 ///
-/// Where the row that a check is about does not exist the check is not evaluated, and says so.
+/// Where the row that a check is about does not exist the check is not evaluated, and says so. A check that is
+/// evaluated nowhere is an error: it could not fail, whatever happened. One written for a pattern of columns needs
+/// one that it is evaluated of.
 pub(crate) fn apply(checks: &[Check], baseline: &str, entries: &mut Vec<Entry>) {
     let time = |row: &Row| {
         (
@@ -167,8 +179,11 @@ pub(crate) fn apply(checks: &[Check], baseline: &str, entries: &mut Vec<Entry>) 
         )
     };
     let whole = |row: &Row| row.baseline == baseline && row.segment_by.is_none();
-    let mut added = Vec::new();
+    let mut added: Vec<Row> = Vec::new();
+    // What was written as one check, by the places of its rows.
+    let mut written: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
     for check in checks {
+        let start = added.len();
         let mut open = BTreeSet::new();
         let mut first = None;
         for entry in entries.iter().filter(|e| whole(&e.row)) {
@@ -211,6 +226,22 @@ pub(crate) fn apply(checks: &[Check], baseline: &str, entries: &mut Vec<Entry>) 
                 )),
                 ..named(check, Row::default())
             });
+        }
+        let name = check.pattern.as_ref().unwrap_or(&check.feature);
+        let places = written.entry((name, &check.statistic)).or_default();
+        places.extend(start..added.len());
+    }
+    for places in written.into_values() {
+        let open = |&i: &usize| added[i].verdict == Some(Verdict::NotEvaluated);
+        if places.iter().all(open) {
+            for i in places {
+                let row = &mut added[i];
+                row.verdict = Some(Verdict::Error);
+                row.message = row
+                    .message
+                    .take()
+                    .map(|told| format!("{told}; the check is evaluated nowhere"));
+            }
         }
     }
     entries.extend(added.into_iter().map(Entry::given));
@@ -258,6 +289,7 @@ mod tests {
             min,
             max,
             segments: false,
+            pattern: None,
         }
     }
 

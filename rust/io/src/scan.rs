@@ -820,26 +820,36 @@ fn resolve_columns(source: &dyn Source, options: &ScanOptions) -> Result<Vec<usi
         .chain(&options.model_version);
     for name in asked {
         if !names.contains(&name.as_str()) {
-            let close = names
-                .iter()
-                .take(12)
-                .map(|n| format!("{n:?}"))
-                .collect::<Vec<_>>()
-                .join(", ");
-            let more = if names.len() > 12 {
-                format!(" and {} more", names.len() - 12)
-            } else {
-                String::new()
-            };
-            return Err(invalid(format!(
-                "column {name:?} does not exist; the data has {close}{more}"
-            )));
+            return Err(unknown_column(name, &names));
         }
     }
     Ok((0..names.len())
         .filter(|i| options.columns.is_empty() || options.columns.iter().any(|c| c == names[*i]))
         .filter(|i| !options.exclude.iter().any(|c| c == names[*i]))
         .collect())
+}
+
+/// The error of a column that does not exist: the name nearest to it, and what there is.
+fn unknown_column(name: &str, names: &[&str]) -> Error {
+    let held = names
+        .iter()
+        .take(12)
+        .map(|n| format!("{n:?}"))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let more = match names.len().saturating_sub(12) {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    let alike = |n: &&&str| strsim::jaro_winkler(name, n);
+    let near = names
+        .iter()
+        .filter(|n| alike(n) > 0.8)
+        .max_by(|a, b| alike(a).total_cmp(&alike(b)))
+        .map_or_else(String::new, |n| format!("; did you mean {n:?}?"));
+    invalid(format!(
+        "column {name:?} does not exist{near} (the data has {held}{more})"
+    ))
 }
 
 fn parse_zone(name: Option<&str>) -> Result<chrono_tz::Tz> {
@@ -905,7 +915,18 @@ fn resolve_block(
 }
 
 /// Columns whose texts and extremes are not kept.
-fn sensitive(options: &ScanOptions, like: Option<&Profile>) -> Result<BTreeSet<String>> {
+///
+/// A name of no column is an error where the data is a reference: a slip of the pen would show the column.
+fn sensitive(
+    source: &dyn Source,
+    options: &ScanOptions,
+    like: Option<&Profile>,
+) -> Result<BTreeSet<String>> {
+    let held: Vec<&str> = source.columns().iter().map(|c| c.name.as_str()).collect();
+    let unknown = |name: &&String| like.is_none() && !held.contains(&name.as_str());
+    if let Some(name) = options.sensitive.iter().find(unknown) {
+        return Err(unknown_column(name, &held));
+    }
     let frozen = like.and_then(|p| p.metadata.options.get("sensitive"));
     let frozen: Vec<String> = frozen
         .and_then(|names| serde_json::from_value(names.clone()).ok())
@@ -1127,7 +1148,7 @@ fn attempt(
     let units: Vec<usize> = (0..source.units())
         .filter(|u| !bad.contains_key(u))
         .collect();
-    let veiled = sensitive(options, like)?;
+    let veiled = sensitive(source, options, like)?;
     let meter = Meter::new(progress);
     let metered = Metered::weighed(source, &meter);
     let failures = Failures::default();

@@ -40,7 +40,8 @@ class Cell(NamedTuple):
 def build(page: Page) -> dict[str, Any] | None:
     """Findings with their cells; nothing where the record has none."""
     found = [finding for entry in objects(page.result.get("contributions")) if (finding := _finding(entry))]
-    return {"findings": found, "bar": WIDTH} if found else None
+    shown = found[: page.limits.findings]
+    return {"findings": shown, "left": len(found) - len(shown), "bar": WIDTH} if found else None
 
 
 def _finding(entry: Mapping[str, Any]) -> Finding | None:

@@ -14,12 +14,6 @@ if TYPE_CHECKING:
     from tidegauge.report._page import Page
     from tidegauge.report._view import Feature, Judgement
 
-MOST = 50
-"""Columns drawn, in the order of the findings."""
-
-MOST_CURVES = 8
-"""Columns with curves and quantiles beside their histogram; they cost twice its size."""
-
 
 class Drawn(NamedTuple):
     """Charts of one column."""
@@ -45,11 +39,11 @@ def build(page: Page) -> dict[str, Any] | None:
         worst = next(filter(None, map(feature.worst, page.view.baselines)), None)
         if entry is None or worst is None:
             continue
-        if len(drawn) == MOST:
+        if len(drawn) == page.limits.charts:
             break
         histogram = charts.histogram(entry, worst.window.key)
         if histogram is not None:
-            full = len(drawn) < MOST_CURVES
+            full = len(drawn) < page.limits.curves
             drawn.append(_draw(page, i, feature, worst, entry, histogram, full=full))
     if not drawn:
         return None

@@ -15,6 +15,18 @@ if TYPE_CHECKING:
     from tidegauge.report._view import Judgement
 
 
+#: Classes of cells; there are thousands, and no word is as short.
+_SHORT = {
+    "error": "e",
+    "fail": "f",
+    "warn": "w",
+    "waived": "v",
+    "inconclusive": "q",
+    "ok": "o",
+    "not_evaluated": "n",
+}
+
+
 def build(page: Page) -> dict[str, Any] | None:
     """Key and cells; nothing where no column was judged."""
     if not page.view.features:
@@ -28,18 +40,17 @@ def build(page: Page) -> dict[str, Any] | None:
 def cell(judgement: Judgement | None) -> Markup:
     """Cell of the table: verdict letter and value, in a class for its colour."""
     if judgement is None:
-        return Markup("<td>–</td>")
+        return Markup("<td>–")
     lead = judgement.lead or {}
     statistic, value = str(lead.get("statistic") or ""), lead.get("value")
     style = judgement.verdict if judgement.verdict in WORD else "not_evaluated"
-    strong = " strong" if style == "fail" and (judgement.ratio or 0) >= 3 else ""
+    strong = style == "fail" and (judgement.ratio or 0) >= 3
     by = {"missing_rate": "missing", "new_category_mass": "new values", "check": checked(lead)}.get(
         statistic, statistic
     )
     named = statistic in BESIDE or statistic == "check"  # any other cell is read by the distribution of its column
-    return Markup('<td class="{}{}"><b>{}</b>{}{}</td>').format(
-        style,
-        strong,
+    return Markup("<td class=k{}><b>{}</b>{}{}").format(
+        "s" if strong else _SHORT[style],
         LETTER[style],
         "" if value is None else f" {_brief(value)}",
         Markup("<small>{}</small>").format(shorten(by, 16)) if named else "",

@@ -9,9 +9,6 @@ from tidegauge.report._view import segment_label, window_key
 if TYPE_CHECKING:
     from tidegauge.report._page import Page
 
-MOST = 160
-"""Rows shown, worst first; with it a page of 50 columns in 7 windows stays under 300 kB."""
-
 
 def build(page: Page) -> dict[str, Any] | None:
     """Rows with their window and verdict in words; nothing where no row decides."""
@@ -24,6 +21,6 @@ def build(page: Page) -> dict[str, Any] | None:
             "window": labels.get(window_key(row), "all rows"),
             "verdict": str(row.get("verdict") or "not_evaluated"),
         }
-        for row in page.view.deciding[:MOST]
+        for row in page.view.deciding[: page.limits.rows]
     ]
     return {"shown": shown, "deciding": len(page.view.deciding), "all": page.view.row_count} if shown else None
