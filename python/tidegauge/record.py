@@ -283,6 +283,10 @@ def windows(rows: list[Row], decided_by: tuple[str, ...]) -> list[dict[str, Any]
     ]
 
 
+#: Columns that neither side could read, each told with the reason.
+_MOST_UNREAD = 10
+
+
 def _limitations(
     report: Report, configuration: dict[str, Any], reference_info: dict[str, Any], current_info: dict[str, Any]
 ) -> list[str]:
@@ -308,6 +312,15 @@ def _limitations(
     unread = [str(row["feature"]) for row in report.errors]
     if unread:
         notes.append(f"Not evaluated because of an error: {', '.join(sorted(set(unread)))}.")
+    neither = {
+        str(row["feature"]): str(row["message"])
+        for row in rows
+        if row["statistic"] == "schema" and row["verdict"] == "not_evaluated" and row["message"]
+    }
+    for name, why in sorted(neither.items())[:_MOST_UNREAD]:
+        notes.append(f"Column {name!r} is not compared: {why}.")
+    if len(neither) > _MOST_UNREAD:
+        notes.append(f"Columns that are not compared, and say why in their row: {len(neither) - _MOST_UNREAD} more.")
     notes.extend(f"{str(row['message'])[0].upper()}{str(row['message'])[1:]}." for row in report.incomplete)
     if report.explanation is not None:
         notes.extend(f"{note[:1].upper()}{note[1:]}." for note in report.explanation.notes)

@@ -295,19 +295,33 @@ def _from_table(data: Any, selection: Selection) -> Source:
 
         frame_ = _guard(lambda: data if isinstance(data, pl.DataFrame) else pl.DataFrame(data), [])
         source = _read(frame_.lazy(), selection, [])
-        source.errors = errors
+        source.errors |= errors
         return source
     if type(data).__module__.partition(".")[0] == "polars" and hasattr(data, "schema"):
-        data = _typed(data, data.schema)
+        data, unnamed = _typed(data, data.schema)
+        errors |= unnamed
+    elif type(data).__name__ == "Table" and (unnamed := _unnamed(data.schema.names)):
+        data, errors = data.drop_columns(list(unnamed)), errors | unnamed
     return Source(table=data, errors=errors, once=type(data).__name__ not in _HELD)
 
 
-def _typed(frame: _Frame, schema: Mapping[str, pl.DataType]) -> _Frame:
-    """Give columns of nothing but untyped nulls a type: the Arrow readers of others refuse Polars' nulls."""
+def _typed(frame: _Frame, schema: Mapping[str, pl.DataType]) -> tuple[_Frame, dict[str, str]]:
+    """A frame that can be handed over, and the columns that cannot, with the reason.
+
+    Columns of nothing but untyped nulls are given a type: the Arrow readers of others refuse Polars' nulls.
+    """
     import polars as pl
 
-    untyped = [name for name, dtype in schema.items() if dtype == pl.Null]
-    return frame.with_columns(pl.col(untyped).cast(pl.String)) if untyped else frame
+    unnamed = _unnamed(schema)
+    untyped = [name for name, dtype in schema.items() if dtype == pl.Null and name not in unnamed]
+    frame = frame.drop(list(unnamed)) if unnamed else frame
+    return frame.with_columns(pl.col(untyped).cast(pl.String)) if untyped else frame, unnamed
+
+
+def _unnamed(names: Iterable[str]) -> dict[str, str]:
+    """Columns whose name ends early, or the process, on the way through Arrow's C interface."""
+    reason = "a name with a NUL character cannot be handed over in memory; another name would be accepted"
+    return {name: reason for name in names if "\0" in name}
 
 
 def _read(lazy: pl.LazyFrame, selection: Selection, names: list[str]) -> Source:
@@ -334,11 +348,12 @@ def _read(lazy: pl.LazyFrame, selection: Selection, names: list[str]) -> Source:
         raise InputError(_named(names, error)) from None
     if selection.where is not None and not resolved:
         raise UsageError("no column is left to read; check columns and exclude")
-    typed = _typed(lazy, resolved)
+    typed, unnamed = _typed(lazy, resolved)
     return Source(
         open=lambda: _guard(lambda: typed.collect_batches(chunk_size=_BATCH, maintain_order=False), names),
         names=names,
         dropped=set(schema) - set(wanted),
+        errors=unnamed,
     )
 
 

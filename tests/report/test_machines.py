@@ -107,9 +107,11 @@ def test_a_failure_has_its_numbers_and_a_warning_says_so() -> None:
     assert len(check_junit(render_junit({"result": decided})).findall(".//testcase")) == 1
 
 
-def test_data_not_read_whole_is_an_error_and_a_missing_schema_a_failure() -> None:
+@pytest.mark.parametrize("decides", [False, True])
+def test_data_not_read_whole_is_an_error_and_a_missing_schema_a_failure(decides: bool) -> None:
+    """Beside other rows, and where nothing else was read either."""
     rows = [
-        {"feature": "*", "statistic": "coverage", "decides": False, "verdict": "inconclusive", "baseline": None,
+        {"feature": "*", "statistic": "coverage", "decides": decides, "verdict": "inconclusive", "baseline": None,
          "message": "1 of 8 units could not be read"},
         {"feature": "*", "statistic": "volume", "decides": True, "verdict": "fail", "value": 3.0,
          "baseline": "reference", "message": "below the minimum"},

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import polars as pl
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import tidegauge as tg
 from tidegauge.errors import InputError, TidegaugeError, UsageError
@@ -264,3 +265,29 @@ def test_coverage_of_files_read_through_polars(tmp_path: Path) -> None:
     once = tg.profile(tmp_path / "x.csv")
     with pytest.raises(TidegaugeError, match=r"x\.csv"):
         once.merge(tg.profile(tmp_path / "x.csv", like=once))
+
+
+@pytest.mark.parametrize("way", ["polars", "lazy", "pandas", "dict", "pyarrow", "where", "csv"])
+def test_a_name_with_a_nul_is_reported_in_its_place(way: str, tmp_path: Path) -> None:
+    """Arrow's C interface ends names there: Polars ended the process, pyarrow cut the name."""
+
+    data = {"a\0b": [1.0, 2.0, 3.0], "y": [1, 2, 3]}
+    pq.write_table(pa.table(data), tmp_path / "t.parquet")
+    (tmp_path / "t.csv").write_text("a\0b,y\n1,1\n2,2\n3,3\n")
+    given: Any = {
+        "polars": lambda: pl.DataFrame(data),
+        "lazy": lambda: pl.DataFrame(data).lazy(),
+        "pandas": lambda: pd.DataFrame(data),
+        "dict": lambda: data,
+        "pyarrow": lambda: pa.table(data),
+        "where": lambda: tmp_path / "t.parquet",
+        "csv": lambda: tmp_path / "t.csv",
+    }[way]()
+    profile = tg.profile(given, where="y > 0" if way == "where" else None)
+    assert [column["name"] for column in profile.info["columns"]] == ["y"]
+    assert profile.rows == 3
+    # A file that is read by the core itself has the column whole.
+    assert len(tg.profile(tmp_path / "t.parquet").info["columns"]) == 2
+    report = tg.drift(profile, profile)
+    told = "Column 'a\\x00b' is not compared: in the reference: a name with a NUL"
+    assert any(note.startswith(told) for note in report.record["result"]["limitations"])

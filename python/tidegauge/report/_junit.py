@@ -87,11 +87,11 @@ def _suites(record: Mapping[str, Any], view: View) -> Iterable[tuple[str, list[t
         if row.get("statistic") == "verdict":
             window = labels.get(key[1], "all rows")
             verdicts.setdefault(f"{window}, against {against(baseline)}", {})[key] = row
-        elif row.get("decides") is True or row.get("verdict") in ("error", "fail"):
-            parts.setdefault(key, []).append(row)
         elif row.get("statistic") == "coverage" and row.get("verdict") == "inconclusive":
             # Data that was not read whole fails a gate; a skipped test would not.
             parts.setdefault((*key, "coverage"), []).append({**row, "verdict": "error"})
+        elif row.get("decides") is True or row.get("verdict") in ("error", "fail"):
+            parts.setdefault(key, []).append(row)
     judged = {key for rows in verdicts.values() for key in rows}
     for key, rows in parts.items():
         if key not in judged:
