@@ -680,8 +680,9 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// Grids and dictionaries of a reference.
-    fn freeze(&self, tasks: &[Task]) -> Result<Vec<Column>> {
+    /// Grids and dictionaries of a reference; and for columns whose cells in single precision hold too much if
+    /// the counts say so, the same in double precision.
+    fn freeze(&self, tasks: &[Task]) -> Result<(Vec<Column>, BTreeMap<usize, Column>)> {
         let keys = self.whole(tasks, None)?;
         let mut open = BTreeMap::new();
         let mut segments = BTreeMap::new();
@@ -738,67 +739,61 @@ impl Scan<'_> {
             Profile::frozen_column(&plan.name, plan.logical, plan.kind, frozen.0, frozen.1)
         };
         let mut columns: Vec<Column> = (0..tasks.len()).map(|t| column(t, 0)).collect();
-        // Rounding to single precision may put too much into a cell: count, and take doubles there.
+        // Rounding to single precision may put too much into a cell, which only counts tell: those of the
+        // keys where they are exact, else those of the rows.
         let floats: Vec<usize> = (0..tasks.len())
             .filter(|t| {
                 tasks[*t].plan.logical == Logical::Float && tasks[*t].plan.kind == Kind::Numeric
             })
             .filter(|t| keys[*t].counts.not_f32 > 0)
             .collect();
-        let trial: Vec<Task> = floats
-            .iter()
-            .map(|t| Task {
-                at: tasks[*t].at,
-                plan: columns[*t].plan(tasks[*t].plan.source, false),
-            })
-            .collect();
-        let exact = |t: usize| keys[t].keys().filter(|k| k.is_exact());
-        let needs_scan: Vec<usize> = (0..trial.len())
-            .filter(|i| exact(floats[*i]).is_none())
-            .collect();
-        let scanned: Vec<Task> = needs_scan
-            .iter()
-            .map(|i| Task {
-                at: trial[*i].at,
-                plan: trial[*i].plan.clone(),
-            })
-            .collect();
-        let mut counted: BTreeMap<usize, ColumnState> = needs_scan
-            .iter()
-            .copied()
-            .zip(if scanned.is_empty() {
-                Vec::new()
-            } else {
-                self.whole_quiet(&scanned)?
-            })
-            .collect();
-        for (i, t) in floats.iter().enumerate() {
-            if let Some(k) = exact(*t) {
-                let mut s = trial[i].plan.empty();
-                k.cells
-                    .iter()
-                    .for_each(|(key, n)| s.add_base(*key, *n, base_domain(Logical::Float)));
-                counted.insert(i, s);
-            }
-        }
-        for (i, s) in counted {
+        let mut doubts = BTreeMap::new();
+        for t in floats {
+            let Some(k) = keys[t].keys().filter(|k| k.is_exact()) else {
+                doubts.insert(t, column(t, 1));
+                continue;
+            };
+            let mut s = columns[t].plan(tasks[t].plan.source, false).empty();
+            k.cells
+                .iter()
+                .for_each(|(key, n)| s.add_base(*key, *n, base_domain(Logical::Float)));
             if s.grid().is_some_and(|g| !g.keeps_bound(s.counts.finite)) {
-                columns[floats[i]] = column(floats[i], 1);
+                columns[t] = column(t, 1);
             }
         }
-        Ok(columns)
+        Ok((columns, doubts))
     }
 
-    /// [`Scan::whole`] for a subset of the columns: their failures are known already.
-    fn whole_quiet(&self, tasks: &[Task]) -> Result<States> {
+    /// States by group, or of all rows; one a task.
+    fn counted(
+        &self,
+        tasks: &[Task],
+        compact: &[ColumnPlan],
+        cuts: &Cuts,
+        keys: Option<&mut KeyScan<'_>>,
+    ) -> Result<BTreeMap<GroupKey, States>> {
+        if cuts.is_trivial() {
+            let states = self.whole(tasks, keys)?;
+            return Ok(BTreeMap::from([(GroupKey::default(), states)]));
+        }
+        self.grouped(tasks, compact, cuts, keys)
+    }
+
+    /// [`Scan::counted`] for a subset of the columns: their failures are known already.
+    fn counted_again(
+        &self,
+        tasks: &[Task],
+        compact: &[ColumnPlan],
+        cuts: &Cuts,
+    ) -> Result<BTreeMap<GroupKey, States>> {
         let failures = Mutex::default();
         let inner = Scan {
             units: self.units.clone(),
             failures: &failures,
             ..*self
         };
-        inner.expect(tasks.iter().map(|t| t.at));
-        inner.whole(tasks, None)
+        inner.expect(tasks.iter().map(|t| t.at).chain(cuts.columns()));
+        inner.counted(tasks, compact, cuts, None)
     }
 }
 
@@ -1312,11 +1307,13 @@ fn attempt(
     // Passes known from the start: keys of a reference, and counts.
     (0..1 + usize::from(like.is_none())).for_each(|_| scan.expect(tasks.iter().map(|t| t.at)));
     scan.expect(cuts.columns());
+    let mut doubts = BTreeMap::new();
     if like.is_none() {
-        columns = scan.freeze(&tasks)?;
+        (columns, doubts) = scan.freeze(&tasks)?;
         largest_segments(&scan, &mut cuts)?;
         columns
             .iter_mut()
+            .chain(doubts.values_mut())
             .for_each(|c| (c.blocked, c.weighed) = (block.is_some(), weight.is_some()));
         for (t, c) in tasks.iter_mut().zip(&columns) {
             t.plan = c.plan(t.plan.source, false);
@@ -1351,12 +1348,40 @@ fn attempt(
     let mut keys =
         (!named.is_empty() && found.len() == named.len()).then(|| KeyScan::new(found, &cuts));
     scan.expect(keys.iter().flat_map(KeyScan::reads));
-    let groups = if cuts.is_trivial() {
-        let states = scan.whole(&tasks, keys.as_mut())?;
-        BTreeMap::from([(GroupKey::default(), states)])
-    } else {
-        scan.grouped(&tasks, &compact, &cuts, keys.as_mut())?
-    };
+    let mut groups = scan.counted(&tasks, &compact, &cuts, keys.as_mut())?;
+    doubts.retain(|t, _| !scan.failed(*t));
+    let mut again = Vec::new();
+    for (t, doubles) in doubts {
+        let mut total = tasks[t].plan.empty();
+        for (_, states) in groups.iter().filter(|(k, _)| k.segment.is_none()) {
+            total.merge(&states[t])?;
+        }
+        if total.grid().is_some_and(|g| !g.keeps_bound(total.counts.finite)) {
+            columns[t] = doubles;
+            again.push(t);
+        }
+    }
+    if !again.is_empty() {
+        let plan = |t: usize, compact: bool| ColumnPlan {
+            exact: options.exact && !compact,
+            ..columns[t].plan(tasks[t].plan.source, compact)
+        };
+        let subset: Vec<Task> = again
+            .iter()
+            .map(|t| Task {
+                at: tasks[*t].at,
+                plan: plan(*t, false),
+            })
+            .collect();
+        let compact: Vec<ColumnPlan> = again.iter().map(|t| plan(*t, true)).collect();
+        for (key, states) in scan.counted_again(&subset, &compact, &cuts)? {
+            if let Some(held) = groups.get_mut(&key) {
+                for (t, state) in again.iter().zip(states) {
+                    held[*t] = state;
+                }
+            }
+        }
+    }
     let keys = keys.and_then(KeyScan::finish).map(|groups| KeySet {
         columns: named,
         groups,
