@@ -1356,7 +1356,10 @@ fn attempt(
         for (_, states) in groups.iter().filter(|(k, _)| k.segment.is_none()) {
             total.merge(&states[t])?;
         }
-        if total.grid().is_some_and(|g| !g.keeps_bound(total.counts.finite)) {
+        if total
+            .grid()
+            .is_some_and(|g| !g.keeps_bound(total.counts.finite))
+        {
             columns[t] = doubles;
             again.push(t);
         }

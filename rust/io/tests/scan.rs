@@ -265,3 +265,78 @@ fn hostile_footers_are_refused_before_anything_is_allocated() {
     deep.extend([0x15, 2, 0x48, 1, b'x', 0, 0]);
     assert!(open(&deep).contains("nest more than 64 deep"));
 }
+
+/// Single precision is too coarse for the first column, which only the counts of its cells tell: they are
+/// counted again in double precision, in every group, as if they had been from the start.
+#[test]
+fn cells_that_single_precision_overfills_are_counted_again() {
+    use std::sync::Arc;
+    use tidegauge_core::states::grid::Domain;
+
+    let n = 60_000;
+    let mut state = 7u64;
+    let mut uniform = || {
+        state = state
+            .wrapping_mul(6_364_136_223_846_793_005)
+            .wrapping_add(1);
+        (state >> 11) as f64 / (1u64 << 53) as f64
+    };
+    let normal: Vec<f64> = (0..n)
+        .map(|_| (0..12).map(|_| uniform()).sum::<f64>() - 6.0)
+        .collect();
+    let offset: Vec<f64> = normal.iter().map(|x| 1e4 + x).collect();
+    let days = (0..n as i64).map(|i| 1_700_000_000_000_000 + i * 60_000_000);
+    let columns: Vec<(&str, arrow_array::ArrayRef)> = vec![
+        ("normal", Arc::new(arrow_array::Float64Array::from(normal))),
+        ("offset", Arc::new(arrow_array::Float64Array::from(offset))),
+        (
+            "ts",
+            Arc::new(arrow_array::TimestampMicrosecondArray::from_iter_values(
+                days,
+            )),
+        ),
+        (
+            "side",
+            Arc::new(arrow_array::StringArray::from_iter_values(
+                (0..n).map(|i| if i % 3 == 0 { "left" } else { "right" }),
+            )),
+        ),
+    ];
+    let batch = arrow_array::RecordBatch::try_from_iter(columns).unwrap();
+    let source = tidegauge_io::arrow::ArrowSource::new(&batch.schema(), vec![batch]).unwrap();
+    let plain = ScanOptions {
+        block: Some("none".into()),
+        ..Default::default()
+    };
+    let cut = ScanOptions {
+        window: Some("1d".into()),
+        by: vec![Cut::One("side".into())],
+        ..Default::default()
+    };
+    let [whole, cut] = [plain, cut].map(|o| profile(&source, &o, None, &|_, _| true).unwrap());
+    assert!(cut.groups.len() > 80);
+    let totals = [whole.total().unwrap(), cut.total().unwrap()];
+    for (name, domain) in [("normal", Domain::F32), ("offset", Domain::F64)] {
+        let at = whole.column(name).unwrap();
+        assert_eq!(
+            whole.columns[at].frozen_id(),
+            cut.columns[cut.column(name).unwrap()].frozen_id()
+        );
+        for total in [&totals[0][at], &totals[1][cut.column(name).unwrap()]] {
+            let grid = total.grid().unwrap();
+            assert_eq!(grid.grid().domain, domain, "{name}");
+            assert!(grid.keeps_bound(n as u64), "{name}");
+            assert_eq!(
+                (0..grid.grid().edges.len() + 1)
+                    .map(|j| grid.count(j))
+                    .sum::<u64>(),
+                n as u64
+            );
+        }
+        // Segments have the same grid, and all rows.
+        let at = cut.column(name).unwrap();
+        let segments = cut.groups.iter().filter(|(k, _)| k.segment.is_some());
+        let rows: u64 = segments.map(|(_, s)| s[at].counts.finite).sum();
+        assert_eq!(rows, n as u64, "{name}");
+    }
+}
