@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,11 +11,12 @@ import msgspec
 
 from tidegauge._files import write_all
 from tidegauge.errors import InputError
+from tidegauge.record import digest
 
 if TYPE_CHECKING:
     from tidegauge.report import Entry
 
-_VERSION = 1
+_VERSION = 2
 
 
 class _Table(msgspec.Struct):
@@ -129,7 +131,11 @@ def _read(path: Path, status: os.stat_result) -> _Seen:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         # Of another tool, or one of ours that was cut short or edited.
         return _Seen(*place, None, f"cannot be read: {error}" if b'"tidegauge.report/' in content[:4096] else None)
-    return _Seen(*place, held if held.schema.startswith("tidegauge.report/") else None, None)
+    if not held.schema.startswith("tidegauge.report/"):
+        return _Seen(*place, None, None)
+    if digest(json.loads(content)["result"]) != held.result_digest:
+        return _Seen(*place, None, "not as it was written: its result_digest does not hold")
+    return _Seen(*place, held, None)
 
 
 def _load(path: Path) -> dict[str, _Seen]:

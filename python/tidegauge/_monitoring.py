@@ -46,6 +46,7 @@ def monitor(
     from tidegauge._run import paths
 
     unread = ingest(store, settings, paths(settings, settings.current.path), options, reference, work, progress)
+    unread = [_provenance.problem_from(problem, context.folder) for problem in unread]
     return report_of(store, settings, reference, options, context, unread, None)
 
 
@@ -213,7 +214,7 @@ def ingest(
         except InputError as error:
             if len(unread) >= settings.scan.max_bad_units:
                 raise
-            unread.append({"kind": "unit", "name": file["name"], "message": str(error), "rows": None})
+            unread.append({"kind": "unit", "name": file["path"], "message": str(error), "rows": None})
             continue
         for size, footer in known.values():
             if (size, footer) != (file["bytes"], file["footer"]):
@@ -242,31 +243,45 @@ def _add(
 ) -> list[dict[str, Any]]:
     """Scan files of one schema and add them as one part."""
     options = replace(options, max_bad_units=max(0, options.max_bad_units - bad))
-    units = {unit["id"]: (file, unit) for file in files for unit in file["units"]}
+    units = sorted(unit["id"] for file in files for unit in file["units"])
     if files[0]["columns"] is None:
-        made = None
-        for file in files:
-            own = replace(options, source_id=file["units"][0]["id"])
-            part = scan(file["path"], own, like=reference, progress=progress)
-            made = part if made is None else made.join(part)
-        assert made is not None
+        made = scan_whole(files, options, reference, progress)
     else:
-        made = work.some(names, options, reference, progress, sorted(units))
-    info = made.info
-    coverage = [
-        {
-            "file": file["file"], "row_group": unit["row_group"], "rows": unit["rows"] if unit["rows"] is not None
-            else made.rows, "bytes": file["bytes"], "footer": file["footer"],
-        }
-        for file, unit in (units[name] for name in sorted(info["coverage"]))
-    ]  # fmt: skip
-    if coverage:
-        store.add(made, sorted(coverage, key=lambda row: (row["file"], row["row_group"])), _digested(made, files))
+        made = work.some(names, options, reference, progress, units)
+    covered = coverage_of(made, files)
+    if covered:
+        store.add(made, covered, digests_of(made, files))
     work.done()
-    return [problem for problem in info["problems"] if problem["kind"] == "unit"]
+    return [problem for problem in made.info["problems"] if problem["kind"] == "unit"]
 
 
-def _digested(made: Profile, files: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def scan_whole(
+    files: Sequence[Mapping[str, Any]], options: Options, reference: Profile, progress: Progress | None
+) -> Profile:
+    """Scan files that come in one go each, and note how many rows they gave."""
+    parts = []
+    for file in files:
+        (unit,) = file["units"]
+        made = scan(file["path"], replace(options, source_id=unit["id"]), like=reference, progress=progress)
+        unit["rows"] = made.rows
+        parts.append(made)
+    return join(parts)
+
+
+def coverage_of(made: Profile, files: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The units of files that a scan counted, as the store keeps them."""
+    units = {unit["id"]: (file, unit) for file in files for unit in file["units"]}
+    rows = [
+        {
+            "file": file["file"], "row_group": unit["row_group"], "rows": unit["rows"], "bytes": file["bytes"],
+            "footer": file["footer"],
+        }
+        for file, unit in (units[name] for name in made.info["coverage"])
+    ]  # fmt: skip
+    return sorted(rows, key=lambda row: (row["file"], row["row_group"]))
+
+
+def digests_of(made: Profile, files: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Digests of the files of a part by their names in the coverage; none of them where none were taken."""
     names = {file["path"]: file["file"] for file in files} | {file["name"]: file["file"] for file in files}
     sources = {names[entry["path"]]: entry for entry in made.info["sources"] if entry.get("path") in names}
@@ -524,16 +539,43 @@ def _inputs(
     for name, digests in store.files(names).items():
         if name in files:
             files[name] |= digests
-    row_digest = _provenance.row_digest(list(files.values()))
+    row_digest = _provenance.row_digest(list(files.values()), None)
     for file in files.values():
         for told in ("row_digests", "row_columns", "row_digest_missing"):
             file.pop(told, None)
-    problems = [problem for problem in current.info["problems"] if problem["kind"] != "unit"]
+    info = current.info
+    problems = [problem for problem in info["problems"] if problem["kind"] != "unit"]
     return {
         "paths": [data] if isinstance(data, str) else list(data),
         "store": {"name": store.path.name, "parts": view.parts, "verdicts": view.verdicts},
         "files": list(files.values()),
+        "rows": _counted(windows, names, frame["rows"].to_list(), problems, unread),
         "row_digest": row_digest,
+        "time_range": _provenance.time_range(info["columns"]),
         "coverage": coverage,
         "problems": [*problems, *unread],
+    }
+
+
+def _counted(
+    windows: Mapping[Start, Window],
+    names: Sequence[str],
+    covered: Sequence[int],
+    problems: Sequence[Mapping[str, Any]],
+    lost: Sequence[Mapping[str, Any]],
+) -> dict[str, Any]:
+    """Rows that the files of some parts hold, those that the store counted of them, and those that it did not."""
+    unread = [problem["rows"] for problem in lost]
+    weights = [problem for problem in problems if problem["kind"] == "weight"]
+    return {
+        "expected": None if None in unread else sum(covered) + sum(unread),
+        "scanned": sum(rows for window in windows.values() for name, rows in window.parts if name in names),
+        "rejected": [
+            *(
+                {"path": path, "row_group": int(number) if number else None, "rows": p["rows"], "reason": p["message"]}
+                for p in lost
+                for path, _, number in [p["name"].partition("#")]
+            ),
+            *({"path": None, "row_group": None, "rows": p["rows"], "reason": p["message"]} for p in weights),
+        ],
     }

@@ -7,6 +7,7 @@ import glob
 import hashlib
 import os
 import platform
+import re
 import shlex
 import sys
 from importlib import metadata
@@ -47,7 +48,11 @@ def side(profile: Profile, info: Mapping[str, Any], folder: str | None, more: Se
         for name in ("row_digests", "row_columns", "row_digest_missing"):
             entry.pop(name, None)
         if "path" in entry:
-            entry["path"] = relative(entry["path"], folder)
+            lost = [
+                {**unit, "reason": from_folder(unit["reason"], entry["path"], folder)}
+                for unit in entry.get("rejected", ())
+            ]
+            entry |= {"path": relative(entry["path"], folder), **({"rejected": lost} if "rejected" in entry else {})}
     # Of a profile that was read, the profile is the input; what it was made from is told apart.
     stored = bool(more) and all(path.lower().endswith(".tgp") for path in profile.inputs)
     return {
@@ -55,11 +60,27 @@ def side(profile: Profile, info: Mapping[str, Any], folder: str | None, more: Se
         "files": mask_all([*more] if stored else [*files, *more]),
         **({"profiled_from": mask_all(files)} if stored else {}),
         "rows": _rows(profile, info, folder),
-        "row_digest": row_digest(info["sources"]),
+        "row_digest": row_digest(info["sources"], folder),
         "time_range": time_range(info["columns"]),
-        "coverage": info["coverage"],
-        "problems": info["problems"],
+        "coverage": [relative(unit, folder) if Path(unit).is_absolute() else unit for unit in info["coverage"]],
+        "problems": [problem_from(problem, folder) for problem in info["problems"]],
     }
+
+
+def problem_from(problem: Mapping[str, Any], folder: str | None) -> dict[str, Any]:
+    """A problem, with paths named from a folder."""
+    if problem["kind"] != "unit":
+        return dict(problem)
+    path = problem["name"].partition("#")[0]
+    name = problem["name"].replace(path, relative(path, folder)) if Path(path).is_absolute() else problem["name"]
+    return {**problem, "name": name, "message": from_folder(problem["message"], path, folder)}
+
+
+def from_folder(message: str, path: str, folder: str | None) -> str:
+    """A message on a file, which names it as its reader was told of it, with its path from a folder."""
+    whole = os.path.abspath(path)  # noqa: PTH100 - links stay
+    given = "|".join(re.escape(name) for name in (whole, os.path.relpath(path)))
+    return re.sub(rf"(?<![\w./-])(?:{given})(?=[:#])", lambda _: relative(path, folder), message)
 
 
 def relative(path: str, folder: str | None) -> str:
@@ -74,7 +95,7 @@ def _rows(profile: Profile, info: Mapping[str, Any], folder: str | None) -> dict
     """Rows that the files hold, those counted, and those that were not, with the reason."""
     known = [entry.get("rows") for entry in info["sources"]]
     rejected = [
-        {"path": relative(entry["path"], folder), **lost}
+        {"path": relative(entry["path"], folder), **lost, "reason": from_folder(lost["reason"], entry["path"], folder)}
         for entry in info["sources"]
         for lost in entry.get("rejected", ())
     ]
@@ -87,13 +108,14 @@ def _rows(profile: Profile, info: Mapping[str, Any], folder: str | None) -> dict
     return {"expected": sum(known) if complete else None, "scanned": profile.rows, "rejected": rejected}
 
 
-def row_digest(sources: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+def row_digest(sources: Sequence[Mapping[str, Any]], folder: str | None) -> dict[str, Any] | None:
     """The digest of all rows, and of those of each row group, where the scan took them."""
     taken = [entry for entry in sources if "row_digests" in entry]
     if not taken or len(taken) < len(sources):
         return None
     columns = taken[0]["row_columns"]
-    missing = next((entry["row_digest_missing"] for entry in taken if "row_digest_missing" in entry), None)
+    lacking = [entry for entry in taken if "row_digest_missing" in entry]
+    missing = next((from_folder(e["row_digest_missing"], e.get("path", "."), folder) for e in lacking), None)
     if missing is None and any(entry["row_columns"] != columns for entry in taken):
         missing = "the parts have other columns"
     parts = [digest for entry in taken for digest in entry["row_digests"]]

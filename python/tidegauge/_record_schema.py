@@ -149,8 +149,10 @@ class Side(Struct):
 
     paths: list[str]
     files: list[File]
-    coverage: Any
-    problems: list[Any]
+    #: Units that were counted: files with their row groups, tables, streams.
+    coverage: list[str]
+    #: What could not be read or counted, each with `kind` and `name`.
+    problems: list[dict[str, Any]]
     rows: RowCounts | UnsetType = UNSET
     row_digest: RowDigest | UnsetType | None = UNSET
     time_range: dict[str, str] | UnsetType | None = UNSET

@@ -175,12 +175,12 @@ def compute(
         reference = Profile(reference._core, inputs=reference.inputs, options=reference_options)
     else:
         reference = _take(settings, settings.reference.path, reference_options, None, progress, work)
-        _note(settings, settings.reference, "reference", reference, context)
+        note_files(settings, settings.reference, "reference", reference, context)
     if current is not None:
         current = Profile(current._core, inputs=current.inputs, options=current_options)
     else:
         current = _take(settings, settings.current.path, current_options, reference, progress, work)
-        _note(settings, settings.current, "current", current, context)
+        note_files(settings, settings.current, "current", current, context)
     performance = measure(
         (
             (_rows_of(settings, settings.reference.path), reference_options, reference),
@@ -226,7 +226,7 @@ def _monitored(settings: Config, context: Context, work: Work, progress: Progres
     with Store.open(settings.path(settings.store.path)) as store:
         store.agree(current_options)
         reference = store.reference(paths(settings, settings.reference.path), reference_options, work, progress)
-        _note(settings, settings.reference, "reference", reference, context)
+        note_files(settings, settings.reference, "reference", reference, context)
         return monitor(store, settings, reference, current_options, context, work, progress)
 
 
@@ -254,7 +254,7 @@ def _check_store(settings: Config, context: Context) -> None:
 def stored(settings: Config, context: Context, recorded: Mapping[str, Any]) -> tuple[Store, Profile, Report]:
     """The report of a store as it was when a record was made, from what it keeps; nothing is scanned or written.
 
-    `recorded` is ``inputs.current`` of the record.
+    `recorded` is ``inputs`` of the record.
     """
     from tidegauge import _store
     from tidegauge._monitoring import report_of
@@ -264,9 +264,8 @@ def stored(settings: Config, context: Context, recorded: Mapping[str, Any]) -> t
     _check_store(settings, context)
     store = _store.Store.read(settings.path(settings.store.path))
     reference = store.kept_reference(reference_options, paths(settings, settings.reference.path))
-    told = recorded["store"]
-    unread = [problem for problem in recorded["problems"] if problem["kind"] == "unit"]
-    view = _store.View(told["parts"], told["verdicts"])
+    unread = [problem for problem in recorded["current"]["problems"] if problem["kind"] == "unit"]
+    view = _store.View.of(recorded)
     report = report_of(store, settings, reference, current_options, context, unread, view)
     waive(report, settings, context)
     return store, reference, report
@@ -348,7 +347,7 @@ def context_of(settings: Config, started: dt.datetime, command: str | None) -> C
     )
 
 
-def _note(settings: Config, side: Reference, name: str, profile: Profile, context: Context) -> None:
+def note_files(settings: Config, side: Reference, name: str, profile: Profile, context: Context) -> None:
     """Add what the record tells of one side's files and what their digests cost."""
     if side.snapshot is not None:
         context.inputs.setdefault("snapshots", {})[name] = side.snapshot
@@ -366,15 +365,19 @@ def _note(settings: Config, side: Reference, name: str, profile: Profile, contex
     }
 
 
-def _profiles(settings: Config, report: Report) -> dict[str, tuple[Path, bytes]]:
-    """Profiles that the run leaves, by side."""
+def profile_places(settings: Config) -> dict[str, Path]:
+    """Profiles that a run leaves, by side."""
     folder = settings.output.profiles
     if folder is not None:
-        sides = (("reference", report.reference), ("current", report.current))
-        place = Path(settings.path(folder))
-        return {side: (place / f"{side}.tgp", profile.to_bytes()) for side, profile in sides}
+        return {side: Path(settings.path(folder)) / f"{side}.tgp" for side in ("reference", "current")}
     named = [Path(settings.path(name)) for name in settings.output.files if name.lower().endswith(".tgp")]
-    return {"current": (named[0], report.current.to_bytes())} if named else {}
+    return {"current": named[0]} if named else {}
+
+
+def _profiles(settings: Config, report: Report) -> dict[str, tuple[Path, bytes]]:
+    """Profiles that a run leaves, with their content."""
+    made = {"reference": report.reference, "current": report.current}
+    return {side: (place, made[side].to_bytes()) for side, place in profile_places(settings).items()}
 
 
 def explain_only(settings: Config, told: Callable[[str], None]) -> Explanation:

@@ -8,8 +8,8 @@
     verdicts/000001-DIGEST/*.parquet            windows that one run decided
 
 A part or a set of verdicts is a folder that is written aside, flushed, and renamed to its place: it is there
-whole or not at all. Nothing is ever changed or removed; ``work`` holds checkpoints, an index, and what is being
-written.
+whole or not at all, with the digests of its files, in one more whose name is the digest of its content. Nothing
+is ever changed or removed; ``work`` holds checkpoints, an index, and what is being written.
 """
 
 from __future__ import annotations
@@ -48,6 +48,7 @@ FORMAT = "tidegauge.store/1"
 Start = int | None
 #: What gains folders.
 _GROWING = ("parts", "verdicts")
+_IDENTITY = "identity.json"
 #: What is kept of the digests of rows.
 _OF_ROWS = ("row_digests", "row_columns", "row_digest_missing")
 _EPOCH = dt.datetime(1970, 1, 1, tzinfo=dt.UTC)
@@ -89,6 +90,22 @@ class View:
 
     parts: int
     verdicts: int
+
+    @classmethod
+    def of(cls, inputs: Mapping[str, Any]) -> View:
+        """The one that the inputs of a record tell.
+
+        Raises
+        ------
+        FormatError
+            If it is none.
+        """
+        told = inputs["current"].get("store")
+        for name in _GROWING:
+            if not isinstance(told, dict) or type(told.get(name)) is not int or told[name] < 0:
+                found = told.get(name) if isinstance(told, dict) else told
+                raise FormatError(f"inputs.current.store.{name}: {found!r}; accepted is a number of {name}")
+        return cls(told["parts"], told["verdicts"])
 
 
 class Store:
@@ -155,6 +172,11 @@ class Store:
         finally:
             os.close(lock)
 
+    @staticmethod
+    def plan(options: Options) -> dict[str, Any]:
+        """What every part agrees on."""
+        return {"format": FORMAT, "options": options.semantic()}
+
     def agree(self, options: Options) -> None:
         """Note the options that every part shares, or refuse others.
 
@@ -163,7 +185,7 @@ class Store:
         StoreError
             If the store was made with other options.
         """
-        plan: dict[str, Any] = {"format": FORMAT, "options": options.semantic()}
+        plan = self.plan(options)
         path = self.path / "store.json"
         try:
             found = json.loads(path.read_text())
@@ -174,7 +196,7 @@ class Store:
         if found is not None and found.get("format") != FORMAT:
             raise FormatError(f"{path}: format {found.get('format')!r}; accepted is {FORMAT!r}")
         if found != plan and (found is None or not self.parts()):
-            write_all([(path, (json.dumps(plan, indent=1, sort_keys=True) + "\n").encode())])
+            write_all([(path, as_text(plan))])
         elif found is not None and found != plan:
             kept, asked = found.get("options", {}), plan["options"]
             names = sorted(name for name in {*kept, *asked} if kept.get(name) != asked.get(name))
@@ -213,10 +235,9 @@ class Store:
             with self._new(folder) as new:
                 write_tables(new, made)
                 _write(new / "profile.parquet", _profiles([(None, None, made)]))
-                with naming(new / "identity.json"):
-                    (new / "identity.json").write_bytes(text)
-        elif (folder / "identity.json").read_bytes() != text:
-            write_all([(folder / "identity.json", text)])
+        # Which files it was made of, now: that may change, so no digest covers it.
+        if not (folder / _IDENTITY).exists() or (folder / _IDENTITY).read_bytes() != text:
+            write_all([(folder / _IDENTITY, text)])
         return made
 
     def kept_reference(self, options: Options, data: str | list[str]) -> Profile:
@@ -235,9 +256,14 @@ class Store:
     def _reference(self, options: Options, data: str | list[str]) -> tuple[Profile, Any] | None:
         for folder in self.path.glob("reference/*"):
             content = read_tables([folder / "profile.parquet"], ["profile"])["profile"][0]
-            identity = json.loads((folder / "identity.json").read_text())
             names = [data] if isinstance(data, str) else data
-            return Profile(_core.Profile.from_bytes(content), inputs=names, options=options), identity
+            try:
+                identity = json.loads((folder / _IDENTITY).read_bytes())
+            except (OSError, ValueError):
+                # The reference is scanned again then.
+                identity = None
+            with telling(folder / "profile.parquet"):
+                return Profile(_core.Profile.from_bytes(content), inputs=names, options=options), identity
         return None
 
     @contextlib.contextmanager
@@ -248,6 +274,11 @@ class Store:
         new.mkdir(parents=True)
         try:
             yield new
+            digests = {path.name: _core.blake3(path.read_bytes()) for path in sorted(new.iterdir())}
+            text = json.dumps(digests, indent=1).encode()
+            manifest = new / f"digests-{_core.blake3(text)[3:19]}.json"
+            with naming(manifest):
+                manifest.write_bytes(text)
             for path in [*new.iterdir(), new]:
                 _flush(path)
             place.parent.mkdir(parents=True, exist_ok=True)
@@ -279,10 +310,10 @@ class Store:
                 found[row["file"]] = kept
         return found
 
-    def covered(self) -> dict[str, dict[int, tuple[int, str]]]:
+    def covered(self, view: View | None = None) -> dict[str, dict[int, tuple[int, str]]]:
         """Size and footer by file and row group: what has been counted."""
         found: dict[str, dict[int, tuple[int, str]]] = {}
-        for name in self.parts():
+        for name in self.parts(view):
             for file, group, size, footer in self._part(name)["coverage"]:
                 found.setdefault(file, {})[group] = (size, footer)
         return found
@@ -363,15 +394,15 @@ class Store:
         for name, starts in sorted(wanted.items()):
             for start, content in _contents(self.path / "parts" / name / "profile.parquet", starts).iter_rows():
                 if micros(start) in starts:
-                    made = Profile(_core.Profile.from_bytes(content), options=options)
+                    with telling(self.path / "parts" / name / "profile.parquet"):
+                        made = Profile(_core.Profile.from_bytes(content), options=options)
                     found.setdefault(micros(start), []).append(made)
         return {start: join(parts) for start, parts in found.items()}
 
     def decide(self, windows: pl.DataFrame, rows: pl.DataFrame) -> None:
         """Add a set of verdicts."""
         number = 1 + max((number_of(path.name) for path in self.path.glob("verdicts/*")), default=0)
-        mark = _core.blake3(windows.drop("decided_at").write_json().encode())
-        with self._new(self.path / "verdicts" / f"{number:06d}-{short(mark)}") as new:
+        with self._new(self.path / "verdicts" / f"{number:06d}-{mark_of(windows)}") as new:
             _write(new / "windows.parquet", windows)
             _write(new / "rows.parquet", rows)
 
@@ -395,17 +426,32 @@ class Store:
         return found
 
 
+def mark_of(windows: pl.DataFrame) -> str:
+    """What the name of a set of verdicts says of its windows: all but the time of day."""
+    return short(_core.blake3(windows.drop("decided_at").write_json().encode()))
+
+
 def join(profiles: Sequence[Profile]) -> Profile:
     """One profile of the columns that all have."""
     return profiles[0].join(*profiles[1:])
 
 
-def write_tables(folder: Path, profile: Profile) -> None:
-    """Columns, cells and categories of a profile as Parquet."""
+def as_text(plan: Mapping[str, Any]) -> bytes:
+    """Content of ``store.json``."""
+    return (json.dumps(plan, indent=1, sort_keys=True) + "\n").encode()
+
+
+def tables(profile: Profile) -> dict[str, pl.DataFrame]:
+    """Columns, cells and categories of a profile."""
     import polars as pl
 
-    tables = hide_in_tables([pl.DataFrame(table) for table in profile._core.tables()])
-    for name, table in zip(("columns", "cells", "categories"), tables, strict=True):
+    found = hide_in_tables([pl.DataFrame(table) for table in profile._core.tables()])
+    return dict(zip(("columns", "cells", "categories"), found, strict=True))
+
+
+def write_tables(folder: Path, profile: Profile) -> None:
+    """Columns, cells and categories of a profile as Parquet."""
+    for name, table in tables(profile).items():
         _write(folder / f"{name}.parquet", table)
 
 
@@ -418,7 +464,7 @@ def _contents(path: Path, starts: set[Start]) -> pl.DataFrame:
     wanted = start.is_null() if None in starts else pl.lit(value=False)
     if dated:
         wanted |= start.is_between(moment(dated[0]), moment(dated[-1]))
-    with _telling(path):
+    with telling(path):
         return pl.scan_parquet(path).filter(wanted).select("window_start", "profile").collect()
 
 
@@ -450,20 +496,25 @@ def _write(path: Path, frame: pl.DataFrame, *, groups: int | None = None) -> Non
 def read_tables(paths: Sequence[Path], columns: list[str] | None) -> pl.DataFrame:
     import polars as pl
 
-    with _telling(paths[0]):
-        return pl.concat([pl.read_parquet(path, columns=columns) for path in paths])
+    frames = []
+    for path in paths:
+        with telling(path):
+            frames.append(pl.read_parquet(path, columns=columns))
+    return pl.concat(frames)
 
 
 @contextlib.contextmanager
-def _telling(path: Path) -> Iterator[None]:
-    """Says of which store something is wrong."""
+def telling(path: Path) -> Iterator[None]:
+    """Says which file of a store something is wrong with."""
     import polars as pl
 
     try:
         yield
-    except (pl.exceptions.PolarsError, OSError) as error:
-        told = str(error).partition("\n")[0]
-        raise FormatError(f"store {path.parent.parent.parent}: {told}; accepted is what tidegauge wrote") from None
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, FormatError) as error:
+        told = str(error).partition("\n")[0].removesuffix("; accepted is what tidegauge wrote")
+        store = path.parent.parent.parent
+        place = path.relative_to(store)
+        raise FormatError(f"store {store}: {place}: {told}; accepted is what tidegauge wrote") from None
 
 
 def _flush(path: Path) -> None:

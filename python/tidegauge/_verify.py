@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tidegauge import _core
+from tidegauge._differences import SUMMED, differences, input_differences, row_name
 from tidegauge.errors import FormatError, InputError, TidegaugeError, UsageError, VerificationError
 from tidegauge.record import seal, unpack_rows
 from tidegauge.results import ROW_FIELDS, overall_verdict
@@ -32,13 +33,6 @@ _RULES = (
 )  # fmt: skip
 #: Sections that are made from rows and models, not from profiles.
 _FROM_DATA = ("performance", "explanations", "risk_register")
-#: Kinds of their rows.
-_KINDS = ("performance", "fairness", "importance", "segment")
-#: Statistics that sum up other rows, and what rows measure.
-_SUMMED = ("verdict", "share_drifted")
-_VALUES = ("value", "bound_low", "bound_high", "n_reference", "n_current")
-#: What names an element of a list in a path.
-_NAMES = ("feature", "name", "start", "path")
 
 
 @dataclass
@@ -309,37 +303,43 @@ def record_level(record: dict[str, Any]) -> Level:
     """Schema and digests."""
     from tidegauge._record_schema import check
 
-    level = Level("record")
+    level = Level("record", told=f"{record.get('schema')}, result {str(record.get('result_digest'))[:15]}")
     try:
         check(record)
     except FormatError as error:
         level.differences.append(f"schema: {error}")
-    if not all(isinstance(record.get(part), dict) for part in ("result", "inputs", "envelope")):
-        level.outcome = "different"
-        return level
+    level.differences += digest_differences(record)
+    level.outcome = "different" if level.differences else "same"
+    return level
+
+
+def digest_differences(record: Mapping[str, Any]) -> list[str]:
+    """Sections of a record whose digest does not hold, and what no digest covers."""
+    lacking = [part for part in ("result", "inputs", "envelope") if not isinstance(record.get(part), dict)]
+    if lacking:
+        return [f"{part}: no such section" for part in lacking]
     try:
-        again = seal(record)
-    except ValueError as error:
-        level.differences.append(f"digests: {error}")
-        level.outcome = "different"
-        return level
+        again = seal(dict(record))
+    except (ValueError, KeyError) as error:
+        return [f"digests: {error}"]
+    found = []
     told = record.get("section_digests")
     for part in ("result", "inputs"):
         if record.get(f"{part}_digest") == again[f"{part}_digest"]:
             continue
         sections = told.get(part, {}) if isinstance(told, dict) else {}
+        sections = sections if isinstance(sections, dict) else {}
         changed = [key for key, value in again["section_digests"][part].items() if sections.get(key) != value]
         changed += [key for key in sections if key not in again["section_digests"][part]]
         where = f"{part}.{changed[0]}" if changed else f"{part}_digest"
-        level.differences.append(f"{where}: its digest does not hold")
-    follow = bool(level.differences)
+        found.append(f"{where}: its digest does not hold")
+    follow = bool(found)
     for name in ("record_digest", "envelope_digest", "section_digests"):
         if record.get(name) != again[name] and not (follow and name != "envelope_digest"):
             where = "envelope" if name == "envelope_digest" else name
-            level.differences.append(f"{where}: its digest does not hold")
-    level.outcome = "different" if level.differences else "same"
-    level.told = f"{record.get('schema')}, result {str(record.get('result_digest'))[:15]}"
-    return level
+            found.append(f"{where}: its digest does not hold")
+    known = {*again, "sign_off"}
+    return found + [f"{name}: no digest covers it" for name in record if name not in known]
 
 
 class Places:
@@ -404,6 +404,7 @@ def _inputs(record: Mapping[str, Any], places: Places) -> Level:
             continue
         level.differences += file_differences(entry, where)
         files, parts, size = files + 1, parts + len(list(_parts(entry))), size + where.stat().st_size
+    level.differences += _beside(record, places)
     without = f"; no digest of {len(undigested)}: {undigested[0]}" if undigested else ""
     came = new_files(record, places)
     more = f"; {len(came)} came since and match what was read: {', '.join(came[:3])}" if came else ""
@@ -412,6 +413,24 @@ def _inputs(record: Mapping[str, Any], places: Places) -> Level:
     level.told = f"{files} files, {size:,} bytes in {parts:,} parts{without}{more}"
     level.outcome = "different" if level.differences else "same" if files else "not checked"
     return level
+
+
+def _beside(record: Mapping[str, Any], places: Places) -> list[str]:
+    """Where configuration and store are not what they were when they were read or written."""
+    from tidegauge._verify_configuration import configuration_differences
+
+    told = configuration_differences(record, places.base)
+    if record["inputs"]["current"].get("store") is None:
+        return told
+    from tidegauge import _verify_store
+
+    try:
+        settings = _settings(record, places)
+        if settings is None or settings.store is None:
+            return [*told, "inputs.current.store: its configuration names no store"]
+        return told + _verify_store.damage(record, settings)
+    except TidegaugeError as error:
+        return [*told, str(error)]
 
 
 def new_files(record: Mapping[str, Any], places: Places) -> list[str]:
@@ -526,6 +545,7 @@ def _sample(record: Mapping[str, Any], places: Places, count: int, seed: int | N
         rows += 1
         if again != expected:
             level.differences.append(f"{entry['path']}: row group {number}: other rows")
+    level.differences += _beside(record, places)
     decoded = f", rows of {rows} decoded" if rows else ""
     level.told = f"{len(chosen)} of {len(units)} row groups, {parts:,} column chunks{decoded}; --seed {seed}"
     level.outcome = "different" if level.differences else "same"
@@ -542,7 +562,7 @@ def _verdicts(record: Mapping[str, Any]) -> Level:
     plain = [{name: _text(row[name]) for name in ROW_FIELDS} for row in _unwaived(rows, result.get("waivers") or [])]
     again = json.loads(_core.decide_again(json.dumps(plain), json.dumps(rules)))
     # Rows before what is summed up from them.
-    summed = {i for i, row in enumerate(rows) if row["statistic"] in _SUMMED}
+    summed = {i for i, row in enumerate(rows) if row["statistic"] in SUMMED}
     for found in sorted(again["disagreements"], key=lambda found: found["row"] in summed):
         place = row_name(rows[found["row"]]) if found["row"] < len(rows) else "result.rows"
         told = f"{found['recorded']} recorded, {found['found']} follows"
@@ -607,7 +627,8 @@ def decided_by(result: Mapping[str, Any]) -> tuple[str, ...]:
     return tuple(deciding_baselines(configuration["baselines"], configuration.get("decided_by", ())))
 
 
-def _settings(record: Mapping[str, Any], places: Places) -> Config | None:
+def _settings(record: Mapping[str, Any], places: Places, *, digests: bool = False) -> Config | None:
+    """The configuration of the run; without `digests` none are taken of what is read."""
     from tidegauge.config import restore
 
     inputs = record["inputs"]
@@ -617,7 +638,7 @@ def _settings(record: Mapping[str, Any], places: Places) -> Config | None:
         inputs["configuration_as_written"], inputs.get("configuration_name"), inputs["configuration_overrides"],
         places.base,
     )  # fmt: skip
-    settings.scan.digests = False
+    settings.scan.digests &= digests
     return settings
 
 
@@ -656,7 +677,7 @@ def _numbers(record: Mapping[str, Any], places: Places) -> Level:
     joint = [row for row in unpack_rows(record["result"]["rows"]) if row["kind"] == "joint"]
     skip = tuple(name for name in _FROM_DATA if name in record["result"])
     try:
-        result = _made_again(record, settings, profiles, None, joint)
+        result = _made_again(record, settings, profiles, None, joint)["result"]
     except InputError as error:
         if not skip:
             raise
@@ -672,22 +693,40 @@ def _numbers(record: Mapping[str, Any], places: Places) -> Level:
 
 
 def _rescan(record: Mapping[str, Any], places: Places, progress: Progress | None) -> Level:
-    """Whether everything follows from the data."""
-    settings = _settings(record, places)
+    """Whether everything follows from the data: the result, and what the record says of its inputs."""
+    settings = _settings(record, places, digests=True)
     if settings is None:
         return Level("rescan", "not checked", _NO_RUN)
     if settings.store is not None:
         from tidegauge import _verify_store
 
         return _verify_store.rescan(record, settings, progress)
-    result = _made_again(record, settings, {}, progress)
-    level = Level("rescan", differences=differences(record["result"], result))
+    made = _made_again(record, settings, {}, progress)
+    level = Level("rescan", differences=differences(record["result"], made["result"]))
     if level.differences:
         came = [f"{name}: came since, and matches what was read" for name in new_files(record, places)]
         level.differences = [*came, *level.differences]
+    level.differences += inputs_again(record, made["inputs"], settings)
     level.outcome = "different" if level.differences else "same"
-    level.told = f"every number of the result, from {result['reference']['rows'] + result['current']['rows']:,} rows"
+    rows = made["result"]["reference"]["rows"] + made["result"]["current"]["rows"]
+    level.told = f"every number of the result and what is told of inputs, from {rows:,} rows"
     return level
+
+
+def inputs_again(record: Mapping[str, Any], made: dict[str, Any], settings: Config) -> list[str]:
+    """Where the inputs of a record are not those made again.
+
+    Profiles that a run left are held against their files by level `inputs`, and against the result by `numbers`.
+    """
+    from tidegauge import _provenance, _run
+
+    folder = str(Path(settings.base or ".").absolute())
+    left = record["inputs"].get("profiles")
+    for side, path in _run.profile_places(settings).items():
+        told = left.get(side) if isinstance(left, dict) else None
+        held = {name: told[name] for name in ("bytes", "digest") if name in told} if isinstance(told, dict) else {}
+        made["profiles"][side] = {"path": _provenance.relative(str(path), folder), **held}
+    return input_differences(record["inputs"], made, (str(record["envelope"].get("folder") or folder), folder))
 
 
 def context_again(record: Mapping[str, Any], settings: Config) -> Context:
@@ -704,110 +743,11 @@ def _made_again(
     progress: Progress | None,
     joint: Sequence[Mapping[str, Any]] = (),
 ) -> dict[str, Any]:
-    """The result that a configuration gives now; nothing is written. No profile holds what gave `joint` rows."""
+    """Result and inputs that a configuration gives now; nothing is written. No profile holds what gave `joint` rows."""
     from tidegauge import _run
 
     context = context_again(record, settings)
     reference, current = profiles.get("reference"), profiles.get("current")
     report = _run.compute(settings, context, reference=reference, current=current, joint_again=joint, progress=progress)
-    result: dict[str, Any] = json.loads(json.dumps(report.record["result"]))
-    return result
-
-
-def differences(recorded: Mapping[str, Any], found: Mapping[str, Any], skip: Sequence[str] = ()) -> list[str]:
-    """Paths at which two results differ, with both values, in the order of the recorded one.
-
-    Configuration and engine come first: where these differ, everything else may.
-    """
-    told: list[str] = []
-    order = ["configuration", "engine", *(key for key in recorded if key not in ("configuration", "engine"))]
-    order += [key for key in found if key not in recorded]
-    for key in order:
-        if key in skip or recorded.get(key) == found.get(key):
-            continue
-        if key == "rows":
-            told += row_differences(unpack_rows(recorded["rows"]), unpack_rows(found.get("rows") or []), skip)
-        else:
-            told += _walk(f"result.{key}", recorded.get(key, _NOTHING), found.get(key, _NOTHING))
-    return told
-
-
-_NOTHING = object()
-
-
-def _walk(place: str, recorded: Any, found: Any) -> list[str]:
-    if isinstance(recorded, dict) and isinstance(found, dict):
-        names = [*recorded, *(name for name in found if name not in recorded)]
-        return [
-            told
-            for name in names
-            for told in _walk(f"{place}.{name}", recorded.get(name, _NOTHING), found.get(name, _NOTHING))
-        ]
-    if isinstance(recorded, list) and isinstance(found, list) and len(recorded) == len(found):
-        told = []
-        for i, (a, b) in enumerate(zip(recorded, found, strict=True)):
-            name = next((a[n] for n in _NAMES if n in a), i) if isinstance(a, dict) else i
-            told += _walk(f"{place}[{name}]", a, b)
-        return told
-    if type(recorded) is type(found) and recorded == found:
-        return []
-    return [f"{place}: {_short(recorded)} recorded, {_short(found)} made again"]
-
-
-def _row_key(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(
-        row[name]
-        for name in (
-            "model_version", "window_start", "window_end", "baseline", "segment_by", "segment_value", "feature",
-            "statistic", "definition",
-        )
-    )  # fmt: skip
-
-
-def row_differences(
-    recorded: Sequence[Mapping[str, Any]], found: Sequence[Mapping[str, Any]], skip: Sequence[str]
-) -> list[str]:
-    again: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
-    for row in found:
-        again.setdefault(_row_key(row), []).append(row)
-    # Values before what follows from them: one other value changes the level of every interval of its family.
-    values: list[str] = []
-    rest: list[str] = []
-    run: list[str] = []
-    for row in recorded:
-        if skip and row["kind"] in _KINDS:
-            continue
-        others = again.get(_row_key(row))
-        if not others:
-            values.append(f"{row_name(row)}: recorded, not made again")
-            continue
-        other = others.pop(0)
-        summed = row["statistic"] in _SUMMED
-        for name in ROW_FIELDS:
-            if row[name] == other[name] and type(row[name]) is type(other[name]):
-                continue
-            told = f"{row_name(row)}: {name}: {_short(row[name])} recorded, {_short(other[name])} made again"
-            (run if name == "run_id" else values if name in _VALUES and not summed else rest).append(told)
-    values += [f"{row_name(row)}: made again, not recorded" for rows in again.values() for row in rows]
-    return [*values, *rest, *run]
-
-
-def row_name(row: Mapping[str, Any]) -> str:
-    """Path of a row in words: what it is about."""
-    where = [f"feature {row['feature']!r}", f"statistic {row['statistic']}"]
-    if row["window_start"] is not None:
-        where.append(f"window {row['window_start']}")
-    if row["segment_by"] is not None:
-        where.append(f"{row['segment_by']} {row['segment_value']!r}")
-    if row["model_version"] is not None:
-        where.append(f"version {row['model_version']}")
-    if row["baseline"] not in (None, "reference"):
-        where.append(f"against {row['baseline']}")
-    return f"result.rows: {', '.join(where)}"
-
-
-def _short(value: Any) -> str:
-    if value is _NOTHING:
-        return "nothing"
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 120 else f"{text[:117]}..."
+    made: dict[str, Any] = json.loads(json.dumps({part: report.record[part] for part in ("result", "inputs")}))
+    return made

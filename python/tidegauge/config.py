@@ -366,12 +366,13 @@ def load(source: str | os.PathLike[str] | Mapping[str, Any], *, overrides: Seque
         path = Path(source)
         label = str(path)
         try:
-            text = path.read_text(encoding="utf-8")
+            # As its bytes are: ends of lines too.
+            text = path.read_bytes().decode("utf-8")
         except UnicodeDecodeError as error:
             raise ConfigError(f"{label}: byte {error.start} is not UTF-8") from None
         except OSError as error:
             raise InputError(f"{label}: {(error.strerror or str(error)).lower()}") from None
-        data = _parse(path, text)
+        data = parse(path, text)
     else:
         path, label = None, "configuration"
         data = json.loads(json.dumps(source, default=_as_text))
@@ -379,8 +380,15 @@ def load(source: str | os.PathLike[str] | Mapping[str, Any], *, overrides: Seque
     config = _checked(data, label, overrides)
     if path is not None:
         config.base, config.file_name = str(path.parent), path.name
-    config.as_written = text + "".join(f"# --set {override}\n" for override in overrides)
+    config.as_written = with_overrides(text, overrides)
     return config
+
+
+def with_overrides(text: str, overrides: Sequence[str]) -> str:
+    """A configuration's text with what was set besides, as comments at its end."""
+    if overrides and not text.endswith("\n"):
+        text += "\n"
+    return text + "".join(f"# --set {override}\n" for override in overrides)
 
 
 def _checked(data: dict[str, Any], label: str, overrides: Sequence[str]) -> Config:
@@ -414,7 +422,7 @@ def restore(text: str, name: str | None, overrides: Sequence[str], base: str) ->
         # A mapping, written as JSON, which has no comments.
         data = json.loads("\n".join(line for line in text.splitlines() if not line.startswith("# --set ")))
     else:
-        data = _parse(Path(name), text)
+        data = parse(Path(name), text)
     config = _checked(data, name or "configuration", overrides)
     config.base, config.as_written = base, text
     if name is not None:
@@ -523,7 +531,14 @@ def _as_text(value: Any) -> str:
     raise ConfigError(f"configuration: {value!r} is {type(value).__name__}; accepted are text, numbers, lists, tables")
 
 
-def _parse(path: Path, text: str) -> dict[str, Any]:
+def parse(path: Path, text: str) -> dict[str, Any]:
+    """The keys of a configuration's text; of a ``pyproject.toml`` those of its section.
+
+    Raises
+    ------
+    ConfigError
+        If it is no valid TOML or YAML, or has no section.
+    """
     suffix = path.suffix.lower()
     if suffix == ".toml":
         try:

@@ -96,6 +96,21 @@ def test_what_cannot_be_rendered_is_said(folder: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize("part", ["result", "inputs", "envelope"])
+def test_a_report_that_was_changed_is_refused(folder: Path, tmp_path: Path, part: str) -> None:
+    held = json.loads((folder / "r.json").read_text())
+    if part == "result":
+        held["result"]["verdict"] = "ok"
+    else:
+        held[part]["note"] = "forged"
+    (tmp_path / "r.json").write_text(json.dumps(held))
+    done = tidegauge("report", tmp_path / "r.json", "-o", tmp_path / "r.html")
+    assert (done.returncode, done.stdout) == (6, "")
+    where = {"result": "result.verdict", "inputs": "inputs.note", "envelope": "envelope"}[part]
+    assert f"r.json: {where}: its digest does not hold; accepted is a report.json as it was written" in done.stderr
+    assert not (tmp_path / "r.html").exists()
+
+
 def test_an_index_of_a_folder(folder: Path, tmp_path: Path) -> None:
     for day in ("01", "02"):
         place = tmp_path / day

@@ -131,20 +131,29 @@ def test_missing_cut_and_grown_files(folder: Path) -> None:
 
 
 def test_model_and_profiles(folder: Path, flip: Flip) -> None:
+    generator = random.Random(5)
+    size = (folder / "model.txt").stat().st_size
+    for at in [0, size - 1, *(generator.randrange(size) for _ in range(20))]:
+        bit = 1 << generator.randrange(8)
+        flip(folder / "model.txt", at, bit)
+        assert check(folder, level="inputs").first == "model.txt: content changed"
+        flip(folder / "model.txt", at, bit)
     flip(folder / "model.txt", 30)
     found = check(folder)
     assert found.levels[1].differences == ["model.txt: content changed"]
     assert any(text.startswith("result.model.digest") for text in found.levels[-1].differences)
     flip(folder / "model.txt", 30)
-    generator = random.Random(5)
     for side in ("reference", "current"):
         path = folder / f"out/profiles/{side}.tgp"
         size = path.stat().st_size
-        for at in [0, size - 1, *(generator.randrange(size) for _ in range(10))]:
+        for at in [0, size - 1, *(generator.randrange(size) for _ in range(30))]:
             flip(path, at)
-            found = check(folder, level="numbers")
-            assert f"{side}.tgp: content changed" in str(found.first)
+            found = check(folder, level="inputs" if at % 3 else "numbers")
+            assert found.first == f"out/profiles/{side}.tgp: content changed"
             assert found.levels[1].outcome == "different"
+            if len(found.levels) > 2 and found.levels[-1].outcome == "different":
+                # It no longer decodes, or to other states: the file is named there too.
+                assert any(side in text for text in found.levels[-1].differences)
             flip(path, at)
     assert check(folder, level="numbers").same
 

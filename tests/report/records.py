@@ -31,6 +31,14 @@ HOSTILE = [
     "&lt;b&gt; &amp; &#x3c;script&#x3e;",
 ]
 
+
+def sealed(record: dict[str, Any]) -> dict[str, Any]:
+    """A record with digests that hold."""
+    from tidegauge.record import seal
+
+    return record | seal(record)
+
+
 MONTHS = [(f"2013-{m:02d}-01T00:00:00Z", f"{2013 + m // 12}-{m % 12 + 1:02d}-01T00:00:00Z") for m in range(6, 13)]
 
 NYC = [

@@ -193,7 +193,7 @@ def test_the_last_window_speaks() -> None:
 
 
 def test_outputs_of_a_record_and_of_its_file_are_the_same(tmp_path: Path) -> None:
-    held = records.small()
+    held = records.sealed(records.small())
     path = tmp_path / "report.json"
     path.write_bytes(_outputs.render(held, ".json"))
     again = _outputs.read_record(path)
@@ -262,7 +262,7 @@ def fill(folder: Path, days: int) -> None:
         held["result"]["model"] = {"name": f"model {day % 2}", "version": "1"}
         place = folder / f"day={day:02d}"
         place.mkdir(parents=True)
-        (place / "report.json").write_bytes(_outputs.render(held, ".json"))
+        (place / "report.json").write_bytes(_outputs.render(records.sealed(held), ".json"))
         if day % 2:
             (place / "report.html").write_bytes(b"")
 
@@ -286,10 +286,16 @@ def test_an_index_reads_only_what_changed(tmp_path: Path) -> None:
     assert "cannot be read: " in text
     changed = json.loads((tmp_path / "day=03" / "report.json").read_text())
     changed["result"]["verdict"] = "error"
-    (tmp_path / "day=03" / "report.json").write_text(json.dumps(changed))
+    (tmp_path / "day=03" / "report.json").write_text(json.dumps(records.sealed(changed)))
     (tmp_path / "day=01" / "report.json").unlink()
     assert _index.write_index(tmp_path, page) == (6, 1)
     assert page.read_bytes() != first
+    assert "does not hold" not in page.read_text()
+    # Edited by hand: listed, and said to be.
+    changed["result"]["verdict"] = "ok"
+    (tmp_path / "day=03" / "report.json").write_text(json.dumps(changed))
+    assert _index.write_index(tmp_path, page) == (6, 1)
+    assert "not as it was written: its result_digest does not hold" in page.read_text()
     # A cache that is broken is no more than an absent one.
     (tmp_path / ".index.html.cache").write_text("{")
     second = page.read_bytes()

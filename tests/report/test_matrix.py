@@ -16,6 +16,7 @@ import records
 import tidegauge as tg
 from chromium import Tab, chromium
 from tidegauge import _index
+from tidegauge.record import digest
 from tidegauge.report import render_html
 
 if TYPE_CHECKING:
@@ -198,7 +199,8 @@ def test_an_index_of_a_thousand_reports(tmp_path: Path) -> None:
     for i in range(1000):
         folder = tmp_path / f"{i // 100}" / f"{i:04d}"
         folder.mkdir(parents=True)
-        record["result_digest"] = f"b3:{i:064x}"
+        record["result"]["title"] = f"report {i}"
+        record["result_digest"] = digest(record["result"])
         record["envelope"]["finished"] = f"2024-01-01T{i // 60:02d}:{i % 60:02d}:00Z"
         (folder / "report.json").write_text(json.dumps(record))
         (folder / "report.html").touch()

@@ -29,8 +29,9 @@ import click
 def report(path: str, form: str, outputs: tuple[str, ...], quiet: bool) -> int:
     """Render a report.json again, or index a folder of them.
 
-    Nothing is computed: the files have the bytes of the run's own. Of a folder, -o index.html lists
-    every report below it; only reports that are new or changed are read.
+    Nothing is computed: the files have the bytes of the run's own. A report whose digests do not hold is
+    refused (6). Of a folder, -o index.html lists every report below it; only reports that are new or changed
+    are read.
     """
     if Path(path).is_dir():
         return _index(path, outputs, quiet)
