@@ -288,6 +288,17 @@ class Store:
         finally:
             shutil.rmtree(self.work / "new", ignore_errors=True)
 
+    def _table(self, path: Path, columns: list[str] | None) -> pl.DataFrame:
+        """A table; a run, which tells on what it reads, takes only what has the digest that was written beside it.
+
+        Profiles have checksums of their own.
+        """
+        if self._lock >= 0:
+            told = damage(path.parent, only=path.name)
+            if told:
+                raise FormatError(f"store {self.path}: {told[0]}; accepted is what tidegauge wrote")
+        return read_tables([path], columns)
+
     def parts(self, view: View | None = None) -> list[str]:
         """Names of the parts, first to last."""
         names = sorted(path.name for path in self.path.glob("parts/*"))
@@ -323,7 +334,7 @@ class Store:
 
         def read() -> dict[str, Any]:
             folder = self.path / "parts" / name
-            coverage = read_tables([folder / "coverage.parquet"], ["file", "row_group", "bytes", "footer"])
+            coverage = self._table(folder / "coverage.parquet", ["file", "row_group", "bytes", "footer"])
             columns = ["window_start", "window_end", "start", "end", "rows", "columns"]
             windows = read_tables([folder / "profile.parquet"], columns).rows()
             return {
@@ -340,7 +351,7 @@ class Store:
         """Windows that a set of verdicts decided, and what it said of each."""
 
         def read() -> list[Any]:
-            frame = read_tables([self.path / "verdicts" / name / "windows.parquet"], None)
+            frame = self._table(self.path / "verdicts" / name / "windows.parquet", None)
             told = frame.drop("window_start", "window_end", "decided_at").rows(named=True)
             return [[micros(start), row] for start, row in zip(frame["window_start"], told, strict=True)]
 
@@ -415,7 +426,7 @@ class Store:
             sets.setdefault(window.decided[-1]["set"], set()).add(window.start)
         found: list[Row] = []
         for name, starts in sorted(sets.items()):
-            frame = read_tables([self.path / "verdicts" / name / "rows.parquet"], None)
+            frame = self._table(self.path / "verdicts" / name / "rows.parquet", None)
             of = frame.get_column("of").to_physical().to_list()
             frame = frame.filter(pl.Series([start in starts for start in of], dtype=pl.Boolean))
             for row in frame.select(ROW_FIELDS).iter_rows(named=True):
@@ -424,6 +435,28 @@ class Store:
                     row[name_] = None if at is None else text[at]
                 found.append(row)
         return found
+
+
+def damage(folder: Path, only: str | None = None) -> list[str]:
+    """Files of a folder of a store, or one of them, that do not have the digests that were written beside them."""
+    place = folder.relative_to(folder.parent.parent)
+    found = sorted(folder.glob("digests-*.json"))
+    if len(found) != 1:
+        return [f"{place}: {len(found)} files of digests"]
+    (manifest,) = found
+    text = manifest.read_bytes()
+    if _core.blake3(text)[3:19] != manifest.stem.removeprefix("digests-"):
+        return [f"{place / manifest.name}: content changed"]
+    digests: dict[str, str] = json.loads(text)
+    told = []
+    for name, digest in digests.items():
+        if only is not None and name != only:
+            continue
+        if not (folder / name).is_file():
+            told.append(f"{place / name}: no such file")
+        elif _core.blake3((folder / name).read_bytes()) != digest:
+            told.append(f"{place / name}: content changed")
+    return told
 
 
 def mark_of(windows: pl.DataFrame) -> str:

@@ -428,7 +428,7 @@ def _beside(record: Mapping[str, Any], places: Places) -> list[str]:
         settings = _settings(record, places)
         if settings is None or settings.store is None:
             return [*told, "inputs.current.store: its configuration names no store"]
-        return told + _verify_store.damage(record, settings)
+        return told + _verify_store.changed(record, settings)
     except TidegaugeError as error:
         return [*told, str(error)]
 

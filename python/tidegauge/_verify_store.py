@@ -12,7 +12,20 @@ from tidegauge import _core, _provenance
 from tidegauge._differences import differences, input_differences, row_differences, walk
 from tidegauge._monitoring import coverage_of, digests_of, needed, rows_again, rules_of, scan_whole, units_of
 from tidegauge._profile import Profile, is_profile, scan
-from tidegauge._store import Store, View, as_text, join, mark_of, micros, number_of, read_tables, short, tables, telling
+from tidegauge._store import (
+    Store,
+    View,
+    as_text,
+    damage,
+    join,
+    mark_of,
+    micros,
+    number_of,
+    read_tables,
+    short,
+    tables,
+    telling,
+)
 from tidegauge._verify import Level, context_again, inputs_again
 from tidegauge._work import Parts
 from tidegauge.errors import InputError
@@ -30,7 +43,7 @@ if TYPE_CHECKING:
 _OF_THE_RUN = ("run_id", "as_of")
 
 
-def damage(record: Mapping[str, Any], settings: Config) -> list[str]:
+def changed(record: Mapping[str, Any], settings: Config) -> list[str]:
     """Files of the store that are not what was written, of every part and set of verdicts that was there then.
 
     Files of the reference that tell only when to scan it again, the lock, and what lies in ``work`` have no digest.
@@ -52,29 +65,9 @@ def damage(record: Mapping[str, Any], settings: Config) -> list[str]:
         for number in range(1, last + 1):
             if numbers.count(number) != 1:
                 told.append(f"{_named(store, store.path / what)}: {numbers.count(number)} of number {number}")
-        told += [text for folder in names for text in _damage(store, folder)]
+        told += [f"{store.path.name}/{text}" for folder in names for text in damage(folder)]
     for folder in sorted(store.path.glob("reference/*")):
-        told += _damage(store, folder)
-    return told
-
-
-def _damage(store: Store, folder: Path) -> list[str]:
-    """Files of a folder that do not have the digests that were written beside them."""
-    found = sorted(folder.glob("digests-*.json"))
-    if len(found) != 1:
-        return [f"{_named(store, folder)}: {len(found)} files of digests; accepted is what tidegauge wrote"]
-    (manifest,) = found
-    text = manifest.read_bytes()
-    if _core.blake3(text)[3:19] != manifest.stem.removeprefix("digests-"):
-        return [f"{_named(store, manifest)}: content changed"]
-    digests: dict[str, str] = json.loads(text)
-    told = []
-    for name, digest in digests.items():
-        path = folder / name
-        if not path.is_file():
-            told.append(f"{_named(store, path)}: no such file")
-        elif _core.blake3(path.read_bytes()) != digest:
-            told.append(f"{_named(store, path)}: content changed")
+        told += [f"{store.path.name}/{text}" for text in damage(folder)]
     return told
 
 

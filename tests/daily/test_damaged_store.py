@@ -136,6 +136,13 @@ def test_a_run_names_the_damaged_file(folder: Path) -> None:
         tg.run(folder / "tidegauge.toml")
     assert str(caught.value).startswith(place)
     path.write_bytes(content)
+    # A table that still decodes, to another verdict on a window that is closed.
+    path = sorted(folder.glob("store/verdicts/*/rows.parquet"))[0]
+    content = path.read_bytes()
+    pl.read_parquet(path).with_columns(verdict=pl.lit("ok")).write_parquet(path)
+    with pytest.raises(FormatError, match=f"{path.relative_to(folder / 'store')}: content changed"):
+        tg.run(folder / "tidegauge.toml")
+    path.write_bytes(content)
     # What tells when to scan the reference again is no more than absent where it is damaged.
     (identity,) = folder.glob("store/reference/*/identity.json")
     identity.write_text("{")

@@ -302,10 +302,19 @@ fn compact(batch: &RecordBatch) -> Result<RecordBatch, ArrowError> {
     RecordBatch::try_new(batch.schema(), columns.collect())
 }
 
+/// The message without advice. One on a value of text that says itself what Polars says around it, up to a line's
+/// end, stops before that: nothing tells then which column it is of, and none of a sensitive column is told.
 fn first_line(error: &ArrowError) -> String {
+    const AS_DTYPE: &str = "` as dtype `";
     let text = match error {
         ArrowError::CDataInterface(text) => text.clone(),
         other => other.to_string(),
     };
-    text.lines().next().unwrap_or_default().to_owned()
+    let line = text.lines().next().unwrap_or_default();
+    let told = if text.matches(AS_DTYPE).count() > 1 {
+        line.split(AS_DTYPE).next().unwrap_or_default()
+    } else {
+        line
+    };
+    told.to_owned()
 }
