@@ -239,6 +239,23 @@ def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
     return record
 
 
+def refuse_changed(path: str | os.PathLike[str]) -> None:
+    """Refuse a record that is not as it was written, whatever else it holds.
+
+    Raises
+    ------
+    InputError
+        If the file cannot be opened.
+    VerificationError
+        Naming the section whose digest does not hold.
+    """
+    found: list[Level] = []
+    record = _parse(str(path), found)
+    told = found[0].differences if record is None else digest_differences(record)
+    if told:
+        raise VerificationError(f"{path}: {told[0]}; accepted is a report.json as it was written")
+
+
 def _parsed(path: str | os.PathLike[str]) -> dict[str, Any]:
     found: list[Level] = []
     record = _parse(str(path), found)
@@ -274,7 +291,7 @@ def _parse(name: str, found: list[Level]) -> dict[str, Any] | None:
     except OSError as error:
         raise InputError(f"{name}: {(error.strerror or str(error)).lower()}; accepted is a report.json") from None
     try:
-        record = json.loads(content.decode("utf-8"))
+        record = json.loads(content.decode("utf-8"), object_pairs_hook=_once)
     except UnicodeDecodeError as error:
         found.append(Level("record", "different", differences=[f"byte {error.start}: not UTF-8"]))
         return None
@@ -282,10 +299,23 @@ def _parse(name: str, found: list[Level]) -> dict[str, Any] | None:
         told = f"character {error.pos}: not JSON: {error.msg.lower()}"
         found.append(Level("record", "different", differences=[told]))
         return None
+    except FormatError as error:
+        found.append(Level("record", "different", differences=[str(error)]))
+        return None
     if not isinstance(record, dict):
         found.append(Level("record", "different", differences=[f"{type(record).__name__} in place of a record"]))
         return None
     return record
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose keys stand once: of two of one name, readers show one or the other."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise FormatError(f"key {twice!r} stands twice in one object; accepted is one that every reader reads alike")
+    return made
 
 
 def _guarded(name: str, step: Callable[[], Level]) -> Level:

@@ -124,7 +124,7 @@ def numbers(record: Mapping[str, Any], settings: Config) -> Level:
     but = f"; {other} decided under other rules, which the record does not hold" if other else ""
     level.told = (
         f"every number of the result, from the store; verdicts on {again} closed windows, from its profiles{but}; "
-        f"tables of {len(parts)} parts"
+        f"tables of {len(parts)} part{'s' * (len(parts) != 1)}"
     )
     return level
 
@@ -190,7 +190,10 @@ def rescan(record: Mapping[str, Any], settings: Config, progress: Progress | Non
     level.differences += walk("inputs.current.problems", unread, again)
     level.differences += inputs_again(record, _inputs(settings, context, report, made), settings)
     level.outcome = "different" if level.differences else "same"
-    level.told = f"reference and {len(names)} parts of the store, from {rows:,} rows, and what is told of their files"
+    level.told = (
+        f"reference and {len(names)} part{'s' * (len(names) != 1)} of the store, from {rows:,} rows, "
+        "and what is told of their files"
+    )
     return level
 
 

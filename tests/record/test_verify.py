@@ -214,6 +214,19 @@ def test_a_changed_number_is_named_though_only_its_digest_tells(folder: Path, re
     }  # fmt: skip
 
 
+def test_a_key_that_stands_twice_is_refused(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of two results, one reader shows the first and digests are of the last."""
+    path = folder / "out/report.json"
+    whole = path.read_text()
+    path.write_text(whole.replace('"result":{', '"result":{"verdict":"ok"},"result":{', 1))
+    assert json.loads(path.read_text()) == json.loads(whole)
+    found = check(folder)
+    assert (found.exit_code(), str(found.first).partition(";")[0]) == (6, "key 'result' stands twice in one object")
+    assert invoke(["report", str(path)]) == 6
+    assert invoke(["gate", str(path)]) != 0
+    assert "stands twice" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("field", "value"), [("verdict", "ok"), ("qvalue", 0.5), ("fail_at", 0.9), ("ci_low", 0.0)])
 def test_verdicts_follow_from_the_numbers(folder: Path, record: dict[str, Any], field: str, value: Any) -> None:
     rows = unpack_rows(record["result"]["rows"])

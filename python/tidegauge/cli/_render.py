@@ -37,16 +37,13 @@ def report(path: str, form: str, outputs: tuple[str, ...], quiet: bool) -> int:
         return _index(path, outputs, quiet)
     from tidegauge import _outputs
     from tidegauge._files import write_all
-    from tidegauge._verify import digest_differences
+    from tidegauge._verify import refuse_changed
     from tidegauge.cli._show import show
-    from tidegauge.errors import VerificationError
     from tidegauge.results import check_outputs
 
     targets = check_outputs(outputs, accepted=_outputs.RENDERED)
     record = _outputs.read_record(path)
-    changed = digest_differences(record)
-    if changed:
-        raise VerificationError(f"{path}: {changed[0]}; accepted is a report.json as it was written")
+    refuse_changed(path)
     write_all([(target, _outputs.render(record, target.suffix.lower())) for target in targets])
     if not quiet:
         for target in targets:
