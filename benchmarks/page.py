@@ -40,18 +40,24 @@ _HISTOGRAM = (
     "17 ns a value, where numpy 2.4 takes 12 to 14 for either histogram. The goal was set when numpy took 40, from a "
     "kernel that only counts"
 )
-_WINDOWS = "the reference is profiled in every call here too; where the time of ten windows goes was not taken apart"
+_WINDOWS = (
+    "170 million values at 15 ns take more than half of the time, the profile of the reference and the comparison of ten "
+    "windows (6 ms a column and window, all statistics with intervals) a quarter and a fifth; without the latter two it "
+    "would be 16 times, as NannyML bins each column once into 40 cells"
+)
 _BLOCKS = (
     "blocks of a day, which a log with a time gets by default and the goal did not count, are a tenth of the work; "
     "without them 1.20 is measured beside it"
 )
 _BILLION = (
     "the run measures label and score too, and a hundred files leave it more to say of files and checkpoints than one: "
-    "623 MB, where one file of ten million rows took 482 MB; which part grows was not taken apart"
+    "623 MB, where one file of ten million rows took 482 MB. The peak was not that of the scan (260 to 380 MB) but of "
+    "the report, which held all cells of all windows to tell what adds most: mended after this was measured"
 )
 _REPORT = (
     "the reference is profiled in every call: several passes, where the rows of the other side take one (the figures "
-    "in memory below). Keeping the profile of the reference avoids them; making them cheaper is not tried yet"
+    "in memory below), three quarters of the time. Keeping the profile of the reference avoids them. Counting its cells "
+    "once took 15 % of the instructions away after this was measured; half of the rest sorts keys for its cells"
 )
 REASONS: dict[tuple[str, str], str] = {
     ("profile_over_decode[zstd-2]", "over pyarrow"): _BLOCKS,

@@ -137,6 +137,7 @@ def of_findings(
             row["statistic"],
             MIN_COUNT,
             json.dumps({**options, **chosen}),
+            json.dumps({name: row[name] for name in ("window_start", "window_end")}),
         )
         place = ("window_start", "window_end", "baseline")
         cells = [

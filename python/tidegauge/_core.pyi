@@ -138,7 +138,13 @@ def compare(
     performance_reference: Performance | None = None,
 ) -> str: ...
 def contributions(
-    reference: Profile, current: Profile, feature: str, statistic: str | None, min_count: int, options: str
+    reference: Profile,
+    current: Profile,
+    feature: str,
+    statistic: str | None,
+    min_count: int,
+    options: str,
+    window: str | None = None,
 ) -> str: ...
 def decide_again(rows: str, options: str) -> str: ...
 def histograms(reference: Profile, current: Profile, options: str) -> str: ...

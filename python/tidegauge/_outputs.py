@@ -74,9 +74,9 @@ def render(record: Mapping[str, Any], suffix: str) -> bytes:
         text: str = getattr(report, _RENDERINGS[suffix])(record, **width)
         return text.encode()
     if suffix == ".json":
-        return (json.dumps(record, ensure_ascii=False, allow_nan=False, separators=(",", ":")) + "\n").encode(
-            "utf-8", "backslashreplace"
-        )
+        from tidegauge.record import encode
+
+        return encode(record) + b"\n"
     if suffix in (".ndjson", ".parquet"):
         from tidegauge.record import unpack_rows
         from tidegauge.results import parse_rows

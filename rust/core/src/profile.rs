@@ -259,6 +259,22 @@ impl Profile {
             .ok()
     }
 
+    /// One column with its states of every group: what numbers on it alone are made of.
+    pub(crate) fn only(&self, at: usize) -> Self {
+        let states = |(k, s): (&GroupKey, &States)| (k.clone(), s[at..=at].to_vec());
+        Self {
+            columns: self.columns[at..=at].to_vec(),
+            block: self.block.clone(),
+            weight: self.weight.clone(),
+            groups: self.groups.iter().map(states).collect(),
+            keys: None,
+            metadata: Metadata {
+                times: self.metadata.times.clone(),
+                ..Metadata::default()
+            },
+        }
+    }
+
     /// A border of a window as RFC 3339.
     pub fn time(&self, us: i64) -> String {
         self.metadata

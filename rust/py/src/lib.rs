@@ -642,7 +642,8 @@ fn decide_again(py: Python<'_>, rows: &str, options: &str) -> PyResult<String> {
 
 /// What each cell adds to a statistic of one column, as JSON rows.
 #[pyfunction]
-#[pyo3(signature = (reference, current, feature, statistic, min_count, options))]
+#[pyo3(signature = (reference, current, feature, statistic, min_count, options, window=None))]
+#[expect(clippy::too_many_arguments, reason = "as Python passes them")]
 fn contributions(
     py: Python<'_>,
     reference: PyRef<'_, Profile>,
@@ -651,11 +652,21 @@ fn contributions(
     statistic: Option<&str>,
     min_count: u64,
     options: &str,
+    window: Option<&str>,
 ) -> PyResult<String> {
     let options: CompareOptions = parse(py, options)?;
+    let window: Option<comparison::Place> = window.map(|w| parse(py, w)).transpose()?;
     let (reference, current) = (&reference.inner, &current.inner);
     let made = py.detach(|| {
-        comparison::contributions(reference, current, &options, feature, statistic, min_count)
+        comparison::contributions(
+            reference,
+            current,
+            &options,
+            feature,
+            statistic,
+            min_count,
+            window.as_ref(),
+        )
     });
     let rows = made.map_err(|e| from_core(py, e))?;
     serde_json::to_string(&rows).map_err(|e| usage_error(py, e.to_string()))

@@ -1,12 +1,12 @@
 //! Contributions of cells, for every group and baseline.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::baselines::{Baseline, Baselines, Found};
 use super::columns::kind_of;
 use super::{CompareOptions, pair_of};
 use crate::decide::Policy;
-use crate::profile::Profile;
+use crate::profile::{GroupKey, Profile};
 use crate::statistics::{self, Context};
 use crate::{Error, Result};
 
@@ -55,8 +55,19 @@ pub struct ContributionRow {
     pub contribution: f64,
 }
 
+/// A window, as rows tell it; both none for rows without one.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Place {
+    /// Beginning, as RFC 3339.
+    pub window_start: Option<String>,
+    /// End, as RFC 3339.
+    pub window_end: Option<String>,
+}
+
 /// The contributions to one statistic of one column (default: the main one), in every group, against
-/// every baseline of the options. Groups without a baseline or a value have no rows.
+/// every baseline of the options, or in the groups of one window. Groups without a baseline or a value have no
+/// rows.
 ///
 /// # Errors
 /// When the column is in neither profile, or the statistic is no sum over cells.
@@ -67,6 +78,7 @@ pub fn contributions(
     feature: &str,
     statistic: Option<&str>,
     min_count: u64,
+    window: Option<&Place>,
 ) -> Result<Vec<ContributionRow>> {
     let (Some(i), Some(at)) = (reference.column(feature), current.column(feature)) else {
         let names: Vec<_> = reference.columns.iter().map(|c| c.name.as_str()).collect();
@@ -75,12 +87,14 @@ pub fn contributions(
             names.join(", ")
         )));
     };
-    let column = &reference.columns[i];
+    // The other columns are left where they are: a report asks for column after column.
+    let (reference, current) = (&reference.only(i), &current.only(at));
+    let column = &reference.columns[0];
     let policy = Policy {
         statistics: options.statistics.clone(),
         ..Policy::default()
     };
-    let kind = kind_of(column, &reference.total()?[i]);
+    let kind = kind_of(column, &reference.total()?[0]);
     let name = statistic.unwrap_or_else(|| policy.main_statistic(feature, Some(kind)));
     let known = statistics::find(name).filter(|s| statistics::CONTRIBUTING.contains(&s.name));
     let Some(statistic) = known else {
@@ -101,15 +115,22 @@ pub fn contributions(
     let context = Context {
         alpha: options.alpha,
     };
+    let told = |group: &GroupKey| {
+        let [start, end] = match group.window {
+            Some(w) => [Some(current.time(w.0)), Some(current.time(w.1))],
+            None => [None, None],
+        };
+        window.is_none_or(|at| (&at.window_start, &at.window_end) == (&start, &end))
+    };
     for (group, states) in &current.groups {
-        for (name, baseline) in &asked {
+        for (name, baseline) in asked.iter().filter(|_| told(group)) {
             if !options.compares(name, baseline, group) {
                 continue;
             }
             let Found::States(other) = baselines.find(baseline, group)? else {
                 continue;
             };
-            let pair = pair_of(column, &other[i], &states[at])?;
+            let pair = pair_of(column, &other[0], &states[0])?;
             if !statistic.kinds.accepts(&pair) {
                 return Err(Error::invalid(format!(
                     "{} of column {feature:?}; accepted are statistics of {kind} columns",

@@ -25,7 +25,7 @@ pub use baselines::Baseline;
 use baselines::{Baselines, Found};
 use calibration::calibrate;
 use columns::{Compared, group_rows};
-pub use contributions::{ContributionRow, contributions};
+pub use contributions::{ContributionRow, Place, contributions};
 pub use histograms::histograms;
 pub use joint::JointRow;
 pub use options::{CompareOptions, Decisions, ToleranceOption};
