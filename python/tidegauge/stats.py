@@ -181,8 +181,9 @@ def chi_square(
     Notes
     -----
     Definition ``chi_square/2xk-homogeneity/v1``: new values one cell, hash cells are cells, missing left out, no
-    continuity correction; p: chi-square with k - 1 degrees of freedom; no interval: the value grows with the rows,
-    total_variation is the effect size. Reports give the same number.
+    continuity correction; p: chi-square with k - 1 degrees of freedom, or, where a cell is expected to hold fewer
+    than 8 rows of a side, Pearson's type III with the moments over all splits of the rows, new values apart; no
+    interval: the value grows with the rows, total_variation is the effect size. Reports give the same number.
 
     References
     ----------
@@ -626,9 +627,9 @@ def g_test(
 
     Notes
     -----
-    Definition ``g_test/2xk-homogeneity/v1``: new values one cell, missing left out, no continuity correction; p:
-    chi-square with k - 1 degrees of freedom; no interval: the value grows with the rows, total_variation is the
-    effect size. Reports give the same number.
+    Definition ``g_test/2xk-homogeneity/v1``: new values one cell, missing left out, no continuity correction; p: as
+    chi_square; no interval: the value grows with the rows, total_variation is the effect size. Reports give the
+    same number.
 
     References
     ----------
@@ -672,8 +673,8 @@ def hellinger(
     Notes
     -----
     Definition ``hellinger/10q-special/v1``: cells of psi, no prior; p: 8 H^2 over 1/n + 1/m is chi-square with k -
-    1 degrees of freedom, or, where cells hold few rows, the chi-square with the mean and variance that the counts
-    of those cells give; interval: delta method. Reports give the same number.
+    1 degrees of freedom, or, where a cell is expected to hold fewer than 8 rows of a side, Pearson's type III with
+    the moments over all splits of the rows; interval: delta method. Reports give the same number.
 
     References
     ----------
@@ -761,8 +762,9 @@ def jensen_shannon(
     Notes
     -----
     Definition ``jensen_shannon/distance-nats-10q-special/v1``: cells of psi, no prior; p: 8 JSD over 1/n + 1/m is
-    chi-square with k - 1 degrees of freedom, or, where cells hold few rows, the chi-square with the mean and
-    variance that the counts of those cells give; interval: delta method. Reports give the same number.
+    chi-square with k - 1 degrees of freedom, or, where a cell is expected to hold fewer than 8 rows of a side,
+    Pearson's type III with the moments over all splits of the rows; interval: delta method. Reports give the same
+    number.
 
     References
     ----------
@@ -895,7 +897,7 @@ def kullback_leibler(
     -----
     Definition ``kullback_leibler/reference-to-current-nats-10q-special-prior.5/v1``: sum of reference ln(reference
     / current); cells of psi: missing and infinities are cells, prior 1/2 on every cell kept; p: 2 KL over 1/n + 1/m
-    is chi-square with k - 1 degrees of freedom. Reports give the same number.
+    is chi-square with k - 1 degrees of freedom, or as psi where cells hold few rows. Reports give the same number.
 
     References
     ----------
@@ -938,8 +940,9 @@ def l_infinity(
 
     Notes
     -----
-    Definition ``l_infinity/v1``: cells of psi: missing is a cell; interval: normal, Bonferroni over the cells in
-    proportion to the observed differences; no p-value. Reports give the same number.
+    Definition ``l_infinity/v1``: cells of psi: missing is a cell; interval: normal with a row more in and out of
+    each cell, Bonferroni over the cells in proportion to the observed differences; no p-value. Reports give the
+    same number.
 
     References
     ----------
@@ -1294,8 +1297,9 @@ def psi(
     -----
     Definition ``psi/10q-special-prior.5/v1``: 10 near-equal-mass cells of the reference (fewer below 50 rows a
     cell) or categories; missing and infinities are cells, cells empty on both sides left out, prior 1/2 on every
-    cell kept; p: psi over 1/n + 1/m is chi-square with k - 1 degrees of freedom; interval: delta method, bias taken
-    off; alias csi. Reports give the same number.
+    cell kept; p: psi over 1/n + 1/m is chi-square with k - 1 degrees of freedom, or, where a cell is expected to
+    hold fewer than 8 rows of a side, Pearson's type III with the moments over all splits of the rows; interval:
+    delta method, bias taken off; alias csi. Reports give the same number.
 
     References
     ----------
@@ -1339,8 +1343,8 @@ def quantile_shift(
     Notes
     -----
     Definition ``quantile_shift/5-25-50-75-95-inverted-cdf/v1``: finite values; inverted_cdf quantiles; interval:
-    Woodruff, Bonferroni over the five in proportion to the observed shifts; no p-value. Reports give the same
-    number.
+    Woodruff, Bonferroni over the five in proportion to the observed shifts, none below 50 rows of a side; no
+    p-value. Reports give the same number.
 
     References
     ----------

@@ -58,6 +58,7 @@ def expected(x: np.ndarray, y: np.ndarray) -> dict[str, float]:
     s, t = (a + 0.5) / (a + 0.5).sum(), (b + 0.5) / (b + 0.5).sum()
     return {
         "psi": float(entropy(s, t) + entropy(t, s)),
+        "expected rows": float(min(a.sum(), b.sum()) * ((a + b) / (a + b).sum()).min()),
         "psi pvalue": float(chi2.sf((entropy(s, t) + entropy(t, s)) / (1 / a.sum() + 1 / b.sum()), len(a) - 1)),
         "jensen_shannon": float(jensenshannon(p, q)),
         "hellinger": float(np.sqrt(((np.sqrt(p) - np.sqrt(q)) ** 2).sum() / 2)),
@@ -77,7 +78,9 @@ def check(x: np.ndarray, y: np.ndarray) -> None:
         assert math.isclose(got["value"], right[statistic], rel_tol=1e-9, abs_tol=1e-12), statistic
         assert got["bound_low"] <= right[statistic] * (1 + 1e-9) + 1e-12
         assert got["bound_high"] >= right[statistic] * (1 - 1e-9) - 1e-12
-    assert math.isclose(row(found, "psi")["pvalue"], right["psi pvalue"], rel_tol=1e-6, abs_tol=1e-290)
+    # Where a cell is expected to hold fewer than 8 rows of a side, p is that of test_few_rows_of_categories.
+    if right["expected rows"] >= 8:
+        assert math.isclose(row(found, "psi")["pvalue"], right["psi pvalue"], rel_tol=1e-6, abs_tol=1e-290)
 
 
 @pytest.mark.parametrize("seed", range(12))

@@ -100,7 +100,8 @@ def test_categorical_statistics(name: str) -> None:
         for which, value in expected.items():
             found = statistic(which, x, y)
             assert found["statistic"] == pytest.approx(value, rel=REL, abs=1e-9), (column, which)
-            if which == "chi_square":
+            # Where a value is expected in fewer than 8 rows of a side: test_few_rows_of_categories.
+            if which == "chi_square" and (table.sum(axis=0) * table.sum(axis=1).min() / n).min() >= 8:
                 assert found["pvalue"] == pytest.approx(pvalue, rel=1e-6, abs=1e-300), column
 
 

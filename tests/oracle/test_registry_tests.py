@@ -207,7 +207,9 @@ def test_categories(name: str) -> None:
         found = statistic("g_test", x, y)
         if counted.shape[1] > 1:
             theirs = stats.chi2_contingency(counted, lambda_="log-likelihood", correction=False)
-            close(found, theirs.statistic, theirs.pvalue, column, 1e-9)
+            # Where a value is expected in fewer than 8 rows of a side: test_few_rows_of_categories.
+            many = (counted.sum(axis=0) * counted.sum(axis=1).min() / counted.sum()).min() >= 8
+            close(found, theirs.statistic, theirs.pvalue if many else None, column, 1e-9)
         missing = [sample(name, s)[column].null_count for s in ("reference", "current")]
         cells = np.column_stack([counted, missing])
         p, q = (c / c.sum() for c in cells[:, cells.sum(axis=0) > 0] + 0.5)

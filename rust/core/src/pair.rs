@@ -388,6 +388,15 @@ pub struct CategoryCell {
     pub rows: (u64, u64),
 }
 
+/// How many new values hold how many rows, as far as it is known.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct NewValues {
+    /// Rows of a value, ascending, and how many values hold as many: whole numbers, or estimates.
+    pub by_rows: Vec<(u64, f64)>,
+    /// Standard error of the number of values.
+    pub error: f64,
+}
+
 /// Two samples of a categorical column.
 #[derive(Debug, Clone, PartialEq)]
 pub struct CategoricalPair {
@@ -402,8 +411,8 @@ pub struct CategoricalPair {
     /// Bounds on the number of current rows holding a value the reference never held (equal when
     /// the dictionary is complete).
     pub new_rows: (u64, u64),
-    /// Rows of the cell of new values by hash cell, each of one new value or a few; they add up to its rows.
-    pub new_cells: Vec<u64>,
+    /// Rows of the cell of new values by value; by hash cell where the dictionary is not complete.
+    pub new_values: NewValues,
     /// A few new values with their counts, most frequent first, for messages.
     pub new_examples: Vec<(Vec<u8>, u64)>,
     /// Set when the comparison had to use a coarser partition; goes into the row.

@@ -8,7 +8,7 @@ use proptest::prelude::*;
 use serde_json::Value;
 use tidegauge_core::decide::{Entry, Policy, Tolerance, adjusted, decide};
 use tidegauge_core::pair::{
-    CategoricalPair, CategoryCell, CategoryKey, Cell, Cells, NumericPair, Pair, Side,
+    CategoricalPair, CategoryCell, CategoryKey, Cell, Cells, NewValues, NumericPair, Pair, Side,
 };
 use tidegauge_core::row::{Exactness, Row, Verdict};
 use tidegauge_core::special;
@@ -168,7 +168,10 @@ fn categorical(counts: &[(CategoryKey, u64, u64)], missing: (u64, u64)) -> Pair 
             })
             .collect(),
         new_rows: (new, new),
-        new_cells: vec![new],
+        new_values: NewValues {
+            by_rows: vec![(new, 1.0)],
+            error: 0.0,
+        },
         new_examples: vec![],
         note: None,
         blocked: None,
@@ -395,6 +398,15 @@ fn table_statistics_match_mpmath() {
             );
             assert_eq!(outcome.exactness, Exactness::Exact);
         }
+        // Where a cell is expected to hold fewer than 8 rows of a side, p and the value expected are those of all
+        // splits: see the unit tests of statistics/sparse.rs and tests/oracle/test_few_rows_of_categories.py.
+        let (a, b) = (counts(&case["a"]), counts(&case["b"]));
+        let (n, m): (u64, u64) = (a.iter().sum(), b.iter().sum());
+        let expected = a.iter().zip(&b).filter(|c| c.0 + c.1 > 0).map(|c| {
+            let share = (c.0 + c.1) as f64 / (n as f64 + m as f64);
+            n.min(m) as f64 * share
+        });
+        let few = expected.fold(f64::INFINITY, f64::min) < 8.0;
         for statistic in [
             "psi",
             "chi_square",
@@ -402,6 +414,9 @@ fn table_statistics_match_mpmath() {
             "kullback_leibler",
             "fisher_exact",
         ] {
+            if few && statistic != "fisher_exact" {
+                continue;
+            }
             let want = &case[format!("{statistic}_pvalue")];
             if !want.is_null() {
                 close(
@@ -412,12 +427,14 @@ fn table_statistics_match_mpmath() {
                 );
             }
         }
-        close(
-            run("psi", &pair).value_if_no_change.unwrap(),
-            number(&case["psi_if_no_change"]),
-            1e-12,
-            name,
-        );
+        if !few {
+            close(
+                run("psi", &pair).value_if_no_change.unwrap(),
+                number(&case["psi_if_no_change"]),
+                1e-12,
+                name,
+            );
+        }
     }
 }
 

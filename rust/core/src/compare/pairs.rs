@@ -18,6 +18,9 @@ use crate::states::weighed::Weighed;
 use crate::statistics::Reads;
 use crate::value::Logical;
 use crate::{Error, Result};
+use new_values::{Known, new_values};
+
+mod new_values;
 
 /// Counts of one side of a pair.
 fn side(state: &ColumnState, logical: Logical) -> Side {
@@ -552,13 +555,14 @@ fn categorical_pair(
     // Segments hold few of the dictionary's values; a value the segment's reference lacks is not
     // new to the model, so "new" always means new to the dictionary.
     let (mut certain, mut possible, mut new_rows) = (0, 0, 0);
-    let mut new_cells = Vec::new();
+    // Hash cells in which the reference holds nothing.
+    let mut free = Vec::new();
     for (i, (x, y)) in ca.iter().zip(cb).enumerate() {
         possible += y;
         if *x == 0 {
             certain += y;
             new_rows += rb.cell(i, *y);
-            new_cells.extend((*y > 0).then_some(*y));
+            free.push(*y);
         } else {
             cells.push(CategoryCell {
                 key: CategoryKey::HashCell(i as u32),
@@ -576,6 +580,12 @@ fn categorical_pair(
             rows: (0, new_rows),
         });
     }
+    let present = kb.iter().filter(|y| y.count > 0).count() as f64;
+    let new_values = new_values(&Known {
+        cells: &free,
+        distinct: (b.distinct - present, b.distinct_error),
+        complete: dictionary.complete && b.weights.is_none(),
+    });
     let mut new_examples: Vec<(Vec<u8>, u64)> = examples
         .iter()
         .filter(|(h, _)| ca[crate::states::categories::cell_of(**h, ca.len())] == 0)
@@ -589,7 +599,7 @@ fn categorical_pair(
         current: b,
         cells,
         new_rows: (certain, possible),
-        new_cells,
+        new_values,
         new_examples,
         note: None,
         blocked: None,

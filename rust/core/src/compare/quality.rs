@@ -6,7 +6,7 @@ use crate::Result;
 use crate::column::{ColumnState, name_of};
 use crate::decide::{Entry, is_judged};
 use crate::kernels::key;
-use crate::pair::{CategoricalPair, Pair, Side};
+use crate::pair::{CategoricalPair, NewValues, Pair, Side};
 use crate::profile::{BlockRule, Problem, Profile, States};
 use crate::row::{Exactness, Row, Verdict};
 use crate::special::student_two_sided_isf;
@@ -418,7 +418,7 @@ pub(super) fn key_rows(compared: Compared<'_>, base: &Row, entries: &mut Vec<Ent
         current: side(keys),
         cells: Vec::new(),
         new_rows: (0, 0),
-        new_cells: Vec::new(),
+        new_values: NewValues::default(),
         new_examples: Vec::new(),
         note: None,
         blocked: None,

@@ -38,9 +38,16 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
         0.0
     };
     let mut outcome = Outcome::exact(value, (table.n, table.m));
-    outcome.value_if_no_change = Some(0.0);
     let inflation = table.inflation();
-    outcome.pvalue = Some(table.pvalue(chi_square, table.chi_square_null(inflation)));
+    let null = table.null(inflation, false, super::chi_square::term(&table));
+    // The correction is for cells of many rows.
+    let left = (null.mean / rows - df / (rows - 1.0)).max(0.0);
+    outcome.value_if_no_change = Some(if scale > 0.0 {
+        libm::sqrt(left / scale).min(1.0)
+    } else {
+        0.0
+    });
+    outcome.pvalue = Some(table.pvalue(chi_square, null));
     outcome.message = join([table.pooled_note()]);
     table.depends(&mut outcome);
     if scale > 0.0 {
@@ -56,7 +63,7 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
                 factor * r * (-2.0 - r * m / rows),
             )
         });
-        let null = table.chi_square_null(unit);
+        let null = null.scaled(unit / inflation);
         let interval = table.quadratic((raw, raw), null, delta, true, STATISTIC.range);
         outcome = outcome.with_interval(interval, context);
     }

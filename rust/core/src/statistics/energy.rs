@@ -165,6 +165,7 @@ pub(super) fn distance(
             df,
             // No eigenvalue is above the root of the sum of their squares.
             ratio: ratio.max(libm::sqrt(df)),
+            open: 0.0,
             root: true,
             range: STATISTIC.range,
         };

@@ -3,7 +3,7 @@
 use super::table::Table;
 use super::{Context, Kinds, NotApplicable, Outcome, Statistic, join, sum};
 use crate::pair::Pair;
-use crate::special::{chi_square_sf, entropy_term};
+use crate::special::entropy_term;
 
 /// `G = 2 sum O ln(O / E)` of the 2 x k table of both samples: the reference is a sample too.
 ///
@@ -14,8 +14,7 @@ pub const STATISTIC: Statistic = Statistic {
     definition: "g_test/2xk-homogeneity/v1",
     summary: "likelihood-ratio test (G) of homogeneity of both samples over categories",
     source: "Wilks (1938); scipy.stats.chi2_contingency(lambda_='log-likelihood', correction=False)",
-    notes: "new values one cell, missing left out, no continuity correction; p: chi-square with k - 1 \
-            degrees of freedom; no interval: the value grows with the rows, total_variation is the effect size",
+    notes: "new values one cell, missing left out, no continuity correction; p: as chi_square; no interval: the value grows with the rows, total_variation is the effect size",
     kinds: Kinds::Categorical,
     range: (0.0, f64::INFINITY),
     unit: "chi-square",
@@ -53,16 +52,22 @@ fn compute(pair: &Pair, _: &Context) -> Result<Outcome, NotApplicable> {
             })
         }));
     let df = (table.len() - 1) as f64;
-    let mut outcome = Outcome::exact(value, (table.n, table.m));
-    outcome.value_if_no_change = Some(df);
-    outcome.pvalue = Some(if df == 0.0 {
-        1.0
-    } else {
-        chi_square_sf(value, df)
+    let null = table.null(table.inflation(), false, |a, b, _| {
+        let both = (a + b) / (n + m);
+        // Both sides of the sum above, in counts.
+        let side = |count: f64, rows: f64| {
+            let expected = rows * both;
+            expected * entropy_term((count - expected) / expected)
+        };
+        2.0 * (side(a, n) + side(b, m))
     });
+    let mut outcome = Outcome::exact(value, (table.n, table.m));
+    outcome.value_if_no_change = Some(null.mean);
+    outcome.pvalue = Some(table.pvalue(value, null));
     outcome.message = join([
         Some(format!("{df} degrees of freedom")),
         table.pooled_note(),
     ]);
+    table.depends(&mut outcome);
     Ok(outcome)
 }

@@ -13,8 +13,9 @@ pub const STATISTIC: Statistic = Statistic {
     definition: "hellinger/10q-special/v1",
     summary: "Hellinger distance on the cells of psi",
     source: "Hellinger (1909); null as for psi, PSI ~ 8 H^2",
-    notes: "cells of psi, no prior; p: 8 H^2 over 1/n + 1/m is chi-square with k - 1 degrees of freedom, or, where cells hold \
-            few rows, the chi-square with the mean and variance that the counts of those cells give; interval: delta method",
+    notes: "cells of psi, no prior; p: 8 H^2 over 1/n + 1/m is chi-square with k - 1 degrees of freedom, or, where a cell is \
+            expected to hold fewer than 8 rows of a side, Pearson's type III with the moments over all splits of the \
+            rows; interval: delta method",
     kinds: Kinds::Any,
     range: (0.0, 1.0),
     unit: "distance",
@@ -29,7 +30,7 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     let squared = |worst: bool| {
         let terms = table.cells.iter().map(|cell| {
             let (p, q) = table.shares(cell);
-            if worst && cell.pooled {
+            if worst && cell.is_pooled() {
                 return 0.5 * (p + q);
             }
             // sqrt p - sqrt q = (p - q) / (sqrt p + sqrt q), free of cancellation
@@ -42,7 +43,9 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     let (low, high) = (squared(false), squared(true));
     let (value, bound) = (libm::sqrt(low), libm::sqrt(high));
     let mut outcome = Outcome::bounded(value, value, bound, STATISTIC.range, (table.n, table.m));
-    let null = table.sparse_null(table.inverse_rows() / 8.0, |p, q| {
+    let (n, m) = (table.n as f64, table.m as f64);
+    let null = table.null(table.inverse_rows() / 8.0, false, |a, b, _| {
+        let (p, q) = (a / n, b / m);
         let root = libm::sqrt(p) - libm::sqrt(q);
         0.5 * root * root
     });

@@ -52,6 +52,8 @@ pub enum Interval {
         df: f64,
         /// Variance by the delta method over that of the chi-square, off the null.
         ratio: f64,
+        /// Part of the mean that may be there where the samples differ as much: not taken off above.
+        open: f64,
         /// Limits are square roots.
         root: bool,
         /// Range of the statistic.
@@ -175,6 +177,7 @@ impl Interval {
                 bias,
                 df,
                 ratio,
+                open,
                 root,
                 range,
             } => {
@@ -182,7 +185,7 @@ impl Interval {
                     None => bounds,
                     Some(n) => (
                         n.lower(bounds.0, alpha).min(bounds.0),
-                        n.along().upper(bounds.1, alpha).max(bounds.1),
+                        n.along().upper(bounds.1 + open, alpha).max(bounds.1),
                     ),
                 };
                 let (low, high) = if root {

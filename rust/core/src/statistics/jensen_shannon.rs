@@ -16,8 +16,9 @@ pub const STATISTIC: Statistic = Statistic {
     definition: "jensen_shannon/distance-nats-10q-special/v1",
     summary: "Jensen-Shannon distance (natural logarithm) on the cells of psi",
     source: "Lin (1991); Endres and Schindelin (2003); null as for psi, PSI ~ 8 JSD",
-    notes: "cells of psi, no prior; p: 8 JSD over 1/n + 1/m is chi-square with k - 1 degrees of freedom, or, where cells hold \
-            few rows, the chi-square with the mean and variance that the counts of those cells give; interval: delta method",
+    notes: "cells of psi, no prior; p: 8 JSD over 1/n + 1/m is chi-square with k - 1 degrees of freedom, or, where a cell is \
+            expected to hold fewer than 8 rows of a side, Pearson's type III with the moments over all splits of the \
+            rows; interval: delta method",
     kinds: Kinds::Any,
     range: (0.0, 0.832_554_611_157_697_8),
     unit: "sqrt nats",
@@ -32,7 +33,7 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     let divergence = |worst: bool| {
         let terms = table.cells.iter().map(|cell| {
             let (p, q) = table.shares(cell);
-            let term = if worst && cell.pooled {
+            let term = if worst && cell.is_pooled() {
                 LN_2
             } else {
                 jensen_term(table.relative_difference(cell))
@@ -47,7 +48,9 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
         libm::sqrt(high).min(STATISTIC.range.1),
     );
     let mut outcome = Outcome::bounded(value, value, bound, STATISTIC.range, (table.n, table.m));
-    let null = table.sparse_null(table.inverse_rows() / 8.0, |p, q| {
+    let (n, m) = (table.n as f64, table.m as f64);
+    let null = table.null(table.inverse_rows() / 8.0, false, |a, b, _| {
+        let (p, q) = (a / n, b / m);
         let both = p + q;
         if both > 0.0 {
             0.5 * both * jensen_term((p - q).abs() / both)

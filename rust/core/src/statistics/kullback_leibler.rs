@@ -16,7 +16,7 @@ pub const STATISTIC: Statistic = Statistic {
     summary: "Kullback-Leibler divergence of the current sample from the reference on the cells of psi",
     source: "Kullback and Leibler (1951); scipy.stats.entropy(reference, current); null as for psi, PSI ~ 2 KL",
     notes: "sum of reference ln(reference / current); cells of psi: missing and infinities are cells, prior \
-            1/2 on every cell kept; p: 2 KL over 1/n + 1/m is chi-square with k - 1 degrees of freedom",
+            1/2 on every cell kept; p: 2 KL over 1/n + 1/m is chi-square with k - 1 degrees of freedom, or as psi where cells hold few rows",
     kinds: Kinds::Any,
     range: (0.0, f64::INFINITY),
     unit: "nats",
@@ -55,12 +55,23 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
         let (p, q) = (smooth(p, n), smooth(q, m));
         q * entropy_term((p - q) / q)
     }));
-    let null = table.chi_square_null(0.5 * table.inverse_rows());
+    let null = table.null(0.5 * table.inverse_rows(), true, |a, b, k| {
+        let (p, q) = ((a + 0.5) / (n + 0.5 * k), (b + 0.5) / (m + 0.5 * k));
+        q * entropy_term((p - q) / q)
+    });
     let gradient = |p: f64, q: f64| {
         let (p, q) = (smooth(p, n), smooth(q, m));
         (libm::log(p / q), -p / q)
     };
     let delta = table.delta_variance(gradient);
+    // What the prior takes off where a side holds few rows: the value with a tenth of it.
+    let less = sum(table.cells.iter().map(|cell| {
+        let (p, q) = table.shares(cell);
+        let share = |p: f64, rows: f64| (p * rows + 0.05) / (rows + 0.05 * k as f64);
+        let (p, q) = (share(p, n), share(q, m));
+        q * entropy_term((p - q) / q)
+    }));
+    let null = null.opened(less - value);
     let mut outcome = Outcome::exact(value, (table.n, table.m));
     let sides = pair.sides();
     if weighed || sides.0.rounding() + sides.1.rounding() > 0.0 {

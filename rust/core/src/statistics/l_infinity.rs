@@ -11,8 +11,8 @@ pub const STATISTIC: Statistic = Statistic {
     definition: "l_infinity/v1",
     summary: "largest difference of the shares of one cell",
     source: "Chebyshev distance of the cell shares; interval: normal, Bonferroni along the observed differences",
-    notes: "cells of psi: missing is a cell; interval: normal, Bonferroni over the cells in proportion \
-            to the observed differences; no p-value",
+    notes: "cells of psi: missing is a cell; interval: normal with a row more in and out of each cell, Bonferroni over \
+            the cells in proportion to the observed differences; no p-value",
     kinds: Kinds::Any,
     range: (0.0, 1.0),
     unit: "share",
@@ -31,12 +31,12 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
             .map(|c| (table.difference(c), c.label.clone()))
     };
     let (difference, label) =
-        largest(&mut table.cells.iter().filter(|c| !c.pooled)).unwrap_or((0, String::new()));
+        largest(&mut table.cells.iter().filter(|c| !c.is_pooled())).unwrap_or((0, String::new()));
     let value = share(difference, n, m);
     let high = table
         .cells
         .iter()
-        .filter(|c| c.pooled)
+        .filter(|c| c.is_pooled())
         .map(|c| {
             let (p, q) = table.shares(c);
             p.max(q)

@@ -669,6 +669,22 @@ fn clustered(interval: Interval, design: Option<&Design>) -> Interval {
     }
 }
 
+/// An interval whose errors were estimated from variances of either side with so many degrees of freedom each:
+/// with the quantiles of Student's distribution (Welch and Satterthwaite).
+fn estimated(interval: Interval, reference: (f64, f64), current: (f64, f64)) -> Interval {
+    let (v, w) = (reference.0, current.0);
+    let squares = v * v / reference.1.max(1.0) + w * w / current.1.max(1.0);
+    let df = (v + w) * (v + w) / squares;
+    if !df.is_finite() {
+        return interval;
+    }
+    Interval::Clustered {
+        inner: Box::new(interval),
+        df: df.max(1.0),
+        inflation: 1.0,
+    }
+}
+
 /// Pieces shared by the rates: `|b / m - a / n|` with Newcombe's interval. With blocks, rows are
 /// divided by the design effect of the share that `design` names.
 fn rate(

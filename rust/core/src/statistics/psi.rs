@@ -18,7 +18,8 @@ pub const STATISTIC: Statistic = Statistic {
     source: "Jeffreys (1946); null from Yurdakul (2018), theorem 3.1",
     notes: "10 near-equal-mass cells of the reference (fewer below 50 rows a cell) or categories; missing and \
             infinities are cells, cells empty on both sides left out, prior 1/2 on every cell kept; p: psi over \
-            1/n + 1/m is chi-square with k - 1 degrees of freedom; interval: delta method, bias taken off; alias \
+            1/n + 1/m is chi-square with k - 1 degrees of freedom, or, where a cell is expected to hold fewer than 8 \
+            rows of a side, Pearson's type III with the moments over all splits of the rows; interval: delta method, bias taken off; alias \
             csi",
     kinds: Kinds::Any,
     range: (0.0, f64::INFINITY),
@@ -64,13 +65,25 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
         let difference = (p - q).abs();
         difference * libm::log1p(difference / p.min(q))
     }));
-    let null = table.chi_square_null(table.inverse_rows());
+    let null = table.null(table.inverse_rows(), true, |a, b, k| {
+        let (p, q) = ((a + 0.5) / (n + 0.5 * k), (b + 0.5) / (m + 0.5 * k));
+        let difference = (p - q).abs();
+        difference * libm::log1p(difference / p.min(q))
+    });
     let gradient = |p: f64, q: f64| {
         let (p, q) = smooth(p, q);
         let log = libm::log(p / q);
         (log - q / p, -log - p / q)
     };
     let delta = table.delta_variance(gradient);
+    // What the prior takes off where a side holds few rows: the value with a tenth of it.
+    let less = sum(table.cells.iter().map(|cell| {
+        let (p, q) = table.shares(cell);
+        let share = |p: f64, rows: f64| (p * rows + 0.05) / (rows + 0.05 * k as f64);
+        let (p, q) = (share(p, n), share(q, m));
+        (p - q) * libm::log(p / q)
+    }));
+    let null = null.opened(less - value);
     let mut outcome = Outcome::exact(value, (table.n, table.m));
     let sides = pair.sides();
     if weighed || sides.0.rounding() + sides.1.rounding() > 0.0 {

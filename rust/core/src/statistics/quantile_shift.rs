@@ -20,7 +20,7 @@ pub const STATISTIC: Statistic = Statistic {
     summary: "largest difference of the 5, 25, 50, 75 and 95 % quantiles",
     source: "Hyndman and Fan (1996), definition 1; Woodruff (1952)",
     notes: "finite values; inverted_cdf quantiles; interval: Woodruff, Bonferroni over the five in proportion \
-            to the observed shifts; no p-value",
+            to the observed shifts, none below 50 rows of a side; no p-value",
     kinds: Kinds::Numeric,
     range: (0.0, f64::INFINITY),
     unit: "value",
@@ -29,6 +29,10 @@ pub const STATISTIC: Statistic = Statistic {
     default_tolerance: None,
     centre: None,
 };
+
+/// Rows of a side below which there is no interval: the 5 % quantile of fewer is the first or second value, and
+/// nothing is known of what lies beyond.
+const LEAST_ROWS: u64 = 50;
 
 /// The quantiles in twentieths.
 const TWENTIETHS: [u64; 5] = [1, 5, 10, 15, 19];
@@ -179,11 +183,16 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
         outcome
     };
     let at = (where_ > 0).then(|| format!("largest at the {} % quantile", where_ * 5));
-    outcome.message = join([at, steps.left_out()]);
+    let rows = steps.n.min(steps.m);
+    let few = (rows < LEAST_ROWS).then(|| {
+        format!("no interval: {rows} rows of a side; the 5 % quantile has one from {LEAST_ROWS} on")
+    });
+    let told = few.is_some();
+    outcome.message = join([at, few, steps.left_out()]);
     if let Some((blocked, d)) = design {
         outcome.depends(blocked, d.effective((steps.n, steps.m)), None);
     }
-    if differences.iter().all(Difference::is_finite) {
+    if !told && differences.iter().all(Difference::is_finite) {
         let interval = Interval::Largest {
             bounds: (outcome.bound_low, outcome.bound_high),
             differences: Box::new(differences),

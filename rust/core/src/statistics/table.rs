@@ -1,16 +1,32 @@
 //! The coarse table behind PSI, the divergences, and the tests of categories.
 
 use super::folded::{self, Piece};
-use super::sparse;
-use super::{Interval, MIN_COUNT, NotApplicable, Outcome, RAO_SCOTT, clustered, cross, total};
-use std::sync::Arc;
+use super::sparse::{self, Held, Limit, Moments};
+use super::{
+    Interval, MIN_COUNT, NotApplicable, Outcome, RAO_SCOTT, clustered, cross, estimated, total,
+};
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
 
 use crate::dependence::{Blocked, Design};
 use crate::pair::{CategoryKey, Pair};
-use crate::special::chi_square_sf;
+use crate::special::{chi_square_sf, normal_sf};
 
 /// Rows of the smaller side below which a distance is not taken to vary as one of many rows does.
 const FEW_ROWS: f64 = 20.0;
+
+/// What rows a cell holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    /// Those of one value, or of a range of values.
+    Values,
+    /// Those of unknown values: finer cells could differ more.
+    Several,
+    /// Those of values that the reference never held.
+    New,
+    /// Missing ones.
+    Missing,
+}
 
 /// Counts of both sides in one cell.
 #[derive(Debug, Clone)]
@@ -21,10 +37,17 @@ pub(super) struct Counted {
     pub reference: u64,
     /// Current rows.
     pub current: u64,
-    /// Holds unknown values: finer cells could differ more.
-    pub pooled: bool,
+    /// What rows it holds.
+    holds: Holds,
     /// The coarse cell of an ordered column.
     pub coarse: Option<u32>,
+}
+
+impl Counted {
+    /// Holds unknown values: finer cells could differ more.
+    pub fn is_pooled(&self) -> bool {
+        self.holds == Holds::Several
+    }
 }
 
 /// Cells that hold at least one row, and the totals of both sides.
@@ -42,21 +65,79 @@ pub(super) struct Table {
     design: Option<(Arc<Blocked>, Design)>,
     /// Whether missing rows are a cell.
     missing: bool,
-    /// Rows of either side in the cells, those of new values by hash cell: that one side has none of them
+    /// Rows of either side in the cells, those of new values by value: that one side has none of them
     /// is how their one cell was made.
-    fine: Vec<(u64, u64)>,
+    fine: Vec<Fine>,
+    /// Standard error of the number of new values.
+    uncertain: f64,
     /// All finite values, which are not one, lie in one cell.
     blind: bool,
+    /// See [`Table::few`], for each of the `fine`.
+    few: OnceLock<Vec<Option<f64>>>,
 }
 
-/// Distribution of a value when nothing changed: a chi-square over its degrees of freedom, times its mean.
+/// Cells that hold the same rows.
+#[derive(Debug, Clone, Copy)]
+struct Fine {
+    /// Reference rows.
+    reference: u64,
+    /// Current rows.
+    current: u64,
+    /// How many such cells.
+    cells: f64,
+    /// Whether it is a cell because the reference holds a row of it.
+    made: bool,
+}
+
+/// Distribution of a value when nothing changed: a chi-square over its degrees of freedom, times its mean; or
+/// the gamma distribution with these and a skewness of its own (Pearson's type III).
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Null {
     /// Mean of the value.
     pub mean: f64,
     /// Twice the squared mean over the variance, for independent rows.
     pub df: f64,
+    /// Skewness where it is not that of the chi-square.
+    skewness: Option<f64>,
+    /// Part of the mean that is there whether or not the samples differ.
+    open: f64,
 }
+
+impl Null {
+    /// The distribution of the value times a factor.
+    pub fn scaled(self, factor: f64) -> Self {
+        Null {
+            mean: self.mean * factor,
+            open: self.open * factor,
+            ..self
+        }
+    }
+
+    /// The same where a true value may lie further above the observed one.
+    pub fn opened(self, further: f64) -> Self {
+        Null {
+            open: self.open + further.max(0.0),
+            ..self
+        }
+    }
+
+    /// Upper tail.
+    fn tail(self, value: f64) -> f64 {
+        let Some(skewness) = self.skewness else {
+            return chi_square_sf(value * self.df / self.mean, self.df);
+        };
+        let z = (value / self.mean - 1.0) * libm::sqrt(0.5 * self.df);
+        // Nearly no skewness, or to the left, where the normal tail is above.
+        if skewness < 1e-3 {
+            return normal_sf(z);
+        }
+        let df = 8.0 / (skewness * skewness);
+        chi_square_sf(df + z * libm::sqrt(2.0 * df), df)
+    }
+}
+
+/// Twice the squared mean over the variance, at most: values that do not vary but for rounding.
+const MOST_DF: f64 = 1e9;
 
 impl Table {
     /// The partition of the divergences: coarse cells, -inf and +inf of ordered columns; values,
@@ -72,13 +153,13 @@ impl Table {
             },
             Pair::Categorical(_) => false,
         };
-        let mut push = |label: String, reference: u64, current: u64, pooled, coarse| {
+        let mut push = |label: String, reference: u64, current: u64, holds, coarse| {
             if reference > 0 || current > 0 {
                 cells.push(Counted {
                     label,
                     reference,
                     current,
-                    pooled,
+                    holds,
                     coarse,
                 });
             }
@@ -91,13 +172,13 @@ impl Table {
                         format!("cell {}", u64::from(group[0].coarse) + 1),
                         group.iter().map(|c| c.reference).fold(0, add),
                         group.iter().map(|c| c.current).fold(0, add),
-                        false,
+                        Holds::Values,
                         Some(group[0].coarse),
                     );
                 }
                 let (r, c) = (&p.reference, &p.current);
-                push("-inf".into(), r.neg_inf, c.neg_inf, false, None);
-                push("+inf".into(), r.pos_inf, c.pos_inf, false, None);
+                push("-inf".into(), r.neg_inf, c.neg_inf, Holds::Values, None);
+                push("+inf".into(), r.pos_inf, c.pos_inf, Holds::Values, None);
             }
             Pair::Categorical(p) => {
                 for cell in &p.cells {
@@ -115,29 +196,58 @@ impl Table {
                         CategoryKey::HashCell(i) => format!("hash cell {i}"),
                         CategoryKey::New => "new values".into(),
                     };
-                    let pooled = matches!(cell.key, CategoryKey::HashCell(_));
-                    push(label, cell.reference, cell.current, pooled, None);
+                    let holds = match cell.key {
+                        CategoryKey::Value(_) => Holds::Values,
+                        CategoryKey::HashCell(_) => Holds::Several,
+                        CategoryKey::New => Holds::New,
+                    };
+                    push(label, cell.reference, cell.current, holds, None);
                 }
             }
         }
         if missing {
             let (r, c) = pair.sides();
-            push("missing".into(), r.missing(), c.missing(), false, None);
+            push(
+                "missing".into(),
+                r.missing(),
+                c.missing(),
+                Holds::Missing,
+                None,
+            );
         }
         let n = total(cells.iter().map(|c| c.reference), "reference", "value")?;
         let m = total(cells.iter().map(|c| c.current), "current sample", "value")?;
         let apart = match pair {
-            Pair::Categorical(p) => p.new_cells.as_slice(),
+            Pair::Categorical(p) => p.new_values.by_rows.as_slice(),
             Pair::Numeric(_) => &[],
         };
-        let apart = (apart.iter().sum::<u64>() == new && new > 0).then_some(apart);
-        let whole = cells.iter().map(|c| (c.reference, c.current));
-        let fine = match apart {
-            Some(apart) => whole
-                .filter(|c| *c != (0, new))
-                .chain(apart.iter().map(|b| (0, *b)))
-                .collect(),
-            None => whole.collect(),
+        let rows: f64 = apart.iter().map(|(rows, cells)| *rows as f64 * cells).sum();
+        let known = new > 0 && (rows - new as f64).abs() <= 1e-6 * new as f64;
+        let apart = if known { apart } else { &[] };
+        // A dictionary of more values than this reference holds is not made from it.
+        let values = |c: &&Counted| !known || c.holds != Holds::New;
+        let made = matches!(pair, Pair::Categorical(_))
+            && cells
+                .iter()
+                .filter(values)
+                .all(|c| c.reference > 0 || c.holds == Holds::Missing);
+        let fine = (cells.iter().filter(values))
+            .map(|c| Fine {
+                reference: c.reference,
+                current: c.current,
+                cells: 1.0,
+                made: made && c.holds != Holds::Missing,
+            })
+            .chain(apart.iter().map(|&(current, cells)| Fine {
+                reference: 0,
+                current,
+                cells,
+                made,
+            }))
+            .collect();
+        let uncertain = match pair {
+            Pair::Categorical(p) if known => p.new_values.error,
+            _ => 0.0,
         };
         let blocked = match pair {
             Pair::Numeric(p) => p.blocked.as_ref(),
@@ -152,7 +262,9 @@ impl Table {
             design,
             missing,
             fine,
+            uncertain,
             blind,
+            few: OnceLock::new(),
         })
     }
 
@@ -198,45 +310,60 @@ impl Table {
         Null {
             mean: df * unit,
             df,
+            skewness: None,
+            open: 0.0,
         }
     }
 
-    /// The same for a sum of `term(p, q)` over cells that is such a chi-square where every cell holds
-    /// many rows, but not where one holds a few: mean and variance of the terms of rare cells are summed
-    /// over the counts that the pooled share gives both sides, and those of the others are the limits.
-    /// Terms of two cells are taken to be as dependent as in the limit.
-    pub fn sparse_null(&self, unit: f64, term: impl Fn(f64, f64) -> f64) -> Null {
-        if self.len() < 2 {
+    /// The same for a sum of `term(a, b, k)` over cells, of the counts of both sides and the number of cells,
+    /// that is such a chi-square where every cell holds many rows: where one holds a few, the moments over
+    /// all splits of the rows between the sides. `prior`: the term is no line in the rows of new values.
+    pub fn null(&self, unit: f64, prior: bool, term: impl Fn(f64, f64, f64) -> f64) -> Null {
+        if !self.is_sparse() {
             return self.chi_square_null(unit);
         }
-        let (n, m) = self.worth();
-        let own = unit / self.inflation();
-        let (mut mean, mut variance, mut squares) = (0.0, 0.0, 0.0);
-        for cell in &self.cells {
-            let h = self.pool(cell) / (n + m);
-            squares += h * h;
-            let limit = own * (1.0 - h);
-            let (first, second) = if n.min(m) * h < sparse::FEW {
-                sparse::moments(h, (n, m), &term)
-            } else {
-                (limit, 2.0 * limit * limit)
-            };
-            mean += first;
-            variance += second;
-        }
-        variance += 2.0 * own * own * (1.0 - squares);
+        let found = self.moments(prior, None, term);
+        let inflation = self.inflation();
+        let squared = found.mean * found.mean;
         Null {
-            mean: mean * self.inflation(),
-            df: 2.0 * mean * mean / variance,
+            mean: found.mean * inflation,
+            df: (2.0 * squared / found.variance).min(MOST_DF),
+            skewness: Some(found.skewness),
+            open: found.open * inflation,
         }
+    }
+
+    /// Moments of a sum of terms over all splits of the rows between the sides.
+    fn moments(
+        &self,
+        prior: bool,
+        limit: Limit<'_>,
+        term: impl Fn(f64, f64, f64) -> f64,
+    ) -> Moments {
+        let held = sparse::grouped(self.fine.iter().map(|f| Held {
+            rows: f.reference.saturating_add(f.current),
+            made: f.made,
+            cells: f.cells,
+        }));
+        sparse::Sum {
+            held: &held,
+            uncertain: self.uncertain,
+            rows: (self.n, self.m),
+            term,
+            prior,
+            limit,
+        }
+        .moments()
     }
 
     /// Upper tail of a value that has this distribution when nothing changed; with blocks, that of the
-    /// test of homogeneity of the cells that are not rare.
+    /// test of homogeneity, or this one where cells hold few rows and it is larger.
     pub fn pvalue(&self, value: f64, null: Null) -> f64 {
+        let own = || null.tail(value);
         match &self.design {
             _ if null.df == 0.0 => 1.0,
-            None => chi_square_sf(value * null.df / null.mean, null.df),
+            None => own(),
+            Some((_, d)) if self.is_sparse() => d.pvalue.max(own()),
             Some((_, d)) => d.pvalue,
         }
     }
@@ -268,17 +395,15 @@ impl Table {
         let bias = null.mean;
         // What moved may have moved in the direction that varies most.
         let largest = spread * self.largest();
-        clustered(
-            Interval::Quadratic {
-                bounds,
-                bias,
-                df,
-                ratio: (delta / (4.0 * bias / df * bounds.0)).max(largest),
-                root,
-                range,
-            },
-            self.design.as_ref().map(|d| &d.1),
-        )
+        self.clustered(Interval::Quadratic {
+            bounds,
+            bias,
+            df,
+            ratio: (delta / (4.0 * bias / df * bounds.0)).max(largest),
+            open: null.open,
+            root,
+            range,
+        })
     }
 
     /// Degrees of freedom of that chi-square (Satterthwaite) over those of independent rows.
@@ -301,9 +426,16 @@ impl Table {
         }
     }
 
-    /// The interval, with Student's quantiles where errors were estimated from blocks.
+    /// The interval, with Student's quantiles where errors were estimated from blocks, or from few rows.
     pub fn clustered(&self, interval: Interval) -> Interval {
-        clustered(interval, self.design.as_ref().map(|d| &d.1))
+        match &self.design {
+            Some((_, d)) => clustered(interval, Some(d)),
+            None if self.n.min(self.m) < FEW_ROWS as u64 => {
+                let (n, m) = (self.n as f64, self.m as f64);
+                estimated(interval, (1.0 / n, n - 1.0), (1.0 / m, m - 1.0))
+            }
+            None => interval,
+        }
     }
 
     /// Shares of one cell.
@@ -373,17 +505,17 @@ impl Table {
 
     /// Interval of `(1/2) sum |p - q|`.
     pub fn folded(&self, bounds: (f64, f64), range: (f64, f64)) -> Interval {
-        let pieces: Vec<Piece> = self
-            .fine
-            .iter()
-            .map(|&(a, b)| {
-                let (p, q) = (a as f64 / self.n as f64, b as f64 / self.m as f64);
+        let pieces: Vec<Piece> = (self.fine.iter().zip(self.few()))
+            .map(|(f, few)| {
+                let (p, q) = (
+                    f.reference as f64 / self.n as f64,
+                    f.current as f64 / self.m as f64,
+                );
                 // A folded normal with the mean that the splits of a few rows have.
-                let few = self
-                    .few(a, b)
-                    .map(|(mean, _)| mean * libm::sqrt(self.inflation()) / super::NORMAL_MEAN_ABS);
+                let few =
+                    few.map(|mean| mean * libm::sqrt(self.inflation()) / super::NORMAL_MEAN_ABS);
                 Piece {
-                    weight: 0.5,
+                    weight: 0.5 * f.cells,
                     difference: (p - q).abs(),
                     deviation: few.unwrap_or_else(|| self.deviation(p, q)),
                     most: few.map_or(p + q, |_| f64::INFINITY),
@@ -401,48 +533,71 @@ impl Table {
         clustered(interval, self.design.as_ref().map(|d| &d.1))
     }
 
-    /// Mean and variance, when nothing changed, of the absolute difference of the shares of a cell of which
+    /// Mean, when nothing changed, of the absolute difference of the shares of each of the fine cells of which
     /// the smaller side is expected to hold a few rows; none of other cells, and of weights.
-    fn few(&self, a: u64, b: u64) -> Option<(f64, f64)> {
+    fn few(&self) -> &[Option<f64>] {
+        self.few.get_or_init(|| {
+            let mut known = BTreeMap::new();
+            let mut of = |rows: u64| {
+                let mean = known.entry(rows);
+                *mean.or_insert_with(|| sparse::split_mean(rows, self.n, self.m))
+            };
+            (self.fine.iter())
+                .map(|f| self.holds_few(f).then(|| of(f.reference + f.current)))
+                .collect()
+        })
+    }
+
+    fn holds_few(&self, f: &Fine) -> bool {
         let rows = self.n as f64 + self.m as f64;
-        let expected = self.n.min(self.m) as f64 * ((a as f64 + b as f64) / rows);
-        let counted = self.scale == (1.0, 1.0) && expected < sparse::FEW;
-        counted.then(|| sparse::split_moments(a + b, self.n, self.m))
+        let share = (f.reference as f64 + f.current as f64) / rows;
+        self.scale == (1.0, 1.0) && self.n.min(self.m) as f64 * share < sparse::FEW
     }
 
     /// Whether a cell is expected to hold a few rows of a side.
     pub fn is_sparse(&self) -> bool {
-        self.fine.iter().any(|&(a, b)| self.few(a, b).is_some())
+        self.len() > 1 && self.fine.iter().any(|f| self.holds_few(f))
     }
 
     /// Variance of `(1/2) sum |p - q|` when nothing changed, with pooled shares `h`: the covariance of two
-    /// absolute normals is at most `1 - 2/pi` of their squared correlation, times both deviations. Blocks
-    /// correlate the cells further, by as much as they take degrees of freedom from the chi-square.
+    /// absolute normals is at most `1 - 2/pi` of their squared correlation, times both deviations; where cells
+    /// hold few rows, the variance over all splits. Blocks correlate the cells further, by as much as they take
+    /// degrees of freedom from the chi-square.
     ///
     /// Of a few rows the sum is far from normal: then at least what differences of `1 / n` and `1 / m` by
     /// each row allow (McDiarmid 1989).
     fn null_variance(&self) -> f64 {
         let (n, m) = self.worth();
         let unit = folded::FOLDED * self.inverse_rows();
+        if self.is_sparse() {
+            let limit = |rows: u64| {
+                let h = rows as f64 / (n + m);
+                let own = 0.25 * h * (1.0 - h) * self.own_inverse_rows();
+                let variance = folded::FOLDED * own;
+                let third = folded::SKEWNESS * variance * libm::sqrt(variance);
+                (super::NORMAL_MEAN_ABS * libm::sqrt(own), variance, third)
+            };
+            let found = self.moments(false, Some(&limit), |a, b, _| 0.5 * (a / n - b / m).abs());
+            // Sums of single rows do not vary but for rounding.
+            let least = found.mean * found.mean / MOST_DF;
+            let variance = found.variance.max(least) * self.inflation() / self.spread();
+            return if n.min(m) < FEW_ROWS {
+                variance.max(0.25 * self.inverse_rows())
+            } else {
+                variance
+            };
+        }
         let (mut own, mut first, mut second) = (0.0, 0.0, 0.0);
-        for &(a, b) in &self.fine {
-            let h = (a as f64 * self.scale.0 + b as f64 * self.scale.1) / (n + m);
+        for f in &self.fine {
+            let h = (f.reference as f64 * self.scale.0 + f.current as f64 * self.scale.1) / (n + m);
             if h < 1.0 {
-                own += match self.few(a, b) {
-                    Some((_, variance)) => variance * self.inflation(),
-                    None => unit * h * (1.0 - h),
-                };
+                own += unit * h * (1.0 - h);
                 first += h * libm::sqrt(h / (1.0 - h));
                 second += h * h * h / (1.0 - h);
             }
         }
         let both = unit * (first * first - second).max(0.0);
-        let variance = 0.25 * (own + both) / self.spread();
-        if n.min(m) < FEW_ROWS {
-            variance.max(0.25 * self.inverse_rows())
-        } else {
-            variance
-        }
+        0.25 * (own + both) / self.spread()
     }
 
     /// Standard deviation of the difference of shares of one cell.
@@ -455,22 +610,42 @@ impl Table {
     /// direction that varies most.
     pub fn own_deviation(&self, cell: &Counted) -> f64 {
         let (p, q) = self.shares(cell);
-        let bound = || self.deviation(p, q) * libm::sqrt(self.largest());
+        // As if both sides held one row more inside and one outside: that a few rows leave a cell empty, or
+        // fill it, does not make it certain (Agresti and Caffo 2000).
+        let wide = |p: f64, rows: u64| (p * rows as f64 + 1.0) / (rows as f64 + 2.0);
+        let deviation = self.deviation(wide(p, self.n), wide(q, self.m));
+        let bound = || deviation * libm::sqrt(self.largest());
+        // That the reference holds none of the new values is how they were told: as many as it would miss of these
+        // rows in any split are no surprise.
+        if cell.holds == Holds::New {
+            return libm::hypot(bound(), self.unseen());
+        }
         let own = self.design.as_ref().zip(cell.coarse);
         let own = own.and_then(|((blocked, _), coarse)| blocked.coarse(self.missing, coarse));
         own.map_or_else(bound, libm::sqrt)
     }
 
+    /// Share of the current rows that the reference would hold no row of, were the rows split anew.
+    fn unseen(&self) -> f64 {
+        let made = self.fine.iter().filter(|f| f.made);
+        let rows = made.map(|f| {
+            let rows = f.reference + f.current;
+            f.cells * rows as f64 * sparse::unseen(rows, self.n, self.m)
+        });
+        (super::sum(rows) / self.m as f64).min(1.0)
+    }
+
     /// The mean of `(1/2) sum |p - q|` under no change, with pooled shares.
     pub fn total_variation_if_no_change(&self) -> f64 {
         let (n, m) = self.worth();
-        let means = self.fine.iter().map(|&(a, b)| {
-            let h = (a as f64 * self.scale.0 + b as f64 * self.scale.1) / (n + m);
+        let means = self.fine.iter().zip(self.few()).map(|(f, few)| {
+            let h = (f.reference as f64 * self.scale.0 + f.current as f64 * self.scale.1) / (n + m);
             let normal = libm::sqrt((h * (1.0 - h)).max(0.0) * self.inverse_rows());
-            match self.few(a, b) {
-                Some((mean, _)) => (mean * libm::sqrt(self.inflation())).min(1.0),
-                None => super::NORMAL_MEAN_ABS * normal,
-            }
+            f.cells
+                * match few {
+                    Some(mean) => (mean * libm::sqrt(self.inflation())).min(1.0),
+                    None => super::NORMAL_MEAN_ABS * normal,
+                }
         });
         (0.5 * super::sum(means)).min(1.0)
     }
@@ -514,7 +689,7 @@ impl Table {
                     .into(),
             );
         }
-        let pooled = self.cells.iter().filter(|c| c.pooled).count();
+        let pooled = self.cells.iter().filter(|c| c.is_pooled()).count();
         (pooled > 0).then(|| format!("{pooled} hash cells counted as cells"))
     }
 

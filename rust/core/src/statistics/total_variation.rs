@@ -36,7 +36,7 @@ fn compute(pair: &Pair, context: &Context) -> Result<Outcome, NotApplicable> {
     let hidden: u128 = table
         .cells
         .iter()
-        .filter(|c| c.pooled)
+        .filter(|c| c.is_pooled())
         .map(|c| {
             (u128::from(c.reference) * u128::from(m)).min(u128::from(c.current) * u128::from(n))
         })

@@ -158,7 +158,8 @@ pub(super) fn distance(
         .variance((own.0 / n, own.1 / m))
         .max(null / folded::FOLDED);
     let bounds = (outcome.bound_low, outcome.bound_high);
-    if linear.is_finite() && bounds.1.is_finite() {
+    // One row has no variance.
+    if linear.is_finite() && bounds.1.is_finite() && n.min(m) >= 2.0 {
         // No signs vary the area more than equal ones, which make it the difference of the means.
         let (r, c) = (&steps.pair.reference, &steps.pair.current);
         let independent = r.variance / n + c.variance / m;
@@ -169,7 +170,16 @@ pub(super) fn distance(
         let most = Some(means / (scale * scale)).filter(|v| v.is_finite());
         let pieces = pieces.finish();
         let interval = folded::interval(bounds, &pieces, null, linear, most, STATISTIC.range);
-        outcome = outcome.with_interval(super::clustered(interval, design.as_ref()), context);
+        let interval = match &design {
+            Some(design) => super::clustered(interval, Some(design)),
+            // Estimated from the rows themselves.
+            None => super::estimated(
+                interval,
+                (r.variance / n, n - 1.0),
+                (c.variance / m, m - 1.0),
+            ),
+        };
+        outcome = outcome.with_interval(interval, context);
     }
     Ok(outcome)
 }
