@@ -413,7 +413,7 @@ def make_options(
         ("weight", weight), ("frequency", frequency),
     )  # fmt: skip
     for role, names in given:
-        for name in _names(names):
+        for name in _columns(role, names):
             if name in roles:
                 raise UsageError(f"column {name!r} is given as {roles[name]} and as {role}; one role a column")
             roles[name] = role
@@ -516,6 +516,16 @@ def _names(names: str | Iterable[str] | None) -> list[str]:
     if names is None:
         return []
     return [names] if isinstance(names, str) else list(names)
+
+
+def _columns(role: str, names: Any) -> list[str]:
+    """Names of columns in a role; a number, say, is none."""
+    if isinstance(names, (list, tuple)) and all(isinstance(name, str) for name in names):
+        return list(names)
+    if names is not None and not isinstance(names, str):
+        wanted = "names of columns" if role == "id" else "the name of a column"
+        raise UsageError(f"{role}={names!r}; {wanted} would be accepted")
+    return _names(names)
 
 
 def _listed(names: Sequence[str] | None) -> list[str] | None:

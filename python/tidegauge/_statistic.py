@@ -88,6 +88,11 @@ def evaluate(
 
     if isinstance(alpha, bool) or not isinstance(alpha, (int, float)) or not 0 < alpha < 1:
         raise UsageError(f"alpha is {alpha!r}; a number between 0 and 1 would be accepted")
+    for side, values in (("first", x), ("second", y)):
+        if hasattr(values, "columns") or isinstance(values, dict):
+            kind = "dictionary" if isinstance(values, dict) else type(values).__name__
+            message = f"the {side} sample is a {kind}; an array, a list or a Series would be accepted, of one column"
+            raise UsageError(message)
     frames = [series.to_frame() for series in _one_type(to_series("x", x), to_series("x", y))]
     options = {"alpha": alpha, "categorical": categorical}
     if weights is not None:
@@ -119,13 +124,17 @@ def evaluate(
 
 
 def _one_type(x: pl.Series, y: pl.Series) -> tuple[pl.Series, pl.Series]:
-    """Integers beside floats as floats, where doubles hold every one of them."""
+    """Integers beside floats as floats, where doubles hold every one; true and false beside numbers as 1 and 0."""
     import polars as pl
 
     def exact(series: pl.Series) -> bool:
         low, high = series.min(), series.max()
         return low is None or (int(low) >= -(2**53) and int(high) <= 2**53)  # type: ignore[arg-type]
 
+    if x.dtype == pl.Boolean and y.dtype.is_numeric():
+        return x.cast(y.dtype), y
+    if y.dtype == pl.Boolean and x.dtype.is_numeric():
+        return x, y.cast(x.dtype)
     if x.dtype.is_integer() and y.dtype.is_float() and exact(x):
         return x.cast(pl.Float64), y
     if y.dtype.is_integer() and x.dtype.is_float() and exact(y):

@@ -37,9 +37,11 @@ _BATCH = 1 << 14
 _CHUNK = "1000000"
 # Types with an Arrow capsule that hold their rows; anything else may be a stream that comes once.
 _HELD = frozenset(("DataFrame", "Series", "Table", "RecordBatch", "ChunkedArray", "Array", "StructArray"))
+# Types that hold one column of values.
+_COLUMN = frozenset(("Series", "ChunkedArray"))
 _ACCEPTED = (
     "paths and globs (.parquet .csv .tsv .ndjson .jsonl .arrow .ipc .feather, s3:// gs:// az://), "
-    "pandas and Polars frames, LazyFrames, Arrow tables and streams, numpy arrays, dictionaries of arrays"
+    "pandas and Polars frames and Series, LazyFrames, Arrow tables and streams, numpy arrays, dictionaries of arrays"
 )
 
 
@@ -273,7 +275,13 @@ def _from_table(data: Any, selection: Selection) -> Source:
         return _read(data, selection, [])
     errors: dict[str, str] = {}
     numpy = sys.modules.get("numpy")
-    if module == "pandas" and hasattr(data, "columns"):
+    if type(data).__name__ in _COLUMN and module in ("pandas", "polars", "pyarrow"):
+        # One column, under its own name or that of an array.
+        from tidegauge.frames import from_mapping
+
+        frame = from_mapping({getattr(data, "name", None) or "column_0": data})
+        data, errors = frame.data, frame.errors
+    elif module == "pandas" and hasattr(data, "columns"):
         from tidegauge.frames import from_pandas
 
         frame = from_pandas(data)

@@ -291,3 +291,18 @@ def test_a_name_with_a_nul_is_reported_in_its_place(way: str, tmp_path: Path) ->
     report = tg.drift(profile, profile)
     told = "Column 'a\\x00b' is not compared: in the reference: a name with a NUL"
     assert any(note.startswith(told) for note in report.record["result"]["limitations"])
+
+
+def test_a_series_is_a_table_of_one_column() -> None:
+    values = [1.0, 2.0, 4.0]
+    for data, name in (
+        (pd.Series(values, name="x"), "x"),
+        (pd.Series(values), "column_0"),
+        (pl.Series("x", values), "x"),
+        (pl.Series(values), "column_0"),
+        (pa.chunked_array([values]), "column_0"),
+    ):
+        profile = tg.profile(data)
+        assert [c["name"] for c in profile.info["columns"]] == [name]
+        assert profile.digest == tg.profile({name: values}).digest
+        assert tg.drift(data, data).verdict != "fail"

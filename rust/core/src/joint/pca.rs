@@ -27,6 +27,8 @@ pub const DEFINITION: Definition = Definition {
 
 /// Parts of the reference that are left out in turn.
 const FOLDS: usize = 5;
+/// Share of the square of a row, in standard deviations, below which its distance is rounding.
+const ROUNDING: f64 = 1e-20;
 /// Most columns: the method takes their cube.
 const MAX_COLUMNS: usize = 1000;
 
@@ -143,12 +145,19 @@ impl Plane {
             let along: f64 = z.iter().zip(v).map(|(a, b)| a * b).sum();
             rest.iter_mut().zip(v).for_each(|(r, c)| *r -= along * c);
         }
-        libm::sqrt(rest.iter().map(|r| r * r).sum())
+        let squared = |v: &[f64]| v.iter().map(|r| r * r).sum::<f64>();
+        let (left, whole) = (squared(&rest), squared(&z));
+        // What is left of a row that lies in the plane is rounding.
+        if left > ROUNDING * whole {
+            libm::sqrt(left)
+        } else {
+            0.0
+        }
     }
 }
 
 /// Encoded rows, row by row, and names of the columns left out.
-fn encode(samples: &Samples) -> (Vec<f64>, usize, Vec<String>) {
+fn encode(samples: &Samples) -> Result<(Vec<f64>, usize, Vec<String>)> {
     let (rows, n) = (samples.rows(), samples.n);
     let (mut columns, mut constant): (Vec<Vec<f64>>, _) = (Vec::new(), Vec::new());
     for (name, column) in &samples.columns {
@@ -176,18 +185,31 @@ fn encode(samples: &Samples) -> (Vec<f64>, usize, Vec<String>) {
             constant.push(format!("{name:?}"));
             continue;
         }
+        // Near 1, by a power of two: squares of the largest and smallest floats are none.
+        let largest = raw[..n].iter().fold(0.0_f64, |m, x| m.max(x.abs()));
+        let exponent = libm::ilogb(largest);
+        let raw: Vec<f64> = raw.iter().map(|x| libm::scalbn(*x, -exponent)).collect();
         // Centred once: products of values far from 0 keep their digits.
         let mean = sum(raw[..n].iter().map(|x| x / n as f64));
         let squares = sum(raw[..n].iter().map(|x| (x - mean) * (x - mean) / n as f64));
         let scale = libm::sqrt(squares);
-        columns.push(raw.iter().map(|x| (x - mean) / scale).collect());
+        let column: Vec<f64> = raw.iter().map(|x| (x - mean) / scale).collect();
+        // Squares of more are not finite.
+        if let Some(row) = column.iter().position(|x| x.abs() > 1e100 || x.is_nan()) {
+            return Err(Error::invalid(format!(
+                "column {name:?}: row {} of the current sample is more than 1e100 standard deviations of the reference \
+                 away; values within that would be accepted",
+                row.saturating_sub(n)
+            )));
+        }
+        columns.push(column);
     }
     let k = columns.len();
     let mut out = Vec::with_capacity(k * rows);
     for row in 0..rows {
         out.extend(columns.iter().map(|c| c[row]));
     }
-    (out, k, constant)
+    Ok((out, k, constant))
 }
 
 /// Rows of missing values by sample.
@@ -232,7 +254,7 @@ pub fn pca_reconstruction(
         )));
     }
     let units = Units::new(samples)?;
-    let (data, k, constant) = encode(samples);
+    let (data, k, constant) = encode(samples)?;
     if k == 0 {
         return Err(Error::invalid(
             "every column has one value in the reference; a column that varies would be accepted",
@@ -304,6 +326,9 @@ pub fn pca_reconstruction(
     let told = [
         (!constant.is_empty())
             .then(|| format!("one value in the reference, left out: {}", constant.join(", "))),
+        (taken == k).then(|| {
+            format!("{taken} components of {k} columns keep all of the variance: nothing is left to reconstruct")
+        }),
         (gone != (0, 0)).then(|| {
             format!(
                 "rows with a missing or infinite value, taken at the mean: {} in the reference, {} in the current sample",
