@@ -551,7 +551,9 @@ def _sample(record: Mapping[str, Any], places: Places, count: int, seed: int | N
                 for number in range(len(entry["parts"]["row_groups"]))
             ]
     if not units:
-        return Level("sample", "not checked", "no digests of row groups were recorded")
+        told = _beside(record, places)
+        why = "no digests of row groups were recorded"
+        return Level("sample", "different" if told else "not checked", why, told)
     chosen = random.Random(seed).sample(range(len(units)), min(count, len(units)))
     parts = rows = 0
     for entry, number, expected, columns in (units[i] for i in sorted(chosen)):

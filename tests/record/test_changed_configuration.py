@@ -85,3 +85,16 @@ def test_a_mapping_has_no_file(folder: Path) -> None:
     tg.run(keys)
     found = check(folder, "rescan")
     assert found.same, found
+
+
+def test_without_digests_and_in_a_sample(folder: Path) -> None:
+    path = folder / "tidegauge.toml"
+    text = path.read_text() + "[scan]\ndigests = false\n"
+    path.write_text(text)
+    tg.run(path)
+    report = folder / "out/report.json"
+    assert tg.verify(report, sample=1).levels[1].outcome == "not checked"
+    path.write_text(text.replace("1mo", "1w"))
+    for options in ({"sample": 1}, {"level": "inputs"}):
+        found = tg.verify(report, **options)  # type: ignore[arg-type]
+        assert (found.exit_code(), str(found.first)[:30]) == (6, "tidegauge.toml: current.window")
