@@ -22,9 +22,11 @@ _HOME = {
     "ImportanceResult": "importance",
     "ModelComparison": "_compare_models",
     "Profile": "_profile",
+    "RaceResult": "_race",
     "Report": "results",
     "RowSample": "_sample",
     "SegmentResult": "_segments",
+    "ShapResult": "_shapley",
     "SliceResult": "_slices",
     "TestResult": "stats",
     "Verification": "_verify",
@@ -40,8 +42,10 @@ _HOME = {
     "merge": "_profile",
     "permutation_importance": "importance",
     "profile": "_profile",
+    "race_importance": "_race",
     "row_sample": "_sample",
     "run": "_run",
+    "shap_importance": "_shapley",
     "sign": "_sign",
     "top_slices": "_slices",
     "verify": "_verify",
@@ -54,9 +58,11 @@ __all__ = [
     "ImportanceResult",
     "ModelComparison",
     "Profile",
+    "RaceResult",
     "Report",
     "RowSample",
     "SegmentResult",
+    "ShapResult",
     "SliceResult",
     "TestResult",
     "Verification",
@@ -76,8 +82,10 @@ __all__ = [
     "metrics",
     "permutation_importance",
     "profile",
+    "race_importance",
     "row_sample",
     "run",
+    "shap_importance",
     "sign",
     "stats",
     "top_slices",
@@ -94,9 +102,11 @@ if TYPE_CHECKING:
     from tidegauge._gate import Gate, gate
     from tidegauge._importance_drift import ImportanceDrift, importance_drift
     from tidegauge._profile import Profile, load, merge, profile
+    from tidegauge._race import RaceResult, race_importance
     from tidegauge._run import run
     from tidegauge._sample import RowSample, row_sample
     from tidegauge._segments import SegmentResult, find_segments
+    from tidegauge._shapley import ShapResult, shap_importance
     from tidegauge._sign import sign
     from tidegauge._slices import SliceResult, top_slices
     from tidegauge._verify import Verification, verify

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidegauge import _core
 from tidegauge._files import write_all
+from tidegauge._support import ASSOCIATED
 from tidegauge.errors import GateError, UsageError
 from tidegauge.importance import LOSSES, ImportanceResult
 from tidegauge.results import FAIL_ON, ROW_FIELDS, SEVERITY, FailOn, Row, plain_row, rows_to_pandas, rows_to_polars
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
     import polars as pl
+
+    from tidegauge._support import AssociatedGroup
 
 DEFINITION = "importance_drift/{}/v1"
 
@@ -40,7 +43,8 @@ class ImportanceDrift:
     ----------
     rows : list of dict
         The columns of :class:`tidegauge.Report`. One deciding row a feature and window,
-        ``importance_change``; beside it ``importance_ratio``, ``importance_share_change``,
+        ``importance_change``, and one for each group of associated features of the reference,
+        ``group_importance_change``; beside the first ``importance_ratio``, ``importance_share_change``,
         ``importance_rank_change``, and of trees ``importance_change_from_donors`` and
         ``importance_change_from_rows``, which add up to the change. For all features (``*``)
         ``compatibility_ndcg`` and ``compatibility_rank_correlation``, which decide nothing.
@@ -164,8 +168,9 @@ def importance_drift(
         Of :func:`tidegauge.permutation_importance` with one model, scoring and method, on sets of rows
         that share none. Several windows as a mapping from their start: a date, a datetime or ISO text.
     alpha : float
-        False-discovery rate within a window (Benjamini-Hochberg over its features); where nothing
-        changed, the chance of any alarm in the window.
+        False-discovery rate within a window (Benjamini-Hochberg over its features, and by themselves over
+        the groups of associated features); where nothing changed, the chance of any alarm in the window among
+        features, and among groups.
     fail_at : float, optional
         Change of the importance, in units of the loss, that fails. Without it a change warns.
 
@@ -193,6 +198,10 @@ def importance_drift(
     blocks tested against one distribution over the cells that the model tells apart; *rows* is the rest, from the other
     features, the labels, and the row's own value. A feature that moved shows in both; one whose relation
     to the label changed, in rows alone.
+
+    Features that go together share an importance that may move from one to the other; of
+    `associated_groups` of the reference that the window has too the change of the importance together is
+    tested as well. One that the window does not have, or has by another method, is not evaluated.
 
     The change of rank has limits that hold for all features at once; that of the share has none.
     ``compatibility_ndcg`` and ``compatibility_rank_correlation`` are what other tools alarm on (NDCG
@@ -232,6 +241,7 @@ def importance_drift(
         own = list(range(len(reference.features)))
         found = json.loads(_core.importance_drift(_side(reference, own), _side(given, order), alpha))
         rows += _rows(reference, given, start, found, alpha, fail_at)
+        rows += _of_groups(reference, given, start, alpha, fail_at)
     provenance = {
         "reference": reference.provenance,
         "windows": [{"window_start": start, **given.provenance} for start, given in windows.items()],
@@ -344,27 +354,14 @@ def _rows(
     fail_at: float | None,
 ) -> list[Row]:
     """Rows of one window."""
-    unit = {"squared": "squared error", "absolute": "absolute error", "zero_one": "error rate"}
-    loss = LOSSES.get(reference.scoring, reference.scoring)
-    base: Row = dict.fromkeys(ROW_FIELDS) | {
-        "window_start": start,
-        "baseline": "reference",
-        "decides": False,
-        "exactness": "exact" if reference.method == "exact" else "estimated",
-        "n_reference": reference.n_rows,
-        "n_current": window.n_rows,
-        "n_eff_reference": reference.weighted_rows or float(reference.n_rows),
-        "n_eff_current": window.weighted_rows or float(window.n_rows),
-    }
+    base = _base(reference, window, start)
 
     def row(feature: str, statistic: str, value: float | None, **given: Any) -> Row:
         role = "feature" if feature != "*" else None
         named = {"feature": feature, "role": role, "statistic": statistic, "definition": DEFINITION.format(statistic)}
         return base | named | {"value": value} | given
 
-    alone = window.n_blocks == 1
-    null = "t-of-the-blocks-of-the-reference" if alone else "t-larger-of-welch-and-pooled"
-    in_loss = {"unit": unit.get(loss, loss.replace("_", " ")), "value_if_no_change": 0.0}
+    null, in_loss = _null(window), {"unit": _unit(reference), "value_if_no_change": 0.0}
     changes = found["features"]
 
     def clearest(j: int) -> tuple[bool, float, float]:
@@ -435,6 +432,93 @@ def _rows(
     told = "compatibility: has no error rate and does not see a change of scale"
     for name in ("ndcg", "rank_correlation"):
         rows.append(row("*", f"compatibility_{name}", found[name], value_if_no_change=1.0, message=told))
+    return rows
+
+
+def _base(reference: ImportanceResult, window: ImportanceResult, start: str | None) -> Row:
+    """What every row of a window has."""
+    return dict.fromkeys(ROW_FIELDS) | {
+        "window_start": start,
+        "baseline": "reference",
+        "decides": False,
+        "exactness": "exact" if reference.method == "exact" else "estimated",
+        "n_reference": reference.n_rows,
+        "n_current": window.n_rows,
+        "n_eff_reference": reference.weighted_rows or float(reference.n_rows),
+        "n_eff_current": window.weighted_rows or float(window.n_rows),
+    }
+
+
+def _null(window: ImportanceResult) -> str:
+    return "t-of-the-blocks-of-the-reference" if window.n_blocks == 1 else "t-larger-of-welch-and-pooled"
+
+
+def _unit(reference: ImportanceResult) -> str:
+    loss = LOSSES.get(reference.scoring, reference.scoring)
+    names = {"squared": "squared error", "absolute": "absolute error", "zero_one": "error rate"}
+    return names.get(loss, loss.replace("_", " "))
+
+
+def _of_groups(
+    reference: ImportanceResult, window: ImportanceResult, start: str | None, alpha: float, fail_at: float | None
+) -> list[Row]:
+    """Deciding rows of the reference's groups of associated features."""
+    groups = reference.associated_groups
+    if not groups:
+        return []
+    known = {frozenset(group.features): group for group in window.associated_groups}
+    pairs = [(group, known.get(frozenset(group.features))) for group in groups]
+    both = [(k, a, b) for k, (a, b) in enumerate(pairs) if b is not None and a.method == b.method]
+    changes: dict[int, dict[str, Any]] = {}
+    if both:
+
+        def side(given: ImportanceResult, held: list[AssociatedGroup]) -> Any:
+            values = [g.importance * given.scale for g in held]
+            errors = [g.standard_error * given.scale for g in held]
+            blocks = None if given.n_blocks is None else (given.n_blocks, given.block_freedom)
+            return _units(given), blocks, values, errors, [None] * len(held)
+
+        sides = (side(reference, [a for _, a, _ in both]), side(window, [b for _, _, b in both]))
+        found = json.loads(_core.importance_drift(*sides, alpha))["features"]
+        changes = {k: change for (k, _, _), change in zip(both, found, strict=True)}
+    rows = []
+    for k, (group, other) in enumerate(pairs):
+        change = changes.get(k, {"value": None, "interval": None, "pvalue": None, "qvalue": None, "split": None})
+        low, high = change["interval"] or (None, None)
+        tested = change["pvalue"] is not None
+        if other is None:
+            message = f"not tested: in the window the features are not associated by {ASSOCIATED} and more"
+        elif k not in changes:
+            message = f"not tested: measured by method {group.method} in the reference, {other.method} in the window"
+        else:
+            message = _message(change)
+        rows.append(
+            _base(reference, window, start)
+            | {
+                "feature": group.name,
+                "role": "feature",
+                "statistic": "group_importance_change",
+                "definition": DEFINITION.format("group_importance_change"),
+                "exactness": "exact" if group.method == "exact" else "estimated",
+                "value": change["value"],
+                "unit": _unit(reference),
+                "value_if_no_change": 0.0,
+                "decides": True,
+                "ci_low": low,
+                "ci_high": high,
+                "variance": reference.variance if tested else None,
+                "null": _null(window) if tested else None,
+                "pvalue": change["pvalue"],
+                "qvalue": change["qvalue"],
+                "minimum_detectable": None if low is None else (high - low) / 2.0,
+                "warn_at": 0.0,
+                "fail_at": fail_at,
+                "threshold_source": None if fail_at is None else "configuration",
+                "verdict": _verdict(change, alpha, fail_at),
+                "rank": len(reference.features) + k + 1,
+                "message": message,
+            }
+        )
     return rows
 
 

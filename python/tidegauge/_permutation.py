@@ -350,6 +350,10 @@ def batch_rows(memory: int, row_bytes: int) -> int:
     return max(1, memory // BATCH_SHARE // row_bytes)
 
 
+class DisagreementError(Exception):
+    """Trees as read do not predict what their library does."""
+
+
 class Engine:
     """Predictions of all variants, batch by batch, each made once for all scorers."""
 
@@ -372,7 +376,17 @@ class Engine:
         return found
 
     def baseline(self, methods: Sequence[str]) -> Outputs:
-        """Predictions with every value in place."""
+        """Predictions with every value in place.
+
+        Raises
+        ------
+        DisagreementError
+            If trees as read do not predict what the library does.
+        """
+        if self.native is not None:
+            if not all(self.native.agrees(method) for method in methods):
+                raise DisagreementError
+            return {method: self.native.baseline(method) for method in methods}
         parts: dict[str, list[Any]] = {m: [] for m in methods}
         for _, batch in self.rows.batches(self.rows.rows if self.alone else self.batch):
             for method, values in self.predictions(methods, batch.data, batch.rows).items():
@@ -430,7 +444,7 @@ class Engine:
     def variants(self, group: list[Variant], methods: Sequence[str]) -> list[Outputs]:
         """Predictions of each variant of a group, for all rows."""
         if self.native is not None:
-            return self.native.variants(group, self.orders)
+            return self.native.variants(group, self.orders, methods)
         columns = sorted({j for variant in group for j in variant.columns})
         donors, places = self.rows.columns(columns)
         place = dict(zip(columns, places, strict=True))
@@ -523,44 +537,21 @@ def run(
     orders = Orders(rows.rows, generator, seed, n_repeats, random_state, strata, memory)
     engine = Engine(predictor, rows, orders, memory)
 
-    scorers, outputs = _baseline(engine, scorers)
-    tallies = {}
-    for name, scorer in scorers.items():
-        tallies[name] = tally = Tally(
-            scorer, np.empty((len(units), n_repeats)), {k: np.full(len(units), np.nan) for k in KEYS}
+    direct = any(s.direct for s in scorers.values())
+    if isinstance(rows, Resident) and generator == "keyed" and predictions == "auto" and not direct:
+        engine.native = native_of(model, predictor, rows.table, units)
+    tallies = {
+        name: Tally(scorer, np.empty((len(units), n_repeats)), {k: np.full(len(units), np.nan) for k in KEYS})
+        for name, scorer in scorers.items()
+    }
+    if (
+        engine.native is None
+        or strata is not None
+        or not engine.native.judge(
+            tallies, y, seed=seed, n_repeats=n_repeats, alpha=alpha, memory=memory, blocks=blocks
         )
-        if scorer.direct is not None and isinstance(rows, Resident):
-            tally.baseline = scorer.direct(rows.table.data)
-        elif scorer.score is not None:
-            tally.baseline = scorer.score(outputs)
-            tally.losses = None if scorer.by_row is None else scorer.by_row(outputs)
-    if engine.see_whether_alone(outputs):
-        if isinstance(rows, Streamed):
-            raise UsageError("the model predicts a row otherwise among other rows; files are predicted in batches")
-        said.append("the model predicts a row otherwise among other rows, so all rows are predicted at once")
-    if not (
-        engine.alone or generator != "keyed" or predictions == "library" or any(s.direct for s in scorers.values())
     ):
-        engine.native = native_of(model, predictor, rows.table, outputs) if isinstance(rows, Resident) else None
-    if engine.native is not None:
-        outputs = engine.native.baseline()
-        for tally in tallies.values():
-            if tally.scorer.name == CHANGE:
-                tally.scorer = change_of(predictor, outputs)
-            if tally.scorer.score is not None:
-                tally.baseline = tally.scorer.score(outputs)
-                tally.losses = None if tally.scorer.by_row is None else tally.scorer.by_row(outputs)
-    variants = [
-        Variant(u, name, columns, repeat)
-        for u, (name, columns) in enumerate(units.items())
-        for repeat in range(n_repeats)
-    ]
-    methods = list(outputs)
-    for group in engine.groups(variants, outputs):
-        found = engine.variants(group, methods) if methods else [{} for _ in group]
-        for variant, predicted in zip(group, found, strict=True):
-            for tally in tallies.values():
-                _count(tally, engine, variant, predicted, n_repeats, alpha, strata, blocks)
+        said += _predicted(engine, tallies, units, n_repeats, alpha, strata, blocks)
     shared = {
         "features": list(units),
         "definition": PERMUTATION,
@@ -572,7 +563,7 @@ def run(
         "seed": seed,
         "generator": generator,
         "n_repeats": n_repeats,
-        "predictions": engine.predicted,
+        "predictions": engine.predicted + (0 if engine.native is None else engine.native.asked),
         "predicted_by": "library" if engine.native is None else "trees as read",
         **({} if labels is None else {"conditional_on": labels}),
     }
@@ -580,6 +571,48 @@ def run(
         name: _result(tally, shared, [*notes.get(name, []), *said], provenance, y, blocks)
         for name, tally in tallies.items()
     }
+
+
+def _predicted(
+    engine: Engine,
+    tallies: Mapping[str, Tally],
+    units: Mapping[str, list[int]],
+    n_repeats: int,
+    alpha: float,
+    strata: Order | None,
+    blocks: Blocks | None,
+) -> list[str]:
+    """Predicts every variant and scores it; what the result has to say about it."""
+    said = []
+    scorers = {name: tally.scorer for name, tally in tallies.items()}
+    try:
+        scorers, outputs = _baseline(engine, scorers)
+    except DisagreementError:
+        engine.native = None
+        scorers, outputs = _baseline(engine, scorers)
+    for name, tally in tallies.items():
+        tally.scorer = scorer = scorers[name]
+        if scorer.direct is not None and isinstance(engine.rows, Resident):
+            tally.baseline = scorer.direct(engine.rows.table.data)
+        elif scorer.score is not None:
+            tally.baseline = scorer.score(outputs)
+            tally.losses = None if scorer.by_row is None else scorer.by_row(outputs)
+    if engine.native is None and engine.see_whether_alone(outputs):
+        if isinstance(engine.rows, Streamed):
+            raise UsageError("the model predicts a row otherwise among other rows; files are predicted in batches")
+        said.append("the model predicts a row otherwise among other rows, so all rows are predicted at once")
+    variants = [
+        Variant(u, name, columns, repeat)
+        for u, (name, columns) in enumerate(units.items())
+        for repeat in range(n_repeats)
+    ]
+    methods = list(outputs)
+    for group in engine.groups(variants, outputs):
+        found = engine.variants(group, methods) if methods else [{} for _ in group]
+        for variant, predicted in zip(group, found, strict=True):
+            for tally in tallies.values():
+                _count(tally, engine, variant, predicted, n_repeats, alpha, strata, blocks)
+    return said
 
 
 def _baseline(engine: Engine, scorers: dict[str, Scorer]) -> tuple[dict[str, Scorer], Outputs]:

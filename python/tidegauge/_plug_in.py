@@ -1,9 +1,9 @@
 """Importances under scores that are no means over rows, of trees: the score of expected counts.
 
-Every row is counted with the value of every other row, each pair by its share: a table of predicted
-classes, or the weights of both classes by score. What the score of these is, less the score as it is, is
-the importance. It is not the mean of the score over permutations, in which no two rows have the same
-donor: an area differs from that by less than 2 / n, other scores in the order of 1 / n.
+Every row is counted by its weight with the value of every other row, by the share of that row's weight: a
+table of predicted classes, or the weights of both classes by score. What the score of these is, less the
+score as it is, is the importance. It is not the mean of the score over permutations, in which no two rows have
+the same donor: an area differs from that by less than 2 / n, other scores in the order of 1 / n.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from tidegauge._importance_weights import Weights
     from tidegauge._models import Trees
 
     Floats = npt.NDArray[np.float64]
@@ -39,6 +40,7 @@ def of_trees(
     labels: Floats,
     n_threads: int,
     notes: list[str],
+    weights: Weights | None = None,
 ) -> dict[str, Any]:
     """The score as it is, and what each feature of the trees adds to it.
 
@@ -51,11 +53,12 @@ def of_trees(
 
     if not trees.classifies or trees.outputs != 1:
         raise UsageError(f"scoring {scoring!r} has an exact form for two classes only")
-    if len(np.unique(labels)) < 2:
+    given = None if weights is None else weights.values
+    if len(np.unique(labels if given is None else labels[given > 0.0])) < 2:
         raise UsageError(f"scoring {scoring!r} of labels that are all of one class")
-    donors = _core.Donors(trees, "zero_one", 0.5)
-    donors.update(columns, labels)
-    found = json.loads(_core.RankedScores(donors, columns, labels, n_threads).score(scoring))
+    donors = _core.Donors(trees, "zero_one", 0.5, None if weights is None else weights.unit)
+    donors.update(columns, labels, given)
+    found = json.loads(_core.RankedScores(donors, columns, labels, n_threads, given).score(scoring))
     own, low, high = found["baseline"]
     importance, error = [], (high - low) / 2.0
     for feature in found["features"]:
@@ -71,6 +74,7 @@ def of_trees(
         **dict.fromkeys(("standard_error", "standard_error_iid", "low", "high", "pvalue"), nothing),
         **dict.fromkeys(("freedom", "most_freedom"), nothing),
         "baseline": own,
+        "weighted_rows": None if given is None else float(given.sum() ** 2 / (given**2).sum()),
         "provenance": {"numerical_error": error, "trees": read.trees.size, "model": read.trees.digest},
     }
 

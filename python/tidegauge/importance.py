@@ -544,9 +544,8 @@ def _exact(
     if strata is not None and len(strata) != table.rows:
         raise UsageError(f"conditional_on has {len(strata)} rows, X {table.rows}")
     loss = _loss(scoring)
-    if loss is None and (strata is not None or weights is not None):
-        given = "sample_weight with" if strata is None else "conditional_on with"
-        raise UsageError(f"{given} scoring {scoring!r} has no exact form")
+    if loss is None and strata is not None:
+        raise UsageError(f"conditional_on with scoring {scoring!r} has no exact form")
     codes = None if blocks is None else blocks.codes
     found: dict[str, Any] = {}
     notes: list[str] = []
@@ -640,7 +639,7 @@ def _exact_stream(
     found: dict[str, Any] = {}
     rows = 0
     for layer, reported in _layers(units, groups, len(first[1])):
-        trees, encode = _joined(read, layer, (columns for _, columns, *_ in batches()))
+        trees, encode = joined(read, layer, (columns for _, columns, *_ in batches()))
         donors = _core.Donors(trees, loss, 0.5, None if weights is None else weights.unit)
         for _, columns, labels, _, weight in batches():
             donors.update(encode(columns), labels, weight)
@@ -710,10 +709,15 @@ def _layers(
     if groups is None:
         yield units, None
         return
-    waiting = {
-        i: (name, sorted({k for j in members for k in units[j][1]}))
-        for i, (name, members) in enumerate(units_of([name for name, _ in units], groups).items())
-    }
+    members = units_of([name for name, _ in units], groups).items()
+    yield from disjoint(
+        [(name, sorted({k for j in columns for k in units[j][1]})) for name, columns in members], features
+    )
+
+
+def disjoint(units: Sequence[Unit], features: int) -> Iterator[tuple[list[Unit], list[int]]]:
+    """Units in layers that share no feature, and which units are the first of a layer."""
+    waiting = dict(enumerate(units))
     while waiting:
         layer: list[Unit] = []
         reported: list[int] = []
@@ -724,7 +728,7 @@ def _layers(
                 layer.append((name, members))
                 reported.append(i)
                 del waiting[i]
-        # What is in no group of this pass stays a feature, and is not reported.
+        # What is in no unit of this layer stays a feature, and is not reported.
         layer += [(f"\x1f{k}", [k]) for k in range(features) if k not in taken]
         yield layer, reported
 
@@ -766,10 +770,10 @@ def _of_rows(
     from tidegauge._models import Linear, Trees
 
     if isinstance(read, Trees):
-        trees, encode = _joined(read, layer, [columns])
+        trees, encode = joined(read, layer, [columns])
         if loss in _plug_in.SCORES:
             found = _plug_in.of_trees(
-                read, trees, loss, encode(columns), labels, n_threads, [] if notes is None else notes
+                read, trees, loss, encode(columns), labels, n_threads, [] if notes is None else notes, weights
             )
             return _chosen(found, layer, encode)
         return _of_trees(read, trees, loss, encode(columns), labels, alpha, n_threads, layer, encode, codes, weights)
@@ -838,7 +842,7 @@ def _of_strata(
     }
 
 
-def _joined(
+def joined(
     read: Trees, layer: list[Unit], batches: Iterable[list[Floats]]
 ) -> tuple[_core.TreeModel, Callable[[list[Floats]], list[Floats]]]:
     """The trees on one feature a unit, and what makes their columns; as they are where units are features."""

@@ -30,10 +30,11 @@ def message(key: int, value: bytes | str) -> bytes:
 
 
 def attribute(name: str, value: Any) -> bytes:
-    """Integers, floats, text, and lists of these; arrays of double precision as tensors."""
+    """Integers, floats, text, and lists of these; arrays as tensors."""
     head = message(1, name)
     if isinstance(value, np.ndarray):
-        tensor = number(1, len(value)) + number(2, 11) + message(9, value.astype("<f8").tobytes())
+        kind = {"uint8": 2, "float32": 1, "float64": 11}[value.dtype.name]
+        tensor = number(1, len(value)) + number(2, kind) + message(9, value.tobytes())
         return head + message(5, tensor) + number(20, 4)
     if isinstance(value, int):
         return head + number(3, value) + number(20, 2)
@@ -59,10 +60,10 @@ def tensor(name: str, element: int, *dimensions: int | None) -> bytes:
     return message(1, name) + message(2, message(1, number(1, element) + message(2, shape)))
 
 
-def model(nodes: list[bytes], inputs: list[bytes], outputs: list[bytes]) -> bytes:
+def model(nodes: list[bytes], inputs: list[bytes], outputs: list[bytes], version: int = 3) -> bytes:
     graph = b"".join(message(1, n) for n in nodes) + message(2, "graph")
     graph += b"".join(message(11, i) for i in inputs) + b"".join(message(12, o) for o in outputs)
-    imports = message(8, message(1, "") + number(2, 17)) + message(8, message(1, "ai.onnx.ml") + number(2, 3))
+    imports = message(8, message(1, "") + number(2, 17)) + message(8, message(1, "ai.onnx.ml") + number(2, version))
     return number(1, 8) + message(7, graph) + imports
 
 
@@ -134,3 +135,67 @@ def classifier(attributes: dict[str, Any], features: int, classes: int, *, eleme
 def regressor(attributes: dict[str, Any], features: int, *, element: int = 1) -> bytes:
     operator = node("TreeEnsembleRegressor", ["X"], ["Y"], "ai.onnx.ml", **attributes)
     return model([operator], [tensor("X", element, None, features)], [tensor("Y", 1, None, 1)])
+
+
+def ensemble(
+    rng: np.random.Generator,
+    features: int,
+    targets: int,
+    *,
+    trees: int = 7,
+    depth: int = 4,
+    double: bool = False,
+    modes: tuple[int, ...] = (0, 1, 2, 3, 4, 5, 6),
+) -> dict[str, Any]:
+    """Random trees as the attributes of `TreeEnsemble` of version 5; mode 6 asks for membership in a set."""
+    kind = np.float64 if double else np.float32
+    nodes: list[dict[str, Any]] = []
+    leaves: list[tuple[int, float]] = []
+    roots = []
+    sets: dict[int, list[float]] = {}
+
+    def leaf() -> int:
+        leaves.append((int(rng.integers(targets)), float(np.float32(rng.normal()))))
+        return len(leaves) - 1
+
+    def grow(level: int) -> int:
+        own = len(nodes)
+        mode = int(rng.choice(modes))
+        # ONNX Runtime takes whole numbers in sets, and where one is negative it cuts off the fractions of rows,
+        # which the specification does not; comparisons for equality join them.
+        value = float(rng.integers(3)) if mode > 3 else float(rng.integers(-4, 5) / 2)
+        feature, nan = int(rng.integers(features)), int(rng.random() < 0.5)
+        nodes.append({"feature": feature, "mode": mode, "split": value, "nan": nan})
+        if mode == 6:
+            members = rng.choice(6, size=int(rng.integers(1, 5)), replace=False)
+            sets[own] = [float(v) for v in members]
+        for side in ("true", "false"):
+            deeper = level + 1 < depth and rng.random() < 0.8
+            nodes[own][side] = (grow(level + 1), 0) if deeper else (leaf(), 1)
+        return own
+
+    for _ in range(trees):
+        roots.append(grow(0))
+    listed: list[float] = []
+    for own in sorted(sets):
+        listed += [*sets[own], float("nan")]
+    found: dict[str, Any] = {
+        "nodes_featureids": [n["feature"] for n in nodes],
+        "nodes_modes": np.array([n["mode"] for n in nodes], dtype=np.uint8),
+        "nodes_splits": np.array([n["split"] for n in nodes], dtype=kind),
+        "nodes_truenodeids": [n["true"][0] for n in nodes],
+        "nodes_trueleafs": [n["true"][1] for n in nodes],
+        "nodes_falsenodeids": [n["false"][0] for n in nodes],
+        "nodes_falseleafs": [n["false"][1] for n in nodes],
+        "nodes_missing_value_tracks_true": [n["nan"] for n in nodes],
+        "leaf_targetids": [t for t, _ in leaves],
+        "leaf_weights": np.array([w for _, w in leaves], dtype=kind),
+        "tree_roots": roots,
+        "n_targets": targets,
+    }
+    return found | ({"membership_values": np.array(listed, dtype=kind)} if listed else {})
+
+
+def of_ensemble(attributes: dict[str, Any], features: int, targets: int = 1, *, element: int = 1) -> bytes:
+    operator = node("TreeEnsemble", ["X"], ["Y"], "ai.onnx.ml", **attributes)
+    return model([operator], [tensor("X", element, None, features)], [tensor("Y", element, None, targets)], version=5)

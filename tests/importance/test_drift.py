@@ -198,6 +198,46 @@ def test_r2_is_compared_as_squared_error() -> None:
     assert squared.notes == []
 
 
+def test_groups_are_tested_as_one() -> None:
+    """Two features that go together: what one loses the other gains, and the two at once do not change."""
+
+    def together(seed: int, weights: tuple[float, float], noise: float = 0.2) -> tuple[pl.DataFrame, np.ndarray]:
+        rng = np.random.default_rng(seed)
+        a = rng.normal(size=1500)
+        x = pl.DataFrame({"a": a, "b": a + noise * rng.normal(size=1500), "c": rng.normal(size=1500)})
+        y = weights[0] * x["a"].to_numpy() + weights[1] * x["b"].to_numpy() + x["c"].to_numpy()
+        return x, y + 0.3 * rng.normal(size=1500)
+
+    model = LinearRegression().fit(*together(1, (1.0, 1.0)))
+    before = importance(model, *together(2, (1.0, 1.0)))
+    same = importance(model, *together(3, (1.0, 1.0)))
+    less = importance(model, *together(4, (0.4, 0.4)))
+    apart = importance(model, *together(5, (1.0, 1.0), noise=3.0))
+    starts = ("2013-01-01", "2013-02-01", "2013-03-01")
+    found = tg.importance_drift(before, dict(zip(starts, (same, less, apart), strict=True)), fail_at=1e6)
+    told = {r["window_start"][:7]: r for r in found.rows if r["statistic"] == "group_importance_change"}
+    assert {r["feature"] for r in told.values()} == {"a + b"}
+    assert all(r["decides"] for r in told.values())
+    (group,), (other,) = before.associated_groups, less.associated_groups
+    row = told["2013-02"]
+    assert row["value"] == pytest.approx(other.importance - group.importance)
+    # As a feature with these errors is tested.
+    error = math.hypot(group.standard_error, other.standard_error)
+    assert row["ci_high"] - row["ci_low"] == pytest.approx(2 * 1.96 * error, rel=0.1)
+    assert row["qvalue"] == row["pvalue"] < 1e-6
+    assert row["verdict"] == "warn"
+    assert told["2013-01"]["pvalue"] > 0.01
+    assert told["2013-03"]["verdict"] == "not_evaluated"
+    assert "not associated by 0.7" in told["2013-03"]["message"]
+    assert told["2013-03"]["value"] is None
+    assert ("a + b", "2013-02") in {(r["feature"], r["window_start"][:7]) for r in found.changed}
+    # Groups are a family of their own: features are judged as without them.
+    alone = tg.importance_drift(replace(before, associated_groups=[]), less)
+    assert [r["qvalue"] for r in alone.rows] == [
+        r["qvalue"] for r in tg.importance_drift(before, less).rows if r["statistic"] != "group_importance_change"
+    ]
+
+
 def test_permutations_say_that_they_are() -> None:
     line = lambda x: x["a"].to_numpy() + x["b"].to_numpy()  # noqa: E731
     before, after = importance(line, *draw(300, 14)), importance(line, *draw(300, 15, scale=2.0), n_repeats=1)

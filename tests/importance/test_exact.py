@@ -329,7 +329,7 @@ def test_what_has_no_exact_form_is_named() -> None:
     for keywords, told in (
         ({"scoring": "jaccard"}, "scoring 'jaccard' has no exact form"),
         ({"scoring": "neg_mean_squared_error"}, None),
-        ({"scoring": "roc_auc", "sample_weight": np.ones(50)}, "sample_weight with scoring 'roc_auc'"),
+        ({"scoring": "roc_auc", "conditional_on": np.arange(50) % 2}, "conditional_on with scoring 'roc_auc'"),
     ):
         if told is not None:
             with pytest.raises(UsageError, match=told):

@@ -1,5 +1,6 @@
 """Tree ensembles in ONNX: as ONNX Runtime predicts, refused where that is not known, and never a panic."""
 
+import math
 import random
 from pathlib import Path
 from typing import Any
@@ -74,6 +75,56 @@ def test_every_comparison(mode: str) -> None:
     for seed in range(3):
         data = onnx_files.regressor(forest(seed, 1, "target", modes=[mode]) | {"n_targets": 1}, 4)
         assert checked(data)["largest_difference"] < 2e-6
+
+
+@pytest.mark.parametrize("more", [{}, {"aggregate_function": 0}])
+@pytest.mark.parametrize("double", [False, True])
+def test_the_operator_of_version_5(more: dict[str, int], double: bool) -> None:
+    """All comparisons and membership in sets, either side of NaN."""
+    for seed in range(4):
+        given = onnx_files.ensemble(np.random.default_rng(seed), 4, 1, double=double) | more
+        found = checked(onnx_files.of_ensemble(given, 4, element=11 if double else 1))
+        assert found["rows"] == len(ROWS)
+        assert found["largest_difference"] < (1e-12 if double else 2e-6)
+
+
+def test_an_importance_of_the_operator_of_version_5() -> None:
+    given = onnx_files.ensemble(np.random.default_rng(8), 4, 1, modes=(6, 0))
+    session = ort.InferenceSession(onnx_files.of_ensemble(given, 4), providers=["CPUExecutionProvider"])
+    y = np.nan_to_num(ROWS[:, 0]) + np.random.default_rng(0).normal(size=len(ROWS))
+    ask: dict[str, Any] = {"scoring": "neg_mean_squared_error"}
+    exact = tg.permutation_importance(session, ROWS, y, method="exact", **ask)
+    sampled = tg.permutation_importance(
+        session, ROWS, y, method="permutation", n_repeats=60, predictions="library", **ask
+    )
+    assert sampled.provenance["predicted_by"] == "library"
+    noise = sampled.importances_std / math.sqrt(60)
+    assert (np.abs(sampled.importances_mean - exact.expected_permutation) <= 4.5 * noise + 1e-6).all()
+
+
+def test_what_the_operator_of_version_5_may_not_hold() -> None:
+    def told(**wrong: Any) -> str:
+        given = onnx_files.ensemble(np.random.default_rng(1), 4, 1) | wrong
+        return refused(onnx_files.of_ensemble({k: v for k, v in given.items() if v is not None}, 4))
+
+    good = onnx_files.ensemble(np.random.default_rng(1), 4, 1)
+    n = len(good["nodes_featureids"])
+    assert "trees joined by function 2" in told(aggregate_function=2)
+    # The specification calls 1 softmax and 2 logistic, ONNX Runtime the reverse.
+    for transform in range(1, 5):
+        assert f"scores behind transform {transform}" in told(post_transform=transform)
+    assert "several targets" in told(n_targets=3)
+    assert "no tree" in told(tree_roots=None)
+    assert "which no tree leads to" in told(tree_roots=good["tree_roots"][1:])
+    assert "is reached twice" in told(tree_roots=[*good["tree_roots"], 0])
+    assert "has no set of values" in told(membership_values=None)
+    more = np.append(good["membership_values"], np.float32(1.0))
+    assert "of no node's set" in told(membership_values=more)
+    assert "feature 9" in told(nodes_featureids=[9] * n)
+    assert "of mode 7" in told(nodes_modes=np.full(n, 7, dtype=np.uint8), membership_values=None)
+    assert f"{n - 1} values of nodes_splits, {n} expected" in told(nodes_splits=good["nodes_splits"][1:])
+    assert "leaf 99999" in told(nodes_truenodeids=[99999] * n, nodes_trueleafs=[1] * n)
+    assert "node 99999" in told(nodes_truenodeids=[99999] * n, nodes_trueleafs=[0] * n)
 
 
 def test_importance_from_a_file(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from zoo import case
 RANKING = ("roc_auc", "average_precision")
 
 
-def score(name: str, y: np.ndarray, p: np.ndarray) -> float:
+def score(name: str, y: np.ndarray, p: np.ndarray, w: np.ndarray | None = None) -> float:
     classes = (p > 0.5).astype(int)
     of_classes: dict[str, Any] = {
         "balanced_accuracy": metrics.balanced_accuracy_score,
@@ -27,10 +27,10 @@ def score(name: str, y: np.ndarray, p: np.ndarray) -> float:
         "recall": metrics.recall_score,
     }
     if name == "roc_auc":
-        return float(metrics.roc_auc_score(y, p))
+        return float(metrics.roc_auc_score(y, p, sample_weight=w))
     if name == "average_precision":
-        return float(metrics.average_precision_score(y, p))
-    return float(of_classes[name](y, classes))
+        return float(metrics.average_precision_score(y, p, sample_weight=w))
+    return float(of_classes[name](y, classes, sample_weight=w))
 
 
 def expected(predict: Any, x: np.ndarray, y: np.ndarray, name: str) -> np.ndarray:
@@ -60,6 +60,36 @@ def test_every_pair_is_counted(name: str, model: str) -> None:
     assert found.baseline == pytest.approx(score(name, y, known.predict(x)), abs=1e-9)
     assert found.definition == "permutation_importance/plug-in/v1"
     assert np.isnan(found.standard_error).all()
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_weighted_rows_and_donors(name: str) -> None:
+    """A row counts by its weight, divided among the other rows by theirs."""
+    known = case("lightgbm-binary")
+    n = 60
+    x, y = known.x[:n], known.y[:n]
+    rng = np.random.default_rng(4)
+    w = rng.lognormal(sigma=1.2, size=n)
+    w[rng.random(n) < 0.2] = 0.0
+    found = tg.permutation_importance(known.model, x, y, scoring=name, method="exact", sample_weight=w)
+    rows, donors = np.nonzero(~np.eye(n, dtype=bool))
+    share = w[rows] * w[donors] / (w.sum() - w[rows])
+    own = score(name, y, known.predict(x), w)
+    value = []
+    for j in range(x.shape[1]):
+        exchanged = x[rows].copy()
+        exchanged[:, j] = x[donors, j]
+        value.append(own - score(name, y[rows], known.predict(exchanged), share))
+    error = found.provenance["numerical_error"]
+    np.testing.assert_array_less(np.abs(found.importances_mean - value), error + 1e-9)
+    assert found.baseline == pytest.approx(own, abs=1e-9)
+    assert found.weighted_rows == pytest.approx(w.sum() ** 2 / (w**2).sum())
+    # Twice the weight is the same weight, and equal weights are none.
+    again = tg.permutation_importance(known.model, x, y, scoring=name, method="exact", sample_weight=2 * w)
+    assert (again.importances_mean == found.importances_mean).all()
+    equal = tg.permutation_importance(known.model, x, y, scoring=name, method="exact", sample_weight=np.full(n, 3.0))
+    none = tg.permutation_importance(known.model, x, y, scoring=name, method="exact")
+    np.testing.assert_allclose(equal.importances_mean, none.importances_mean, atol=1e-12)
 
 
 @pytest.mark.parametrize("name", RANKING)
@@ -141,9 +171,9 @@ def test_what_has_no_such_form() -> None:
         tg.permutation_importance(known.model, known.x, known.y * 0, scoring="roc_auc", method="exact")
     with pytest.raises(UsageError, match="conditional_on with scoring 'f1' has no exact form"):
         tg.permutation_importance(known.model, known.x, known.y, scoring="f1", method="exact", conditional_on=known.y)
-    with pytest.raises(UsageError, match="sample_weight with scoring 'f1' has no exact form"):
+    with pytest.raises(UsageError, match="all of one class"):
         tg.permutation_importance(
-            known.model, known.x, known.y, scoring="f1", method="exact", sample_weight=known.y + 1.0
+            known.model, known.x, known.y, scoring="f1", method="exact", sample_weight=known.y * 1.0
         )
     with pytest.raises(UsageError, match="top_k_accuracy' has no exact form; exact are accuracy"):
         tg.permutation_importance(known.model, known.x, known.y, scoring="top_k_accuracy", method="exact")

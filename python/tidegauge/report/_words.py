@@ -134,6 +134,7 @@ GLOSSARY = {
     "0: the model does not rely on it; below 0: the model would do better without.",
     "group_importance": "The same of features that move together (association of .7 or more), all taken from another "
     "row at once.",
+    "group_importance_change": "Importance of features that go together in a window less that in the reference.",
     "importance_change": "Importance of a window less that of the reference.",
     "importance_ratio": "Loss with the feature from another row over the loss as it is.",
     "importance_share_change": "Change of a feature's share of all importances.",

@@ -10,8 +10,9 @@ use pyo3_arrow::input::AnyRecordBatch;
 use serde_json::json;
 use tidegauge_core::importance::additive;
 use tidegauge_core::importance::drift::{Blocks, Importance, Response, Side, drift};
-use tidegauge_core::importance::exact::moved::Moved;
+use tidegauge_core::importance::exact::moved::{Judge, Judged, Labels, Moved};
 use tidegauge_core::importance::exact::ranked::{Bounded, Ranked, Score};
+use tidegauge_core::importance::exact::shapley::Means;
 use tidegauge_core::importance::exact::{
     BlockDonors, Donors as CoreDonors, Model, Plan, Rows, Sums as CoreSums,
 };
@@ -19,6 +20,7 @@ use tidegauge_core::importance::joint::{Joined, Joint};
 use tidegauge_core::importance::losses::{Link, Loss, Objective};
 use tidegauge_core::importance::permutation::keyed;
 use tidegauge_core::importance::permuted::Permuted as CorePermuted;
+use tidegauge_core::importance::race::{Question, Race as CoreRace};
 use tidegauge_core::importance::readers::arrays::Arrays;
 use tidegauge_core::importance::readers::{Kind, catboost, lightgbm, onnx, xgboost};
 use tidegauge_core::importance::support::{Outside, support as look};
@@ -346,12 +348,13 @@ impl TreeModel {
     }
 
     /// Predictions of variants of the rows as bytes of float64: a feature, and the row that each row takes
-    /// it from (uint64).
+    /// it from (uint64); margins unless `link`.
     fn exchanged<'py>(
         &self,
         py: Python<'py>,
         columns: Columns<'py>,
         variants: Vec<(usize, PyBuffer<u64>)>,
+        link: bool,
     ) -> PyResult<Vec<Bound<'py, PyBytes>>> {
         let model = &self.inner;
         let n = columns.first().map_or(0, |b| b.item_count());
@@ -405,7 +408,9 @@ impl TreeModel {
         })?;
         out.iter_mut()
             .map(|margins| {
-                self.linked(margins);
+                if link {
+                    self.linked(margins);
+                }
                 PyBytes::new_with(py, 8 * margins.len(), |bytes| {
                     for (into, m) in bytes.as_chunks_mut::<8>().0.iter_mut().zip(&*margins) {
                         *into = m.to_le_bytes();
@@ -414,6 +419,203 @@ impl TreeModel {
                 })
             })
             .collect()
+    }
+
+    /// Means of interventional Shapley values of rows against a background as JSON, in units of the margin, by
+    /// output and feature: mean, its error, mean size, its error. With `values` each row's own as bytes of
+    /// float64, by output, feature and row.
+    fn shapley<'py>(
+        &self,
+        py: Python<'py>,
+        columns: Columns<'py>,
+        background: Columns<'py>,
+        values: bool,
+    ) -> PyResult<(String, Option<Bound<'py, PyBytes>>)> {
+        let all = |columns: &Columns<'py>| -> PyResult<Vec<Vec<f64>>> {
+            columns
+                .iter()
+                .map(|c| copy(py, c, 0, c.item_count()))
+                .collect()
+        };
+        let (columns, background) = (all(&columns)?, all(&background)?);
+        let model = &self.inner;
+        let (outputs, features) = (model.outputs(), columns.len());
+        let n = columns.first().map_or(0, Vec::len);
+        let mut means = Means::default();
+        let mut kept = vec![
+            0u8;
+            if values {
+                8 * outputs * features * n
+            } else {
+                0
+            }
+        ];
+        let expected = py
+            .detach(|| {
+                let slices: Vec<&[f64]> = background.iter().map(Vec::as_slice).collect();
+                let none = vec![0.0; slices.first().map_or(0, |c| c.len())];
+                let background = model.background(&Rows::new(model.ensemble(), &slices, &none)?)?;
+                let slices: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
+                let none = vec![0.0; n];
+                let rows = Rows::new(model.ensemble(), &slices, &none)?;
+                let mut start = 0;
+                model.shapley(&background, &rows, |part| {
+                    means.add(part);
+                    let columns = part.iter().flatten();
+                    for (column, into) in columns.zip(kept.chunks_exact_mut(8 * n.max(1))) {
+                        let into = into[8 * start..].as_chunks_mut::<8>().0;
+                        for (v, bytes) in column.iter().zip(into) {
+                            *bytes = v.to_le_bytes();
+                        }
+                    }
+                    start += part.first().and_then(|p| p.first()).map_or(0, Vec::len);
+                    Ok(())
+                })?;
+                Ok(background.expected().to_vec())
+            })
+            .map_err(|e| from_core(py, e))?;
+        let means: Vec<Vec<[f64; 4]>> = means
+            .finish()
+            .into_iter()
+            .map(|of| {
+                let told = of
+                    .into_iter()
+                    .map(|[v, s]| [v.value, v.standard_error, s.value, s.standard_error]);
+                told.collect()
+            })
+            .collect();
+        let told = json!({"expected": expected, "means": means}).to_string();
+        Ok((told, values.then(|| PyBytes::new(py, &kept))))
+    }
+
+    /// Importances of features by keyed permutations as JSON, under several losses: each with its labels, or
+    /// against the predictions of the rows as they are. At most about `memory` bytes are held at a time.
+    #[pyo3(signature = (columns, units, losses, seed, repeats, alpha, memory, blocks=None))]
+    #[allow(clippy::too_many_arguments)] // those of the Python method
+    fn permuted<'py>(
+        &self,
+        py: Python<'py>,
+        columns: Columns<'py>,
+        units: Vec<(usize, String)>,
+        losses: Vec<(String, Option<PyBuffer<f64>>)>,
+        seed: u64,
+        repeats: u64,
+        alpha: f64,
+        memory: usize,
+        blocks: Option<PyBuffer<u32>>,
+    ) -> PyResult<String> {
+        let model = &self.inner;
+        let n = columns.first().map_or(0, |b| b.item_count());
+        if let Some((feature, name)) = units.iter().find(|(f, _)| *f >= columns.len()) {
+            let message = format!("unit {name:?} is feature {feature} of {}", columns.len());
+            return Err(usage_error(py, message));
+        }
+        let blocks = blocks.map(|b| b.to_vec(py)).transpose()?;
+        let mut labels = Vec::with_capacity(losses.len());
+        for (name, given) in &losses {
+            let objective = Loss::named(name, 0.5)
+                .and_then(|l| Objective::new(l, model.ensemble().link, model.outputs()))
+                .map_err(|e| from_core(py, e))?;
+            let given = given.as_ref().map(|y| y.to_vec(py)).transpose()?;
+            if let Some(wrong) = given.as_ref().filter(|y| y.len() != n) {
+                let message = format!("{} labels for {n} rows", wrong.len());
+                return Err(usage_error(py, message));
+            }
+            labels.push((objective, given));
+        }
+        // Cells of the rows; by repeat donors, their cells and changes by loss; sums by row and donor.
+        let repeats_of = usize::try_from(repeats).unwrap_or(usize::MAX);
+        let each = n.saturating_mul(
+            repeats_of
+                .saturating_mul(12 + 8 * losses.len())
+                .saturating_add(4 + 24 * losses.len()),
+        );
+        let together = (memory / each.max(1)).max(1);
+        let mut own = vec![0.0; losses.len()];
+        let mut told_units = Vec::with_capacity(units.len());
+        for (part, group) in units.chunks(together).enumerate() {
+            let orders: Vec<Vec<Vec<u64>>> = py.detach(|| {
+                group
+                    .iter()
+                    .map(|(_, name)| {
+                        (0..repeats)
+                            .map(|r| keyed(n as u64, seed, name, r, 0, u64::MAX))
+                            .collect()
+                    })
+                    .collect()
+            });
+            let mut cells = vec![Vec::with_capacity(n); group.len()];
+            chunks(py, model.ensemble(), &columns, None, None, None, |rows| {
+                for ((feature, _), all) in group.iter().zip(&mut cells) {
+                    all.extend(model.cells_of(rows, *feature));
+                }
+                Ok(())
+            })?;
+            let moved: Vec<(usize, Vec<u32>)> = group
+                .iter()
+                .zip(&orders)
+                .zip(&cells)
+                .flat_map(|(((feature, _), orders), cells)| {
+                    let exchanged = |order: &Vec<u64>| {
+                        let cells = order.iter().filter_map(|k| cells.get(*k as usize).copied());
+                        (*feature, cells.collect())
+                    };
+                    orders.iter().map(exchanged).collect::<Vec<_>>()
+                })
+                .collect();
+            drop(cells);
+            let mut judged = vec![Judged::default(); losses.len()];
+            let mut start = 0;
+            chunks(py, model.ensemble(), &columns, None, None, None, |rows| {
+                let end = start + rows.len();
+                let variants: Vec<Moved<'_>> = moved
+                    .iter()
+                    .map(|(feature, cells)| Moved {
+                        feature: *feature,
+                        cells: &cells[start..end],
+                    })
+                    .collect();
+                let judges: Vec<Judge<'_>> = labels
+                    .iter()
+                    .map(|(objective, given)| Judge {
+                        objective: *objective,
+                        labels: match given {
+                            Some(y) => Labels::Given(&y[start..end]),
+                            None => Labels::Predictions,
+                        },
+                    })
+                    .collect();
+                start = end;
+                model.judged(rows, &variants, &judges, &mut judged)
+            })?;
+            if part == 0 {
+                for (own, judged) in own.iter_mut().zip(&judged) {
+                    *own = judged.own.iter().sum::<f64>() / n as f64;
+                }
+            }
+            for (u, orders) in orders.iter().enumerate() {
+                py.check_signals()?;
+                let by_loss = judged
+                    .iter()
+                    .map(|judged| {
+                        let mut sums = CorePermuted::new(n, blocks.as_deref())?;
+                        let changes = &judged.changes[u * orders.len()..][..orders.len()];
+                        let mut means = Vec::with_capacity(orders.len());
+                        for (changes, order) in changes.iter().zip(orders) {
+                            sums.add(changes, order)?;
+                            means.push(changes.iter().sum::<f64>() / n as f64);
+                        }
+                        let (by_row, by_block) = sums.finish()?;
+                        let mut found = told(&by_row, by_block.as_ref(), alpha);
+                        found["importances"] = json!(means);
+                        Ok(found)
+                    })
+                    .collect::<tidegauge_core::Result<Vec<_>>>()
+                    .map_err(|e| from_core(py, e))?;
+                told_units.push(by_loss);
+            }
+        }
+        Ok(json!({"own": own, "units": told_units}).to_string())
     }
 }
 
@@ -972,6 +1174,64 @@ impl Permuted {
     }
 }
 
+/// Features whose importances are decided as draws come in.
+#[pyclass(module = "tidegauge._core")]
+pub struct Race {
+    inner: CoreRace,
+}
+
+#[pymethods]
+impl Race {
+    /// Which are the `top` largest; else which are above the tolerance.
+    #[new]
+    #[pyo3(signature = (features, alpha, tolerance, top=None))]
+    fn new(
+        py: Python<'_>,
+        features: usize,
+        alpha: f64,
+        tolerance: f64,
+        top: Option<usize>,
+    ) -> PyResult<Self> {
+        let question = top.map_or(Question::Above(tolerance), Question::Largest);
+        CoreRace::new(features, alpha, question)
+            .map(|inner| Self { inner })
+            .map_err(|e| from_core(py, e))
+    }
+
+    /// Adds changes of loss of a feature that is open.
+    fn add(&mut self, py: Python<'_>, feature: usize, changes: PyBuffer<f64>) -> PyResult<()> {
+        let changes = changes.to_vec(py)?;
+        self.inner
+            .add(feature, &changes)
+            .map_err(|e| from_core(py, e))
+    }
+
+    /// Decides what can be decided; the features that are open.
+    fn look(&mut self) -> Vec<usize> {
+        self.inner.look();
+        let all = self.inner.runners().iter().enumerate();
+        all.filter(|(_, r)| r.decision.name() == "open")
+            .map(|(j, _)| j)
+            .collect()
+    }
+
+    /// By feature: mean, limits, draws, draws that changed anything, decision; and the share of pairs that may
+    /// change a prediction where no draw did. As JSON; limits that there are none of are null.
+    fn told(&self) -> String {
+        let features: Vec<_> = self
+            .inner
+            .runners()
+            .iter()
+            .enumerate()
+            .map(|(j, r)| {
+                let (low, high) = self.inner.limits(j);
+                json!([r.mean, low, high, r.count, r.changed, r.decision.name()])
+            })
+            .collect();
+        json!({"features": features, "unseen": self.inner.unseen()}).to_string()
+    }
+}
+
 /// Associations of units of columns of at least `threshold`, shares of permuted rows outside the data, and
 /// groups that go together, as JSON; the table is a sample of `population` rows.
 #[pyfunction]
@@ -1040,6 +1300,7 @@ pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(model_kind, m)?)?;
     m.add_class::<TreeModel>()?;
     m.add_class::<RankedScores>()?;
+    m.add_class::<Race>()?;
     m.add_function(wrap_pyfunction!(weight_unit, m)?)?;
     m.add_class::<Donors>()?;
     m.add_class::<ImportanceSums>()

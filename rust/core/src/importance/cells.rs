@@ -42,7 +42,9 @@ impl Cells {
             let cuts = &mut cuts[*feature as usize];
             match rule {
                 Rule::AtMost(cut) => cuts.push(*cut),
-                Rule::Equal(value) => cuts.extend([value.next_down(), *value]),
+                Rule::OneOf(values) => {
+                    cuts.extend(values.iter().flat_map(|v| [v.next_down(), *v]));
+                }
                 Rule::Among {
                     listed, truncates, ..
                 } => {
@@ -126,7 +128,13 @@ impl Cells {
         let nan = self.cuts.len() as u32 + 1;
         let mut runs = match rule {
             Rule::AtMost(cut) => vec![(0, self.up_to(*cut))],
-            Rule::Equal(value) => vec![(self.up_to(value.next_down()), self.up_to(*value))],
+            Rule::OneOf(values) => {
+                let mut runs = Runs::new();
+                for v in values {
+                    push(&mut runs, (self.up_to(v.next_down()), self.up_to(*v)));
+                }
+                runs
+            }
             Rule::Among {
                 listed,
                 left,
@@ -241,7 +249,11 @@ mod tests {
                 Just(-ZERO),
                 Just(2.0)
             ]
-            .prop_flat_map(|x| prop_oneof![Just(Rule::AtMost(x)), Just(Rule::Equal(x))]),
+            .prop_flat_map(|x| prop_oneof![
+                Just(Rule::AtMost(x)),
+                Just(Rule::OneOf(vec![x])),
+                Just(Rule::OneOf(vec![x, x + 1.5, 7.0]))
+            ]),
             (
                 prop::collection::btree_set(0u32..6, 0..4),
                 any::<bool>(),

@@ -20,6 +20,7 @@
 
 pub mod moved;
 pub mod ranked;
+pub mod shapley;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -203,7 +204,7 @@ impl Donors {
         if objective.link == Link::Exp {
             let mut block = Block::new(model);
             for start in (0..rows.len()).step_by(BLOCK) {
-                block.predict(model, rows, start);
+                block.predict::<false>(model, rows, start);
                 for m in &block.margins[0][..block.rows] {
                     let m = *m as f64 * model.quantum;
                     widen(&mut self.margins, (m, m));
@@ -491,7 +492,7 @@ impl Model {
         let mut out = Vec::with_capacity(rows.len() * self.outputs());
         let mut block = Block::new(self);
         for start in (0..rows.len()).step_by(BLOCK) {
-            block.predict(self, rows, start);
+            block.predict::<false>(self, rows, start);
             for r in 0..block.rows {
                 out.extend((0..self.outputs()).map(|k| block.margins[k][r] as f64 * self.quantum));
             }
@@ -1187,8 +1188,8 @@ impl Block {
         }
     }
 
-    /// Cells, reachable leaves and margins of the rows from `start` on.
-    fn predict(&mut self, model: &Model, rows: &Rows<'_>, start: usize) {
+    /// Cells and margins of the rows from `start` on; with `MOVES` the leaves that one feature alone reaches.
+    fn predict<const MOVES: bool>(&mut self, model: &Model, rows: &Rows<'_>, start: usize) {
         self.rows = BLOCK.min(rows.len() - start);
         self.all = u64::MAX >> (BLOCK - self.rows);
         self.below.fill(0);
@@ -1227,10 +1228,12 @@ impl Block {
                 }
                 reached &= *holds;
             }
-            let mut suffix = u64::MAX;
-            for (c, (prefix, holds)) in conditions.iter().zip(path).rev() {
-                self.moved[c.slot as usize] = *prefix & suffix & !*holds;
-                suffix &= *holds;
+            if MOVES {
+                let mut suffix = u64::MAX;
+                for (c, (prefix, holds)) in conditions.iter().zip(path).rev() {
+                    self.moved[c.slot as usize] = *prefix & suffix & !*holds;
+                    suffix &= *holds;
+                }
             }
             let own = &mut self.own[leaf.tree as usize];
             let margins = &mut self.margins[leaf.output as usize];
@@ -1256,7 +1259,7 @@ impl Block {
         F: Fn(f64, &mut [f64]) -> f64,
     {
         let model = &plan.model;
-        self.predict(model, rows, start);
+        self.predict::<true>(model, rows, start);
         let mut labels = [0.0; BLOCK];
         labels[..self.rows].copy_from_slice(&rows.labels[start..start + self.rows]);
         let inverse = 1.0 / plan.quantum;

@@ -5,7 +5,7 @@
 //! single features counts the pairs of the group. The columns that a one-hot encoder made of one column
 //! are such a group, of one code a category; so are any columns that are exchanged together.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use super::cells::{Cells, contains};
 use super::exact::Rows;
@@ -26,6 +26,8 @@ pub struct Joint {
     groups: Vec<Vec<usize>>,
     /// Cells of the members, by group; empty for groups of one.
     seen: Vec<BTreeSet<Vec<u32>>>,
+    /// The same as numbers, where groups have one for each combination.
+    known: Vec<HashSet<u64>>,
 }
 
 /// A model of groups, and the codes of each that has more than one member, ascending.
@@ -75,6 +77,7 @@ impl Joint {
         let cells = Cells::of(&model)?;
         Ok(Self {
             seen: vec![BTreeSet::new(); groups.len()],
+            known: vec![HashSet::new(); groups.len()],
             model,
             cells,
             names,
@@ -92,7 +95,14 @@ impl Joint {
                 continue;
             }
             let mut code = vec![0; group.len()];
+            let numbers = numbers(&self.cells, group, rows);
             for r in 0..rows.len() {
+                if numbers
+                    .as_ref()
+                    .is_some_and(|n| !self.known[g].insert(n[r]))
+                {
+                    continue;
+                }
                 encode(&self.cells, group, rows, r, &mut code);
                 if !self.seen[g].contains(&code) {
                     self.seen[g].insert(code.clone());
@@ -208,14 +218,32 @@ impl Joined {
             if group.len() < 2 {
                 return Ok(None);
             }
+            let unseen = |r: usize| {
+                Error::incompatible(format!(
+                    "row {r} has a combination of values that was not seen before"
+                ))
+            };
+            if let (Some(wanted), Some(known)) = (
+                numbers(&self.cells, group, rows),
+                codes
+                    .iter()
+                    .zip(0u32..)
+                    .map(|(code, c)| Some((number(&self.cells, group, code)?, f64::from(c))))
+                    .collect::<Option<HashMap<u64, f64>>>(),
+            ) {
+                let found = wanted.iter().enumerate();
+                return found
+                    .map(|(r, n)| known.get(n).copied().ok_or_else(|| unseen(r)))
+                    .collect::<Result<_>>()
+                    .map(Some);
+            }
             let mut code = vec![0; group.len()];
             let find = |r| {
                 encode(&self.cells, group, rows, r, &mut code);
-                codes.binary_search(&code).map(|c| c as f64).map_err(|_| {
-                    Error::incompatible(format!(
-                        "row {r} has a combination of values that was not seen before"
-                    ))
-                })
+                codes
+                    .binary_search(&code)
+                    .map(|c| c as f64)
+                    .map_err(|_| unseen(r))
             };
             (0..rows.len()).map(find).collect::<Result<_>>().map(Some)
         };
@@ -227,6 +255,29 @@ fn encode(cells: &[Cells], group: &[usize], rows: &Rows<'_>, r: usize, code: &mu
     for (c, j) in code.iter_mut().zip(group) {
         *c = cells[*j].cell(rows.column(*j)[r]);
     }
+}
+
+/// A number for each combination of cells; none where 64 bits do not hold them.
+fn number(cells: &[Cells], group: &[usize], code: &[u32]) -> Option<u64> {
+    let mut members = group.iter().zip(code);
+    members.try_fold(0u64, |all, (j, c)| {
+        all.checked_mul(cells[*j].count() as u64)?
+            .checked_add(u64::from(*c))
+    })
+}
+
+/// The numbers of rows, a column at a time.
+fn numbers(cells: &[Cells], group: &[usize], rows: &Rows<'_>) -> Option<Vec<u64>> {
+    let mut counts = group.iter().map(|j| cells[*j].count() as u64);
+    counts.try_fold(1u64, |all, n| all.checked_mul(n))?;
+    let mut out = vec![0u64; rows.len()];
+    for j in group {
+        let count = cells[*j].count() as u64;
+        for (n, x) in out.iter_mut().zip(rows.column(*j)) {
+            *n = *n * count + u64::from(cells[*j].cell(*x));
+        }
+    }
+    Some(out)
 }
 
 fn too_many(name: &str, what: std::fmt::Arguments<'_>) -> Error {
@@ -331,6 +382,43 @@ mod tests {
                     prop_assert_eq!(was, now);
                 }
             }
+        }
+    }
+
+    /// More combinations than 64 bits have numbers for, and as many as they have.
+    #[test]
+    fn wide_groups_have_the_same_codes() {
+        for width in [40, 66] {
+            let splits = (0..width).map(|j| {
+                let split = Node::at_most(j, 0.5, Missing::Nan(true), 1, 2);
+                Tree::new(0, 0, vec![split, Node::Leaf(f64::from(j)), Node::Leaf(0.5)]).unwrap()
+            });
+            let model = Ensemble {
+                features: (0..width).map(|j| j.to_string()).collect(),
+                base: vec![0.0],
+                trees: splits.collect(),
+                link: Link::Identity,
+                single_precision: false,
+            };
+            let columns: Vec<Vec<f64>> = (0..width as usize)
+                .map(|j| (0..9).map(|i| f64::from(i % 3 == j % 3)).collect())
+                .collect();
+            let slices: Vec<&[f64]> = columns.iter().map(Vec::as_slice).collect();
+            let rows = Rows::new(&model, &slices, &[0.0; 9]).unwrap();
+            let all = vec![(0..width as usize).collect()];
+            let mut joint = Joint::new(model.clone(), vec!["all".into()], all).unwrap();
+            joint.update(&rows).unwrap();
+            let joined = joint.finish().unwrap();
+            let codes = joined.encode(&rows).unwrap().remove(0).unwrap();
+            // Rows agree in all columns where they agree modulo 3; cells of the first decide the order.
+            assert_eq!(codes, [2.0, 1.0, 0.0, 2.0, 1.0, 0.0, 2.0, 1.0, 0.0]);
+            for (i, code) in codes.iter().enumerate() {
+                let row: Vec<f64> = columns.iter().map(|c| c[i]).collect();
+                assert_eq!(joined.model.margins(&[*code]), model.margins(&row));
+            }
+            let other: Vec<&[f64]> = vec![&[1.0]; width as usize];
+            let other = Rows::new(&model, &other, &[0.0]).unwrap();
+            assert!(joined.encode(&other).is_err());
         }
     }
 

@@ -68,7 +68,7 @@ impl Link {
 
     /// The prediction of a single margin; `apply` for links of one output.
     #[inline]
-    fn of(self, m: f64) -> f64 {
+    pub fn of(self, m: f64) -> f64 {
         match self {
             Link::Logistic(s) | Link::OneVersusAll(s) => sigmoid(s * m),
             Link::Exp => libm::exp(m),

@@ -8,6 +8,7 @@ pub mod joint;
 pub mod losses;
 pub mod permutation;
 pub mod permuted;
+pub mod race;
 pub mod readers;
 pub mod support;
 pub mod trees;

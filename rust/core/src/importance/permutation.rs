@@ -52,7 +52,9 @@ fn shuffled(n: u64, stream: &mut blake3::OutputReader) -> Vec<u64> {
         let bound = i as u64 + 1;
         let j = loop {
             let product = u128::from(draw()) * u128::from(bound);
-            if product as u64 >= bound.wrapping_neg() % bound {
+            // The remainder is below the bound, and a division takes longer than all the rest.
+            let low = product as u64;
+            if low >= bound || low >= bound.wrapping_neg() % bound {
                 break (product >> 64) as usize;
             }
         };

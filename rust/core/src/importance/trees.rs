@@ -15,8 +15,8 @@ const LIMIT: usize = 1 << 24;
 pub enum Rule {
     /// `x <= cut`.
     AtMost(f64),
-    /// `x == value`.
-    Equal(f64),
+    /// `x` is one of these, ascending.
+    OneOf(Vec<f64>),
     /// The whole part of `x` is one of these, ascending; or, unless `left`, is none of them.
     Among {
         /// Categories, ascending.
@@ -115,11 +115,16 @@ impl Tree {
                     rule, left, right, ..
                 } => {
                     match rule {
-                        Rule::AtMost(cut) | Rule::Equal(cut) if cut.is_nan() => {
+                        Rule::AtMost(cut) if cut.is_nan() => {
                             return Err(bad("a threshold that is NaN"));
                         }
-                        Rule::Equal(value) if value.is_infinite() => {
-                            return Err(bad("an infinite value that another is compared with"));
+                        Rule::OneOf(values) if values.iter().any(|v| !v.is_finite()) => {
+                            return Err(bad(
+                                "a value that is not finite and others are compared with",
+                            ));
+                        }
+                        Rule::OneOf(values) if !values.is_sorted_by(|a, b| a < b) => {
+                            return Err(bad("values that do not ascend"));
                         }
                         Rule::Among { listed, .. } if !listed.is_sorted_by(|a, b| a < b) => {
                             return Err(bad("categories that do not ascend"));
@@ -248,7 +253,7 @@ pub fn goes_left(node: &Node, x: f64) -> bool {
     };
     match rule {
         Rule::AtMost(cut) => x <= *cut,
-        Rule::Equal(value) => x == *value,
+        Rule::OneOf(values) => values.contains(&x),
         Rule::Among {
             listed,
             left,

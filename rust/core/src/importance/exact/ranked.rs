@@ -105,7 +105,7 @@ impl Plan {
         let mut margins = Vec::with_capacity(rows.len());
         let mut block = Block::new(&self.model);
         for start in (0..rows.len()).step_by(BLOCK) {
-            block.predict(&self.model, rows, start);
+            block.predict::<false>(&self.model, rows, start);
             margins.extend_from_slice(&block.margins[0][..block.rows]);
         }
         margins.sort_unstable();
@@ -194,7 +194,7 @@ impl Ranked {
     /// Counts the rows from `start` on.
     fn add(&mut self, plan: &Plan, block: &mut Block, rows: &Rows<'_>, start: usize) {
         let model = &plan.model;
-        block.predict(model, rows, start);
+        block.predict::<true>(model, rows, start);
         let bins = self.cuts.len() + 1;
         let bin = |cuts: &[i64], margin: i64| cuts.partition_point(|c| *c < margin);
         let all = i128::from(plan.donors.totals.all);
@@ -211,9 +211,18 @@ impl Ranked {
             block.collect(model, u, plan.whole[f]);
             let counts = &mut self.counts[f];
             let mut at = own;
+            // A row counts by its weight, divided among its donors by theirs. Of rows without weights each
+            // has as many, and pairs are counted.
+            let amount = |r: usize, donors: i128| match rows.weights {
+                None => donors,
+                Some(_) if weight[r] == 0 => 0,
+                Some(_) => {
+                    (weight[r] as f64 / (all - weight[r]) as f64 * donors as f64).round() as i128
+                }
+            };
             for r in 0..block.rows {
                 // All donors but the row itself, before any of them moves it.
-                counts[own[r]] += weight[r] * (all - weight[r]);
+                counts[own[r]] += amount(r, all - weight[r]);
             }
             let mut margins = block.margins[0];
             for b in 0..u.cells {
@@ -224,8 +233,9 @@ impl Ranked {
                     margins[r] += std::mem::take(&mut block.steps[b][r]);
                     let class = if own[r] >= bins { bins } else { 0 };
                     let to = class + bin(&self.cuts, margins[r]);
-                    counts[at[r]] -= weight[r] * donors;
-                    counts[to] += weight[r] * donors;
+                    let moved = amount(r, donors);
+                    counts[at[r]] -= moved;
+                    counts[to] += moved;
                     at[r] = to;
                 }
             }

@@ -1,4 +1,7 @@
-//! ONNX files whose graph is one `TreeEnsembleClassifier` or `TreeEnsembleRegressor` (`ai.onnx.ml`).
+//! ONNX files whose graph is one tree ensemble of `ai.onnx.ml`: `TreeEnsembleClassifier` and
+//! `TreeEnsembleRegressor`, or `TreeEnsemble` of version 5.
+
+mod ensemble;
 
 use std::collections::HashMap;
 
@@ -15,6 +18,7 @@ const LIMIT: usize = 1 << 20;
 const PASSING: [&str; 3] = ["ZipMap", "Identity", "Cast"];
 /// `TensorProto.DataType`.
 const FLOAT: i64 = 1;
+const UINT8: i64 = 2;
 const DOUBLE: i64 = 11;
 
 /// Labels of the classes, in the order of the outputs.
@@ -93,6 +97,7 @@ pub fn read(bytes: &[u8]) -> Result<(Ensemble, Option<Classes>)> {
     let (ensemble, classes) = match operator.kind {
         "TreeEnsembleClassifier" => classifier(&given, input.width, single_precision)?,
         "TreeEnsembleRegressor" => (regressor(&given, input.width, single_precision)?, None),
+        "TreeEnsemble" => (ensemble::read(&given, input.width, single_precision)?, None),
         other => return Err(ONNX.unsupported(other)),
     };
     Ok((ensemble.validate()?, classes))
@@ -253,20 +258,26 @@ impl<'a> Attributes<'a> {
 /// Numbers of a tensor.
 fn tensor(bytes: &[u8]) -> Result<Vec<f64>> {
     let (mut kind, mut found, mut raw) = (0, Vec::new(), None);
+    let mut integers = Vec::new();
     for field in Message(bytes) {
         match field? {
             (2, value) => kind = value.integer()?,
             (4, value) => value.floats(&mut found)?,
+            (5, value) => value.integers(&mut integers)?,
             (9, value) => raw = Some(value.bytes()?),
             (10, value) => value.doubles(&mut found)?,
             (14, Field::Varint(1)) => return Err(ONNX.unsupported("tensors in other files")),
             _ => {}
         }
     }
+    if kind == UINT8 {
+        found.extend(integers.iter().map(|v| *v as f64));
+    }
     if let Some(raw) = raw {
         match kind {
             FLOAT => found.extend(singles(raw)?),
             DOUBLE => found.extend(doubles(raw)?),
+            UINT8 => found.extend(raw.iter().map(|b| f64::from(*b))),
             other => return Err(ONNX.bad(format_args!("a tensor of element type {other}"))),
         }
     }
@@ -339,27 +350,13 @@ fn grow(given: &Attributes<'_>, width: Option<usize>, single: bool) -> Result<Gr
             Ok::<u32, crate::Error>(at)
         };
         let (yes, no) = (child(yes[i])?, child(no[i])?);
-        let below = if single {
-            f64::from((values[i] as f32).next_down())
-        } else {
-            values[i].next_down()
-        };
-        // Comparisons with NaN are false but for "not equal"; NaN may be sent to the true branch.
-        let true_if_nan = tracks[i] != 0;
-        let (rule, swapped, true_if_nan) = match modes[i] {
-            "BRANCH_LEQ" => (Rule::AtMost(values[i]), false, true_if_nan),
-            "BRANCH_LT" => (Rule::AtMost(below), false, true_if_nan),
-            "BRANCH_GTE" => (Rule::AtMost(below), true, true_if_nan),
-            "BRANCH_GT" => (Rule::AtMost(values[i]), true, true_if_nan),
-            "BRANCH_EQ" => (Rule::Equal(values[i]), false, true_if_nan),
-            "BRANCH_NEQ" => (Rule::Equal(values[i]), true, true),
-            other => return Err(ONNX.bad(format_args!("a node of mode {other:?}"))),
-        };
+        let (rule, missing, swapped) = comparison(modes[i], values[i], tracks[i] != 0, single)
+            .ok_or_else(|| ONNX.bad(format_args!("a node of mode {:?}", modes[i])))?;
         let (left, right) = if swapped { (no, yes) } else { (yes, no) };
         grown[t].push(Node::Split {
             feature: feature as u32,
             rule,
-            missing: Missing::Nan(true_if_nan != swapped),
+            missing,
             left,
             right,
         });
@@ -377,6 +374,32 @@ fn grow(given: &Attributes<'_>, width: Option<usize>, single: bool) -> Result<Gr
         place,
         width: width.unwrap_or(widest).max(1),
     })
+}
+
+/// A comparison as a split: its rule, the side of NaN, and whether the true branch is the right one.
+///
+/// Comparisons with NaN are false but for "not equal"; NaN may be sent to the true branch.
+fn comparison(
+    mode: &str,
+    value: f64,
+    true_if_nan: bool,
+    single: bool,
+) -> Option<(Rule, Missing, bool)> {
+    let below = if single {
+        f64::from((value as f32).next_down())
+    } else {
+        value.next_down()
+    };
+    let (rule, swapped, true_if_nan) = match mode {
+        "BRANCH_LEQ" => (Rule::AtMost(value), false, true_if_nan),
+        "BRANCH_LT" => (Rule::AtMost(below), false, true_if_nan),
+        "BRANCH_GTE" => (Rule::AtMost(below), true, true_if_nan),
+        "BRANCH_GT" => (Rule::AtMost(value), true, true_if_nan),
+        "BRANCH_EQ" => (Rule::OneOf(vec![value]), false, true_if_nan),
+        "BRANCH_NEQ" => (Rule::OneOf(vec![value]), true, true),
+        _ => return None,
+    };
+    Some((rule, Missing::Nan(true_if_nan != swapped), swapped))
 }
 
 /// Values of leaves: `kind_treeids`, `kind_nodeids`, `kind_ids` and `kind_weights`, as `(tree, node, output,
