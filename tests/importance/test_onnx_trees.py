@@ -59,6 +59,7 @@ def cases() -> dict[str, bytes]:
         ),
         "softmax-of-two": onnx_files.classifier(forest(7, 2, "class") | two | {"post_transform": "SOFTMAX"}, 4, 2),
         "probability": onnx_files.classifier(one | two, 4, 2),
+        "version 5": onnx_files.of_ensemble(onnx_files.ensemble(np.random.default_rng(3), 4, 1), 4),
         "probabilities": onnx_files.classifier(probabilities | both | two, 4, 2),
     }
 
@@ -211,7 +212,7 @@ def test_damaged_structure_is_named() -> None:
     assert "values and" in refused(onnx_files.regressor(short, 4))
 
 
-@pytest.mark.parametrize("name", ["softmax", "logistic", "double"])
+@pytest.mark.parametrize("name", ["softmax", "logistic", "double", "version 5"])
 def test_damaged_bytes(name: str) -> None:
     data = cases()[name]
 
