@@ -41,9 +41,9 @@ _HISTOGRAM = (
     "kernel that only counts"
 )
 _WINDOWS = (
-    "170 million values at 15 ns take more than half of the time, the profile of the reference and the comparison of ten "
-    "windows (6 ms a column and window, all statistics with intervals) a quarter and a fifth; without the latter two it "
-    "would be 16 times, as NannyML bins each column once into 40 cells"
+    "170 million values at 15 ns take more than half of the time, the profile of the reference and the comparison of "
+    "ten windows (6 ms a column and window, all statistics with intervals) a quarter and a fifth; without these two it "
+    "would be 16 times"
 )
 _BLOCKS = (
     "blocks of a day, which a log with a time gets by default and the goal did not count, are a tenth of the work; "
@@ -56,8 +56,8 @@ _BILLION = (
 )
 _REPORT = (
     "the reference is profiled in every call: several passes, where the rows of the other side take one (the figures "
-    "in memory below), three quarters of the time. Keeping the profile of the reference avoids them. Counting its cells "
-    "once took 15 % of the instructions away after this was measured; half of the rest sorts keys for its cells"
+    "in memory below), three quarters of the time. Keeping the profile of the reference avoids them. Counting its "
+    "cells once took 15 % of the instructions away after this was measured; half of the rest sorts keys for its cells"
 )
 REASONS: dict[tuple[str, str], str] = {
     ("profile_over_decode[zstd-2]", "over pyarrow"): _BLOCKS,
