@@ -317,8 +317,14 @@ mod tests {
             statistic: "psi".into(),
             ..check(None, Some(1.0))
         };
+        // Of a pattern of columns, one that the check is evaluated of is enough.
+        let of_several = |feature: &str| Check {
+            feature: feature.into(),
+            pattern: Some("*".into()),
+            ..check(None, Some(0.05))
+        };
         apply(
-            &[check(None, Some(0.05)), absent],
+            &[of_several("x"), of_several("y"), absent],
             "reference",
             &mut entries,
         );
@@ -331,7 +337,8 @@ mod tests {
             [
                 ("ks", None),
                 ("check", Some(Verdict::Fail)),
-                ("check", Some(Verdict::NotEvaluated))
+                ("check", Some(Verdict::NotEvaluated)),
+                ("check", Some(Verdict::Error))
             ]
         );
     }
