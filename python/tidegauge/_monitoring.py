@@ -301,8 +301,9 @@ def _files(names: list[str], options: Options) -> list[dict[str, Any]]:
     """The files behind paths and patterns: local ones, told apart one by one."""
     from glob import glob
 
-    from tidegauge.sources import _kind, is_remote
+    from tidegauge.sources import _kind, is_remote, refuse_tables
 
+    refuse_tables(names)
     remote = [name for name in names if is_remote(name)]
     if remote:
         raise InputError(f"{remote[0]}: a store tells local files apart; accepted are local paths and patterns")

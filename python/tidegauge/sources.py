@@ -168,6 +168,36 @@ def is_remote(path: str) -> bool:
     return path.lower().startswith(_REMOTE)
 
 
+def refuse_tables(names: Sequence[str]) -> None:
+    """Refuse folders of tables with versions: their folders keep files that are no longer of the table.
+
+    Files that are named one by one are of the version that the caller chose.
+
+    Raises
+    ------
+    InputError
+        If a folder or pattern lies in a Delta or Iceberg table.
+    """
+    for name in names:
+        if is_remote(name) or not (any(c in name for c in "*?[") or Path(name).is_dir()):
+            continue
+        parts = Path(name).parts
+        fixed = next((i for i, part in enumerate(parts) if any(c in part for c in "*?[")), len(parts))
+        folder = Path(*parts[:fixed])
+        while "=" in folder.name:  # a partition of the table
+            folder = folder.parent
+        top = folder.parent if folder.name == "data" else folder
+        for kind, found, advice in (
+            ("a Delta table", (folder / "_delta_log").is_dir(), "polars.scan_delta, or the files of a version"),
+            ("an Iceberg table", any(top.glob("metadata/*.metadata.json")), "polars.scan_iceberg, or the files of it"),
+        ):
+            if found:
+                raise InputError(
+                    f"{name}: {kind}, whose folder keeps files that are no longer of it; accepted are {advice} "
+                    "one by one (with snapshot= in a configuration)"
+                )
+
+
 def _from_paths(
     names: list[str], selection: Selection, schema: Mapping[str, str] | None, like: Mapping[str, str] | None
 ) -> Source:
@@ -177,6 +207,7 @@ def _from_paths(
     kind = kinds.pop()
     if schema and kind not in _TEXT.values():
         raise UsageError(f"schema= types csv and ndjson files; {names[0]} carries its own types")
+    refuse_tables(names)
     remote = any(map(is_remote, names))
     if kind == "parquet" and not remote and not selection.filters:
         return Source(paths=names, names=names)

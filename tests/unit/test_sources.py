@@ -306,3 +306,29 @@ def test_a_series_is_a_table_of_one_column() -> None:
         assert [c["name"] for c in profile.info["columns"]] == [name]
         assert profile.digest == tg.profile({name: values}).digest
         assert tg.drift(data, data).verdict != "fail"
+
+
+@pytest.mark.parametrize("partition", ["", "day=1"])
+@pytest.mark.parametrize("kind", ["Delta", "Iceberg"])
+def test_folders_of_tables_with_versions_are_refused(kind: str, partition: str, tmp_path: Path) -> None:
+    """Such a folder keeps rows that were deleted from the table; they were counted."""
+    table = tmp_path / "t"
+    files = table / ("data" if kind == "Iceberg" else "") / partition
+    files.mkdir(parents=True)
+    pq.write_table(pa.table({"x": [1, 2, 3]}), files / "a.parquet")
+    ways = [files, files / "*.parquet", files.parent if partition else files, files.parent / "**" / "*.parquet"]
+    for way in ways:
+        assert tg.profile(way).rows == 3
+    if kind == "Delta":
+        (table / "_delta_log").mkdir()
+    else:
+        (table / "metadata").mkdir()
+        (table / "metadata" / "v1.metadata.json").write_text("{}")
+    told = f"an? {kind} table, whose folder keeps files that are no longer of it; accepted are polars.scan_"
+    for way in ways[:3] + ways[3:] * bool(partition):
+        with pytest.raises(InputError, match=told):
+            tg.profile(way)
+        config = {"reference": {"path": str(files / "a.parquet")}, "current": {"path": str(way)}, "output": {}}
+        with pytest.raises(InputError, match=told):
+            tg.run({**config, "store": {"path": str(tmp_path / "store")}})
+    assert tg.profile([files / "a.parquet"]).rows == 3
