@@ -332,3 +332,12 @@ def test_folders_of_tables_with_versions_are_refused(kind: str, partition: str, 
         with pytest.raises(InputError, match=told):
             tg.run({**config, "store": {"path": str(tmp_path / "store")}})
     assert tg.profile([files / "a.parquet"]).rows == 3
+
+
+def test_the_version_of_a_table_is_told_in_the_record(tmp_path: Path) -> None:
+    pq.write_table(pa.table({"x": [1, 2, 3]}), tmp_path / "a.parquet")
+    side = {"path": [str(tmp_path / "a.parquet")]}
+    config = {"reference": {**side, "snapshot": "11"}, "current": {**side, "snapshot": "12"}}
+    inputs = tg.run(config).record["inputs"]
+    assert inputs["snapshots"] == {"reference": "11", "current": "12"}
+    assert "snapshots" not in tg.run({"reference": side, "current": side}).record["inputs"]
