@@ -729,7 +729,7 @@ def _importance_rows(
             ci_high=high,
             variance=None if low is None else result.variance,
             value_if_no_change=0.0,
-            null="importance of at most 0; one-sided, normal" if pvalue is not None else None,
+            null="importance of at most 0; one-sided, Student's t bent by the skewness" if pvalue is not None else None,
             pvalue=pvalue,
             qvalue=_finite(of["qvalue"]),
             n_reference=result.n_rows if reference else None,

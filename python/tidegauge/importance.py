@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from numbers import Integral
 from typing import TYPE_CHECKING, Any, Literal
 
 from tidegauge import _core
@@ -319,7 +320,8 @@ def permutation_importance(
     random_state : int, numpy.random.RandomState or Generator, optional
         Seed; a generator is copied, not advanced. 0 by default.
     generator : {"keyed", "scikit-learn"}
-        Permutations keyed by seed, feature name and repeat, or those that scikit-learn would draw.
+        Permutations keyed by seed, feature name and repeat, or those that scikit-learn would draw; with these
+        ``"auto"`` is ``"permutation"``.
     sample_weight : array-like, shape (n,), optional
         Weights from 0, of files and LazyFrames the name of a column. ``"exact"`` takes the mean over pairs of
         different rows by the product of their weights, so that a row counts by its weight as a donor too;
@@ -383,6 +385,12 @@ def permutation_importance(
         raise UsageError(f"alpha {alpha!r}; accepted is between 0 and 1")
     if predictions not in ("auto", "library"):
         raise UsageError(f"predictions {predictions!r}; accepted are auto and library")
+    if generator not in ("keyed", "scikit-learn"):
+        raise UsageError(f"generator {generator!r}; accepted are keyed and scikit-learn")
+    if generator == "scikit-learn" and method == "exact":
+        raise UsageError("generator 'scikit-learn' with method 'exact', which draws nothing; accepted is keyed")
+    _check_repeats(n_repeats)
+    _permutation.seed_of(random_state)
     several = scorings_of(scoring)
     scorings = {"": scoring} if several is None else several
     model = _models.load(model, allow_pickle=allow_pickle)
@@ -416,6 +424,11 @@ def permutation_importance(
     return found[""] if several is None else {name: found[name] for name in scorings}
 
 
+def _check_repeats(n_repeats: Any) -> None:
+    if isinstance(n_repeats, bool) or not isinstance(n_repeats, Integral) or n_repeats < 1:
+        raise UsageError(f"n_repeats {n_repeats!r}; accepted is a whole number from 1")
+
+
 def _measured(
     model: Any,
     data: Table | pl.LazyFrame,
@@ -440,14 +453,17 @@ def _measured(
 
     found: dict[str, ImportanceResult] = {}
     reasons: dict[str, str] = {}
-    if method != "permutation":
+    # Weights that nothing accepts are no reason for another method.
+    weights = _importance_weights.of_rows(sample_weight, data.rows) if isinstance(data, _models.Table) else None
+    if generator == "scikit-learn":
+        reasons = dict.fromkeys(scorings, "the permutations of scikit-learn were asked for") if method == "auto" else {}
+    elif method != "permutation":
         for name, one in scorings.items():
             try:
                 if callable(one):
                     raise UsageError("a function as scoring has no exact form")
                 read = _models.read(model)
                 if isinstance(data, _models.Table):
-                    weights = _importance_weights.of_rows(sample_weight, data.rows)
                     found[name] = _exact(read, data, y, one, alpha, n_threads, groups, conditional_on, blocks, weights)
                 else:
                     found[name] = _exact_stream(

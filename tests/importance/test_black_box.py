@@ -474,3 +474,40 @@ def test_permutations_of_many_rows_are_walked() -> None:
     assert np.array_equal(np.sort(whole), np.arange(n))
     np.testing.assert_array_equal(orders.at("x", 0, 1000, 1700), whole[1000:1700])
     np.testing.assert_array_equal(orders.at("x", 0, 0, n), whole)
+
+
+def test_permutations_of_scikit_learn_are_never_passed_over() -> None:
+    """They were where the model has an exact form, without a word."""
+    from sklearn.linear_model import LinearRegression
+
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(60, 3))
+    y = x @ [1.0, 2.0, 0.0]
+    model = LinearRegression().fit(x, y)
+    ask: dict[str, Any] = {"scoring": "neg_mean_squared_error", "n_repeats": 3, "random_state": 5}
+    ours = tg.permutation_importance(model, x, y, generator="scikit-learn", **ask)
+    assert ours.method == "permutation"
+    assert any("the permutations of scikit-learn were asked for" in note for note in ours.notes)
+    np.testing.assert_array_equal(ours.importances, sklearn_importance(model, x, y, **ask).importances)
+    assert tg.permutation_importance(model, x, y, **ask).method == "exact"
+
+
+@pytest.mark.parametrize("method", ["auto", "exact", "permutation"])
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"n_repeats": 0}, "n_repeats 0; accepted is a whole number from 1"),
+        ({"n_repeats": "5"}, "n_repeats '5'; accepted is a whole number from 1"),
+        ({"random_state": "x"}, "random_state 'x'; accepted are integers from 0"),
+        ({"generator": "sklearn"}, "generator 'sklearn'; accepted are keyed and scikit-learn"),
+        ({"sample_weight": [-1.0] + [1.0] * 59}, "sample_weight is -1.0 in row 0; accepted are finite numbers from 0"),
+    ],
+)
+def test_arguments_are_refused_whatever_the_method(method: Any, options: dict[str, Any], told: str) -> None:
+    from sklearn.linear_model import LinearRegression
+
+    rng = np.random.default_rng(2)
+    x = rng.normal(size=(60, 3))
+    y = x @ [1.0, 2.0, 0.0]
+    with pytest.raises(UsageError, match=told):
+        tg.permutation_importance(LinearRegression().fit(x, y), x, y, method=method, **options)
