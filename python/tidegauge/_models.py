@@ -350,7 +350,11 @@ class ReadModel(ABC):
         rows = np.unique(np.linspace(0, max(table.rows - 1, 0), min(CHECKED, table.rows)).astype(np.intp))
         part = [np.ascontiguousarray(c[rows]) for c in columns]
         ours = self.compute(part)
-        theirs = np.asarray(self.predict(table.take(rows), part), dtype=np.float64)
+        asked = table.take(rows)
+        if self.encode is None and self.positions != list(range(len(table.names))):
+            # Libraries go by place, or refuse another order: they are asked in that of the model.
+            asked = asked.select(self.positions)
+        theirs = np.asarray(self.predict(asked, part), dtype=np.float64)
         ours = ours.reshape(theirs.shape)
         scale = max(1.0, float(np.max(np.abs(theirs), initial=0.0)))
         gap = np.abs(ours - theirs).reshape(len(rows), -1).max(axis=1, initial=0.0)
@@ -890,9 +894,14 @@ def _proba(model: Any) -> Callable[[Table, list[Floats]], Any]:
     """Predictions of an estimator: of the second of two classes, of each of more, or numbers."""
 
     def predict(table: Table, columns: list[Floats]) -> Any:
+        data = table.data
+        if isinstance(data, dict):
+            from tidegauge._predictors import _pandas
+
+            data = _pandas(data)
         if not hasattr(model, "classes_"):
-            return model.predict(table.data)
-        found = model.predict_proba(table.data)
+            return model.predict(data)
+        found = model.predict_proba(data)
         return found[:, 1] if found.shape[1] == 2 else found
 
     return predict

@@ -511,3 +511,34 @@ def test_arguments_are_refused_whatever_the_method(method: Any, options: dict[st
     y = x @ [1.0, 2.0, 0.0]
     with pytest.raises(UsageError, match=told):
         tg.permutation_importance(LinearRegression().fit(x, y), x, y, method=method, **options)
+
+
+@pytest.mark.parametrize("form", ["pandas", "polars", "dict"])
+@pytest.mark.parametrize("kind", ["lightgbm", "histogram", "forest"])
+def test_columns_go_by_name_in_the_exact_form_too(kind: str, form: str) -> None:
+    """In another order, with one more: libraries go by place, or refuse it, and are asked in the model's order."""
+    import pandas as pd
+    import polars as pl
+    from lightgbm import LGBMClassifier
+    from sklearn.ensemble import HistGradientBoostingClassifier
+
+    rng = np.random.default_rng(0)
+    x = pd.DataFrame({"a": rng.normal(size=300), "b": rng.exponential(size=300), "d": rng.normal(size=300)})
+    y = (x.a + 0.5 * x.d + rng.normal(size=300) > 0).astype(int)
+    model = {
+        "lightgbm": LGBMClassifier(n_estimators=5, verbose=-1),
+        "histogram": HistGradientBoostingClassifier(max_iter=5),
+        "forest": RandomForestClassifier(5, max_depth=3, random_state=0),
+    }[kind].fit(x, y)
+    other = x[["d", "b", "a"]].assign(more=1.0)
+    table: Any = {
+        "pandas": other,
+        "polars": pl.from_pandas(other),
+        "dict": {name: other[name].to_numpy() for name in other},
+    }[form]
+    ask: dict[str, Any] = {"scoring": "neg_log_loss", "method": "exact"}
+    plain = tg.permutation_importance(model, x, y, **ask)
+    found = tg.permutation_importance(model, table, y, **ask)
+    assert found.provenance["check"]["rows"] == 300
+    by_name = dict(zip(found.features, found.importances_mean, strict=True))
+    assert [by_name[name] for name in plain.features] == list(plain.importances_mean)
