@@ -488,7 +488,7 @@ impl Scan<'_> {
         Ok(())
     }
 
-    /// States of every group.
+    /// States of every group; of all rows where nothing is cut.
     fn grouped(
         &self,
         tasks: &[Task],
@@ -496,6 +496,10 @@ impl Scan<'_> {
         cuts: &Cuts,
         keys: Option<&mut KeyScan<'_>>,
     ) -> Result<BTreeMap<GroupKey, States>> {
+        if cuts.is_trivial() {
+            let states = self.whole(tasks, keys)?;
+            return Ok(BTreeMap::from([(GroupKey::default(), states)]));
+        }
         let registry = Registry::default();
         let group = |scan: &Scan<'_>, unit, rows: Option<&RowUnits>| {
             cuts.groupings(scan.source, unit, &registry, rows.is_some())
@@ -764,23 +768,8 @@ impl Scan<'_> {
         Ok((columns, doubts))
     }
 
-    /// States by group, or of all rows; one a task.
-    fn counted(
-        &self,
-        tasks: &[Task],
-        compact: &[ColumnPlan],
-        cuts: &Cuts,
-        keys: Option<&mut KeyScan<'_>>,
-    ) -> Result<BTreeMap<GroupKey, States>> {
-        if cuts.is_trivial() {
-            let states = self.whole(tasks, keys)?;
-            return Ok(BTreeMap::from([(GroupKey::default(), states)]));
-        }
-        self.grouped(tasks, compact, cuts, keys)
-    }
-
-    /// [`Scan::counted`] for a subset of the columns: their failures are known already.
-    fn counted_again(
+    /// [`Scan::grouped`] for a subset of the columns: their failures are known already.
+    fn grouped_again(
         &self,
         tasks: &[Task],
         compact: &[ColumnPlan],
@@ -793,7 +782,7 @@ impl Scan<'_> {
             ..*self
         };
         inner.expect(tasks.iter().map(|t| t.at).chain(cuts.columns()));
-        inner.counted(tasks, compact, cuts, None)
+        inner.grouped(tasks, compact, cuts, None)
     }
 }
 
@@ -1348,7 +1337,7 @@ fn attempt(
     let mut keys =
         (!named.is_empty() && found.len() == named.len()).then(|| KeyScan::new(found, &cuts));
     scan.expect(keys.iter().flat_map(KeyScan::reads));
-    let mut groups = scan.counted(&tasks, &compact, &cuts, keys.as_mut())?;
+    let mut groups = scan.grouped(&tasks, &compact, &cuts, keys.as_mut())?;
     doubts.retain(|t, _| !scan.failed(*t));
     let mut again = Vec::new();
     for (t, doubles) in doubts {
@@ -1377,7 +1366,7 @@ fn attempt(
             })
             .collect();
         let compact: Vec<ColumnPlan> = again.iter().map(|t| plan(*t, true)).collect();
-        for (key, states) in scan.counted_again(&subset, &compact, &cuts)? {
+        for (key, states) in scan.grouped_again(&subset, &compact, &cuts)? {
             if let Some(held) = groups.get_mut(&key) {
                 for (t, state) in again.iter().zip(states) {
                     held[*t] = state;

@@ -40,13 +40,16 @@ pub(super) fn new_values(known: &Known<'_>) -> NewValues {
         if several < 1e-9 {
             break;
         }
+        // As many rows of every cell at once as all of them have beside one: there may be a billion values.
+        let least = by_rows.range(2..).next().map_or(2, |(t, _)| *t);
+        let steps = ((extra / several) as u64).clamp(1, least - 1);
         let share = (extra / several).min(1.0);
-        extra -= share * several;
+        extra -= share * several * steps as f64;
         for (t, cells) in by_rows.clone().range(2..) {
             let moved = share * cells;
             *by_rows.entry(*t).or_default() -= moved;
-            *by_rows.entry(1).or_default() += moved;
-            *by_rows.entry(t - 1).or_default() += moved;
+            *by_rows.entry(1).or_default() += moved * steps as f64;
+            *by_rows.entry(t - steps).or_default() += moved;
         }
         by_rows.retain(|_, cells| *cells > 1e-9);
     }
@@ -100,6 +103,25 @@ mod tests {
     fn totals(found: &NewValues) -> (f64, f64) {
         let rows = found.by_rows.iter().map(|(t, c)| *t as f64 * c).sum();
         (found.by_rows.iter().map(|(_, c)| c).sum(), rows)
+    }
+
+    /// Step by step it would be a million steps over a thousand sizes of cells.
+    #[test]
+    fn a_billion_values_are_split_off_at_once() {
+        let cells: Vec<u64> = (0..1024).map(|j| 1_000_000 + 37 * j).collect();
+        let all: u64 = cells.iter().sum();
+        let found = of(&cells, (all as f64 * 0.9, 0.0), true);
+        let (values, rows) = totals(&found);
+        assert!((values / (all as f64 * 0.9) - 1.0).abs() < 1e-9);
+        assert!((rows / all as f64 - 1.0).abs() < 1e-9);
+        // One row at a time, in small, is what it stands for.
+        let small = of(&[9, 5, 4, 1, 0], (12.0, 0.0), true);
+        let (values, rows) = totals(&small);
+        assert!((values - 12.0).abs() < 1e-9 && (rows - 19.0).abs() < 1e-9);
+        assert_eq!(
+            small.by_rows.iter().map(|r| r.0).collect::<Vec<_>>(),
+            [1, 2, 3, 6, 7]
+        );
     }
 
     #[test]
