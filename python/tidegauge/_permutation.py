@@ -65,6 +65,16 @@ def keyed(rows: int, seed: int, name: str, repeat: int, start: int = 0, stop: in
     return np.frombuffer(found, dtype=np.uint64).astype(np.intp)
 
 
+def alike(alone: Any, among: Any) -> bool:
+    """Whether predictions of rows by themselves are those among others, but for sums in another order."""
+    import numpy as np
+
+    if among.dtype.kind in "biufc":
+        # In single precision too.
+        return bool(np.allclose(alone, among, rtol=1e-4, atol=1e-6, equal_nan=True))
+    return bool(np.all(alone == among))
+
+
 def sample(rows: int, wanted: int, seed: int) -> Order:
     """As many rows as wanted, ascending."""
     import numpy as np
@@ -395,20 +405,12 @@ class Engine:
 
     def see_whether_alone(self, outputs: Outputs) -> bool:
         """Whether predictions of rows depend on the rows beside them, so that none may be left out or added."""
-        import numpy as np
-
         if self.rows.rows < 2 or not outputs:
             return False
         k = min(ALONE, max(1, self.rows.rows // 2))
         _, batch = next(iter(self.rows.batches(self.rows.rows if isinstance(self.rows, Resident) else self.batch)))
         for method, alone in self.predictions(list(outputs), batch.slice(0, k).data, k).items():
-            among = outputs[method][:k]
-            if among.dtype.kind in "biufc":
-                # Sums in another order, in single precision too.
-                same = np.allclose(alone, among, rtol=1e-4, atol=1e-6, equal_nan=True)
-            else:
-                same = bool(np.all(alone == among))
-            if not same:
+            if not alike(alone, outputs[method][:k]):
                 self.alone = True
         return self.alone
 

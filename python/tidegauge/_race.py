@@ -321,14 +321,11 @@ def _alone(predictor: Predictor, method: str, table: Table) -> int:
     UsageError
         If they are not.
     """
-    import numpy as np
+    from tidegauge._permutation import ALONE, alike
 
-    k = min(32, max(1, table.rows // 2))
+    k = min(ALONE, max(1, table.rows // 2))
     among = predictor.call(method, table.slice(0, min(2 * k, table.rows)).data)[:k]
     alone = predictor.call(method, table.slice(0, k).data)
-    same = np.array_equal(alone, among)
-    if not same and among.dtype.kind in "fc":
-        same = np.allclose(alone, among, rtol=1e-4, atol=1e-6, equal_nan=True)
-    if not same:
+    if not alike(alone, among):
         raise UsageError("the model predicts a row otherwise among other rows, so rows cannot be drawn")
     return k + min(2 * k, table.rows)
