@@ -13,10 +13,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidegauge import _core
-from tidegauge.errors import FormatError, InputError, UsageError
+from tidegauge.errors import FormatError, InputError, TidegaugeError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     import numpy as np
     import numpy.typing as npt
@@ -27,6 +27,29 @@ if TYPE_CHECKING:
 
 #: Rows on which a model as read is compared with its library.
 CHECKED = 4096
+
+
+#: Libraries whose errors about rows are told as ours; those of a function are its author's.
+LIBRARIES = ("sklearn", "lightgbm", "xgboost", "catboost", "onnxruntime")
+
+
+@contextlib.contextmanager
+def predicting(name: str) -> Iterator[None]:
+    """Errors of a library about the rows it is given, as ours, with its own as their cause.
+
+    Raises
+    ------
+    UsageError
+        If there is one.
+    """
+    try:
+        yield
+    except TidegaugeError:
+        raise
+    except Exception as error:
+        # Each library has its own types.
+        lines = str(error).strip().splitlines()
+        raise UsageError(f"{name} refuses the rows of X: {lines[0] if lines else type(error).__name__}") from error
 
 
 class MismatchError(UsageError):
@@ -216,6 +239,37 @@ class Table:
         return np.ascontiguousarray(values, dtype=np.float64)
 
 
+def class_places(labels: npt.NDArray[Any], classes: Any) -> npt.NDArray[np.intp]:
+    """Which of the classes each label is, -1 where it is none."""
+    import numpy as np
+
+    known = np.asarray(classes)
+    texts = [a.dtype.kind in "US" for a in (labels, known)]
+    if "O" in (labels.dtype.kind, known.dtype.kind) or texts[0] != texts[1]:
+        # Numbers and text have no order in common.
+        place = {value: k for k, value in enumerate(known.tolist())}
+        return np.array([place.get(value, -1) for value in labels.tolist()], dtype=np.intp)
+    order = np.argsort(known)
+    found = order[np.minimum(np.searchsorted(known[order], labels), len(known) - 1)]
+    return np.where(known[found] == labels, found, -1)
+
+
+def unknown_class(labels: npt.NDArray[Any], row: int, classes: Any) -> UsageError:
+    """That the label of a row is no class of the model."""
+    import numpy as np
+
+    return UsageError(f"label {labels.tolist()[row]!r} in row {row}; classes are {np.asarray(classes).tolist()}")
+
+
+def not_numbers(labels: npt.NDArray[Any], accepted: str) -> UsageError:
+    """That labels are no numbers, with the first that is none."""
+    numbers = (bool, int, float)
+    values = labels.tolist()
+    row = next((i for i, value in enumerate(values) if not isinstance(value, numbers)), 0)
+    shown = f"{values[row]!r} in row {row}" if values else f"nothing, as {labels.dtype}"
+    return UsageError(f"y holds {shown}; accepted are {accepted}")
+
+
 def take(values: Any, rows: npt.NDArray[np.intp]) -> Any:
     """These entries of a one-dimensional array or Series."""
     if hasattr(values, "iloc"):
@@ -234,6 +288,8 @@ def lazy_frame(data: Any) -> pl.LazyFrame | None:
     ------
     UsageError
         If a path is no Parquet file.
+    InputError
+        If there is no such file, or it cannot be read.
     """
     if type(data).__module__.partition(".")[0] == "polars" and type(data).__name__ == "LazyFrame":
         lazy: pl.LazyFrame = data
@@ -243,9 +299,23 @@ def lazy_frame(data: Any) -> pl.LazyFrame | None:
         return None
     if wrong := [path for path in paths if Path(path).suffix.lower() != ".parquet"]:
         raise UsageError(f"file {str(wrong[0])!r}; accepted are Parquet files, or pl.scan_... of others")
+    from glob import iglob
+
     import polars as pl
 
-    return pl.scan_parquet(paths)
+    from tidegauge import sources
+
+    names = [str(path) for path in paths]
+    for name in names:
+        if sources.is_remote(name) or Path(name).exists():
+            continue
+        if not any(c in name for c in "*?["):
+            raise InputError(f"{name}: no such file; accepted are paths and globs of Parquet files")
+        if next(iglob(name, recursive=True), None) is None:  # noqa: PTH207 - a pattern may be absolute
+            raise InputError(f"{name}: no file matches; accepted are paths and globs of Parquet files")
+    scanned: pl.LazyFrame = sources._guard(lambda: pl.scan_parquet(names), names)
+    sources._guard(scanned.collect_schema, names)
+    return scanned
 
 
 @dataclass(kw_only=True)
@@ -305,7 +375,7 @@ class ReadModel(ABC):
                 raise UsageError(f"X has no column {missing[0]!r}, which the model was trained on")
             positions = [have[n.replace(" ", "_")] for n in wanted]
         elif len(positions) != len(wanted):
-            raise UsageError(f"X has {len(positions)} columns, the model {len(wanted)} features")
+            raise UsageError(f"X has {len(positions)} columns; the model takes {len(wanted)}")
         self.positions = positions
         levels = iter(self.categories)
         return [table.floats(j, next(levels, None) if _is_categorical(table, j) else None) for j in positions]
@@ -324,15 +394,12 @@ class ReadModel(ABC):
         if values.ndim != 1:
             raise UsageError(f"y has shape {values.shape}; accepted is one dimension")
         if classes and self.classes is not None:
-            known = np.asarray(self.classes)
-            order = np.argsort(known)
-            at = np.minimum(np.searchsorted(known[order], values), len(known) - 1)
-            found = order[at]
-            if len(wrong := np.flatnonzero(known[found] != values)):
-                raise UsageError(f"label {values.tolist()[wrong[0]]!r} in row {wrong[0]}; classes are {known.tolist()}")
+            found = class_places(values, self.classes)
+            if len(wrong := np.flatnonzero(found < 0)):
+                raise unknown_class(values, int(wrong[0]), self.classes)
             return found.astype(np.float64)
         if values.dtype.kind not in "biuf":
-            raise UsageError(f"y is {values.dtype}; accepted are numbers, or classes the model knows")
+            raise not_numbers(values, "numbers, or classes the model knows" if classes else "numbers")
         return np.ascontiguousarray(values, dtype=np.float64)
 
     def check(self, table: Table, columns: list[Floats]) -> dict[str, Any]:
@@ -354,7 +421,8 @@ class ReadModel(ABC):
         if self.encode is None and self.positions != list(range(len(table.names))):
             # Libraries go by place, or refuse another order: they are asked in that of the model.
             asked = asked.select(self.positions)
-        theirs = np.asarray(self.predict(asked, part), dtype=np.float64)
+        with predicting(self.source):
+            theirs = np.asarray(self.predict(asked, part), dtype=np.float64)
         ours = ours.reshape(theirs.shape)
         scale = max(1.0, float(np.max(np.abs(theirs), initial=0.0)))
         gap = np.abs(ours - theirs).reshape(len(rows), -1).max(axis=1, initial=0.0)
@@ -424,7 +492,7 @@ def _is_categorical(table: Table, j: int) -> bool:
 
 
 def load(model: Any, *, allow_pickle: bool) -> Any:
-    """The model in a file; anything that is no path is returned as it is.
+    """The model in a file; any other model is returned as it is.
 
     Pickles and CatBoost's own format are known by their extension, all else by what the file holds.
 
@@ -435,11 +503,61 @@ def load(model: Any, *, allow_pickle: bool) -> Any:
     FormatError
         If it holds no model that is read.
     UsageError
-        If unpickling was not allowed, or the library of the file is not installed.
+        If unpickling was not allowed, the library of the file is not installed, or the model is none or was not
+        fitted.
     """
     if not isinstance(model, (str, Path)):
-        return model
-    path = Path(model)
+        return accepted(model)
+    return accepted(_loaded(Path(model), allow_pickle))
+
+
+def accepted(model: Any) -> Any:
+    """The model, which can be asked for predictions.
+
+    Raises
+    ------
+    UsageError
+        If it is none, or was not fitted.
+    """
+    kind = type(model).__name__
+    if isinstance(model, type):
+        raise UsageError(f"model is the class {model.__name__}; accepted is an object of it that was fitted")
+    session = kind == "InferenceSession" and hasattr(model, "get_inputs")
+    if not (hasattr(model, "predict") or callable(model) or session or isinstance(model, ModelFile)):
+        plain = model is None or isinstance(model, (bool, int, float, bytes))
+        raise UsageError(
+            f"model {model!r:.80} has no predict and is no function; accepted are estimators, Boosters, sessions, "
+            "functions and paths of models"
+            if plain
+            else f"model of type {kind} has no predict and is no function; accepted are estimators, Boosters, "
+            "sessions, functions and paths of models"
+        )
+    if not _fitted(model):
+        raise UsageError(f"model {kind} is not fitted; accepted is one that was")
+    return model
+
+
+def _fitted(model: Any) -> bool:
+    """Whether an estimator was fitted; of those of libraries alone, others may keep what they learn as they like."""
+    module = type(model).__module__.partition(".")[0]
+    if module == "catboost":
+        return bool(model.is_fitted())
+    if hasattr(model, "__sklearn_is_fitted__"):
+        return bool(model.__sklearn_is_fitted__())
+    if module != "sklearn" or not hasattr(model, "fit"):
+        return True
+    from sklearn.exceptions import NotFittedError  # type: ignore[import-untyped]
+    from sklearn.utils.validation import check_is_fitted  # type: ignore[import-untyped]
+
+    try:
+        check_is_fitted(model)
+    except NotFittedError:
+        return False
+    return True
+
+
+def _loaded(path: Path, allow_pickle: bool) -> Any:
+    """The model in a file; see :func:`load`."""
     match path.suffix.lower():
         case ".cbm":
             try:
@@ -778,8 +896,6 @@ def _xgboost(data: bytes, booster: Any, classes: Any, missing: float = float("na
 def _catboost(model: Any) -> ReadModel:
     import tempfile
 
-    if not model.is_fitted():
-        raise UsageError(f"{type(model).__name__} is not fitted")
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "model.json"
         try:
@@ -1032,7 +1148,8 @@ def _hist_gradient_boosting(model: Any) -> ReadModel:
     base = [float(b) for b in np.ravel(model._baseline_prediction)]
 
     def encode(table: Table) -> list[Floats]:
-        encoded = np.asarray(model._preprocess_X(table.data, reset=False), dtype=np.float64)
+        with predicting(type(model).__name__):
+            encoded = np.asarray(model._preprocess_X(table.data, reset=False), dtype=np.float64)
         return [np.ascontiguousarray(encoded[:, j]) for j in np.argsort(order)]
 
     return _of_trees(

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tidegauge import _core
 from tidegauge._models import Table
 from tidegauge._native import Native, native_of
-from tidegauge._predictors import Predictor, choose, predictor_of
+from tidegauge._predictors import Predictor, predictor_of, refuse_nan
 from tidegauge._scorers import CHANGE, MissingError, Scorer, change_method, change_of, row_loss, scorer_of
 from tidegauge.errors import UsageError
 from tidegauge.importance import KEYS, PERMUTATION, ImportanceResult, benjamini_hochberg, sampling
@@ -401,7 +401,10 @@ class Engine:
         for _, batch in self.rows.batches(self.rows.rows if self.alone else self.batch):
             for method, values in self.predictions(methods, batch.data, batch.rows).items():
                 parts[method].append(values)
-        return {m: _joined(p) for m, p in parts.items()}
+        found = {m: _joined(p) for m, p in parts.items()}
+        for values in found.values():
+            refuse_nan(values, "as they are")
+        return found
 
     def see_whether_alone(self, outputs: Outputs) -> bool:
         """Whether predictions of rows depend on the rows beside them, so that none may be left out or added."""
@@ -464,7 +467,11 @@ class Engine:
                         part = values[v * batch.rows : (v + 1) * batch.rows]
                         # A view would keep the predictions of the whole stack.
                         parts[i + v][method].append(part.copy() if len(some) > 1 else part)
-        return [{m: _joined(p) for m, p in part.items()} for part in parts]
+        joined = [{m: _joined(p) for m, p in part.items()} for part in parts]
+        for variant, outputs in zip(group, joined, strict=True):
+            for values in outputs.values():
+                refuse_nan(values, f"with {variant.name!r} from other rows")
+        return joined
 
     def direct(self, variant: Variant, score: Callable[[Any], float]) -> float:
         """The score of a function that predicts itself, from all rows at once."""
@@ -508,18 +515,10 @@ def run(
     """
     import numpy as np
 
-    if n_repeats < 1:
-        raise UsageError(f"n_repeats {n_repeats!r}; at least 1 is accepted")
-    if generator not in ("keyed", "scikit-learn"):
-        raise UsageError(f"generator {generator!r}; accepted are keyed and scikit-learn")
-    if memory < 1 << 20:
-        raise UsageError(f"memory {memory!r}; at least 1,048,576 bytes are accepted")
     predictor = predictor_of(model)
     rows: Resident | Streamed
     if isinstance(table, Table):
         given = table
-        if table.rows < 2:
-            raise UsageError(f"X has {table.rows} rows; at least 2 are needed")
         if y is not None and len(y) != table.rows:
             raise UsageError(f"y has {len(y)} rows, X {table.rows}")
         strata, labels = strata_of(conditional_on, lambda name: given.column(given.names.index(name)), given.names)
@@ -599,6 +598,8 @@ def _predicted(
         elif scorer.score is not None:
             tally.baseline = scorer.score(outputs)
             tally.losses = None if scorer.by_row is None else scorer.by_row(outputs)
+            if tally.losses is not None:
+                refuse_infinite(scorer.name, tally.losses, "as they are")
     if engine.native is None and engine.see_whether_alone(outputs):
         if isinstance(engine.rows, Streamed):
             raise UsageError("the model predicts a row otherwise among other rows; files are predicted in batches")
@@ -662,7 +663,9 @@ def _count(
         tally.importances[at] = tally.baseline - scorer.score(outputs)
     if scorer.by_row is None or tally.losses is None:
         return
-    change = scorer.by_row(outputs) - tally.losses
+    losses = scorer.by_row(outputs)
+    refuse_infinite(scorer.name, losses, f"with {variant.name!r} from other rows")
+    change = losses - tally.losses
     if engine.native is not None:
         # The same as of scores, which scikit-learn would check anew for each variant.
         tally.importances[at] = change.mean()
@@ -702,6 +705,24 @@ def _result(
         **sampling(blocks, shared["n_rows"], told),
         **shared,
     )
+
+
+def refuse_infinite(scoring: str, losses: Floats, where: str) -> None:
+    """Refuse losses that are no finite numbers, whose mean would be none either.
+
+    Raises
+    ------
+    UsageError
+        If there are any; it says how many, and the first row.
+    """
+    import numpy as np
+
+    wrong = ~np.isfinite(losses)
+    if count := int(wrong.sum()):
+        raise UsageError(
+            f"scoring {scoring!r} of {count:,} of {len(losses):,} rows {where} is not finite, the first of them row "
+            f"{int(wrong.argmax())}; accepted are predictions and labels that it is defined for"
+        )
 
 
 def shape_of(predictor: Predictor) -> Callable[[Any], Any]:
@@ -757,10 +778,9 @@ def _streamed(
     if len(labels_of) < 2:
         raise UsageError(f"X has {len(labels_of)} rows with a label; at least 2 are needed")
     rest = [name for name in names if name not in own]
-    if predictor.features is not None:
-        wanted, said = choose(predictor.features, rest)
-        rest = rest if wanted is None else [rest[j] for j in wanted]
-        notes += said
+    wanted, said = predictor.places(rest, named=True)
+    rest = rest if wanted is None else [rest[j] for j in wanted]
+    notes += said
     return lazy.select(rest), labels_of, sample_weight, strata, labels, notes
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from tidegauge._models import ReadModel, Table
+from tidegauge._models import ReadModel, Table, predicting
 from tidegauge._predictors import Predictor, predictor_of
 from tidegauge.errors import UsageError
 
@@ -111,7 +111,8 @@ def _chosen(outer: Predictor, table: Table, width: int) -> Table:
 
 def _columns(inner: ReadModel, steps: Any, table: Table, width: int) -> list[Floats]:
     """What the final model splits."""
-    found = steps.transform(table.data)
+    with predicting("pipeline"):
+        found = steps.transform(table.data)
     if hasattr(found, "tocsc"):
         # One column at a time would be as large; the trees take columns without zeros left out.
         found = found.toarray()

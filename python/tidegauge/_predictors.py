@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
-from tidegauge._models import Coefficients, ModelFile, Table
+from tidegauge._models import LIBRARIES, Coefficients, ModelFile, Table, predicting
 from tidegauge.errors import UsageError
 
 if TYPE_CHECKING:
@@ -29,6 +30,8 @@ class Predictor:
         Whether it has the methods of scikit-learn's estimators.
     features : list of str or None
         The columns that it was trained on, where it knows them, in its order.
+    width : int or None
+        How many columns it was trained on, where it knows that.
     dtype : str or None
         The model takes one matrix of this type, whatever holds the columns.
     """
@@ -37,6 +40,7 @@ class Predictor:
     is_estimator: bool
     methods: dict[str, Callable[[Any], Any]] = field(default_factory=dict)
     features: list[str] | None = None
+    width: int | None = None
     dtype: str | None = None
 
     def call(self, method: str, data: Any) -> Any:
@@ -50,7 +54,10 @@ class Predictor:
             data = _plain(data)
         elif isinstance(data, dict) and self.is_estimator:
             data = _pandas(data)
-        found = self.methods[method](data) if method in self.methods else getattr(self.model, method)(data)
+        ask = self.methods.get(method) or getattr(self.model, method)
+        kind = type(self.model)
+        with predicting(kind.__name__) if kind.__module__.partition(".")[0] in LIBRARIES else nullcontext():
+            found = ask(data)
         found = np.asarray(found)
         # A view of an array's columns would change when they are exchanged.
         arrays = data.values() if isinstance(data, dict) else [data]
@@ -63,22 +70,47 @@ class Predictor:
         Raises
         ------
         UsageError
-            If a column is missing.
+            If a column is missing, or there are more or fewer than a model takes that goes by their place.
         """
-        if self.features is None or not table.named:
-            return table, []
-        wanted, notes = choose(self.features, [str(name) for name in table.names])
+        wanted, notes = self.places([str(name) for name in table.names], named=table.named)
         return (table if wanted is None else table.select(wanted)), notes
 
+    def places(self, names: list[str], *, named: bool) -> tuple[list[int] | None, list[str]]:
+        """Positions of the model's columns among these, None where they are all in their order; notes as `choose`.
 
-def choose(features: list[str], names: list[str]) -> tuple[list[int] | None, list[str]]:
-    """Positions of the features among the columns, None where they are all columns in their order.
+        Raises
+        ------
+        UsageError
+            As `choose`.
+        """
+        if self.features is not None and named:
+            return _places(self.features, names)
+        if self.width is not None and len(names) != self.width:
+            raise UsageError(f"X has {len(names)} columns; the model takes {self.width}")
+        return None, []
+
+
+def refuse_nan(predictions: Any, where: str) -> None:
+    """Refuse predictions that are NaN, of which no score is known.
 
     Raises
     ------
     UsageError
-        If a feature is no column.
+        If there are any; it says how many, and the first row.
     """
+    import numpy as np
+
+    if predictions.dtype.kind != "f":
+        return
+    missing = np.isnan(predictions).reshape(len(predictions), -1).any(axis=1)
+    if count := int(missing.sum()):
+        raise UsageError(
+            f"the model predicts NaN for {count:,} of {len(missing):,} rows {where}, the first of them row "
+            f"{int(missing.argmax())}; accepted are numbers"
+        )
+
+
+def _places(features: list[str], names: list[str]) -> tuple[list[int] | None, list[str]]:
     have = {name.replace(" ", "_"): j for j, name in enumerate(names)}
     if missing := [name for name in features if name.replace(" ", "_") not in have]:
         raise UsageError(f"X has no column {missing[0]!r}, which the model was trained on")
@@ -107,7 +139,13 @@ def predictor_of(model: Any) -> Predictor:
     if isinstance(model, ModelFile):
         model = model.opened()
     if isinstance(model, Coefficients):
-        return Predictor(model=model, is_estimator=False, methods={PREDICTIONS: model.predict}, features=model.features)
+        return Predictor(
+            model=model,
+            is_estimator=False,
+            methods={PREDICTIONS: model.predict},
+            features=model.features,
+            width=len(model.features),
+        )
     module, name = type(model).__module__.partition(".")[0], type(model).__name__
     if module == "onnxruntime" and hasattr(model, "get_inputs"):
         return _session(model)
@@ -121,16 +159,18 @@ def predictor_of(model: Any) -> Predictor:
             is_estimator=False,
             methods={PREDICTIONS: model.predict},
             features=None if invented else names,
+            width=len(names),
         )
     if module == "catboost":
         return _catboost(model, name)
     if not hasattr(model, "predict"):
-        if not callable(model):
-            raise UsageError(f"{type(model).__name__} has no predict and is no function")
         return Predictor(model=model, is_estimator=False, methods={PREDICTIONS: model})
     if not hasattr(model, "fit"):
         return Predictor(model=model, is_estimator=False, methods={PREDICTIONS: model.predict})
-    return Predictor(model=model, is_estimator=True, features=_seen(model))
+    width = getattr(model, "n_features_in_", None)
+    return Predictor(
+        model=model, is_estimator=True, features=_seen(model), width=width if isinstance(width, int) else None
+    )
 
 
 def _seen(model: Any) -> list[str] | None:
@@ -149,7 +189,13 @@ def _xgboost(model: Any) -> Predictor:
         names = None if hasattr(data, "columns") or hasattr(data, "column_names") else model.feature_names
         return model.predict(xgboost.DMatrix(data, feature_names=names, enable_categorical=True))
 
-    return Predictor(model=model, is_estimator=False, methods={PREDICTIONS: predict}, features=model.feature_names)
+    return Predictor(
+        model=model,
+        is_estimator=False,
+        methods={PREDICTIONS: predict},
+        features=model.feature_names,
+        width=int(model.num_features()),
+    )
 
 
 def _catboost(model: Any, name: str) -> Predictor:
@@ -170,11 +216,13 @@ def _catboost(model: Any, name: str) -> Predictor:
     if name in ("CatBoostClassifier", "CatBoostRegressor"):
         # scikit-learn's scorers ask `predict_proba` of classifiers alone.
         methods = {m: of(m) for m in ("predict", "predict_proba") if hasattr(model, m)}
-        return Predictor(model=model, is_estimator=True, methods=methods, features=features)
+        return Predictor(model=model, is_estimator=True, methods=methods, features=features, width=len(names))
     loss = str(model.get_all_params().get("loss_function")) if model.is_fitted() else ""
     classes = loss in ("Logloss", "CrossEntropy", "MultiClass", "MultiClassOneVsAll")
     predict = of("predict", prediction_type="Probability") if classes else of("predict")
-    return Predictor(model=model, is_estimator=False, methods={PREDICTIONS: predict}, features=features)
+    return Predictor(
+        model=model, is_estimator=False, methods={PREDICTIONS: predict}, features=features, width=len(names)
+    )
 
 
 #: Types of tensors of ONNX that rows are turned into.
@@ -219,6 +267,8 @@ def _session(session: Any) -> Predictor:
 
     def of_columns(data: Any) -> Any:
         table = Table(data)
+        if not table.named:
+            raise UsageError(f"X has no names of columns; the model has the inputs {', '.join(i.name for i in inputs)}")
         given = {}
         for i in inputs:
             values = np.asarray(table.column(table.names.index(i.name)))

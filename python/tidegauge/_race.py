@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidegauge import _core
@@ -187,10 +188,16 @@ def race_importance(
     import numpy as np
 
     from tidegauge import _models, _permutation
-    from tidegauge._predictors import predictor_of
+    from tidegauge._predictors import predictor_of, refuse_nan
+    from tidegauge.importance import _check_whole, check_groups
 
-    if max_predictions < 2 * FIRST:
-        raise UsageError(f"max_predictions {max_predictions!r}; at least {2 * FIRST:,} are accepted")
+    _check_whole("max_predictions", max_predictions, 2 * FIRST)
+    check_groups(groups)
+    if type(X).__name__ == "LazyFrame" or isinstance(X, (str, Path)):
+        raise UsageError(
+            "X is a path or LazyFrame; a race draws rows from all over and takes tables in memory, as of "
+            "polars.read_parquet"
+        )
     table = _models.Table(X)
     if table.rows < 2:
         raise UsageError(f"X has {table.rows} rows; at least 2 are needed")
@@ -215,10 +222,13 @@ def race_importance(
         donors += donors >= rows
         batch = table.take(rows)
         before = predictor.call(method, batch.data)
+        refuse_nan(before, "as they are that were drawn")
         own = loss(before, rows, before)
+        _permutation.refuse_infinite(scoring, own, "as they are that were drawn")
         total += float(own.sum())
         for j in open_:
             after = predictor.call(method, _exchanged(batch, table, places[j], donors))
+            refuse_nan(after, f"that were drawn with {names[j]!r} from other rows")
             race.add(j, np.ascontiguousarray(loss(after, rows, before) - own))
         spent += look * (1 + len(open_))
         drawn += look

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import TYPE_CHECKING, Any
 
+from tidegauge._models import class_places, not_numbers, unknown_class
 from tidegauge._predictors import PREDICTIONS, Predictor
 from tidegauge.errors import UsageError
 from tidegauge.importance import CLASSES, LOSSES
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
 
 #: The mean squared change of the prediction: needs no label.
 CHANGE = "prediction_change"
+
+#: How far from 0 to 1 a probability in single precision may be.
+SLACK = 1e-5
 
 #: How names of scorers of scikit-learn begin that judge predicted classes.
 OF_CLASSES = ("accuracy", "balanced_accuracy", "f1", "jaccard", "matthews", "precision", "recall", "top_k")
@@ -130,7 +134,9 @@ def _of_estimator(model: Any, y: Any, scoring: Any, sample_weight: Any) -> Score
         name = getattr(scoring, "__name__", type(scoring).__name__)
         return Scorer(name=name, direct=lambda data: float(scoring(model, data, y, **weights)))
     scorer = _named(scoring)
-    by_row = None if sample_weight is not None else row_loss(scoring, y, getattr(model, "classes_", None))
+    classes = getattr(model, "classes_", None)
+    _refuse_other_labels(y, classes)
+    by_row = None if sample_weight is not None else row_loss(scoring, y, classes)
     method = "predict_proba" if LOSSES.get(scoring) in ("brier", "log_loss") else "predict"
     return Scorer(
         name=scoring,
@@ -148,7 +154,22 @@ def _named(scoring: Any) -> Any:
     try:
         return get_scorer(scoring)
     except (ValueError, TypeError):
-        raise UsageError(f"scoring {scoring!r} is no scorer of scikit-learn") from None
+        raise UsageError(
+            f"scoring {scoring!r}{_near(scoring)}; accepted are {CHANGE}, functions, and scikit-learn's "
+            f"{', '.join(_scorer_names())}"
+        ) from None
+
+
+def _scorer_names() -> list[str]:
+    from sklearn.metrics import get_scorer_names
+
+    return sorted(get_scorer_names())
+
+
+def _near(scoring: Any) -> str:
+    from tidegauge.config import suggestion
+
+    return suggestion(scoring, [CHANGE, *_scorer_names()]) if isinstance(scoring, str) else ""
 
 
 def _own_score(model: Any) -> str | None:
@@ -236,6 +257,23 @@ def _estimator_of_predictions(classifies: bool) -> Any:
     return KnownClasses
 
 
+def _refuse_other_labels(y: Any, classes: Any) -> None:
+    """Refuse labels of which none is a class of the model: text beside numbers, say.
+
+    Raises
+    ------
+    UsageError
+        If it is so; single labels that the model does not know are scikit-learn's to judge.
+    """
+    import numpy as np
+
+    labels = np.asarray(y)
+    if classes is None or labels.ndim != 1 or not len(labels) or np.ndim(classes[0]):
+        return
+    if bool(np.all(class_places(labels, classes) < 0)):
+        raise unknown_class(labels, 0, classes)
+
+
 def change_of(predictor: Predictor, outputs: Outputs) -> Scorer:
     """The scorer of `prediction_change`, about the predictions with every value in place."""
     import numpy as np
@@ -267,20 +305,50 @@ def row_loss(scoring: str, y: Any, classes: Any, weight: Floats | None = None) -
     if scoring not in LOSSES:
         return None
     labels: npt.NDArray[Any] = np.asarray(y)
-    if classes is not None:
-        index = np.searchsorted(np.asarray(classes), labels)
-    elif labels.dtype.kind in "biuf":
-        index = labels.astype(np.intp, copy=False)
-    else:
-        raise UsageError(f"y is {labels.dtype}; accepted are numbers")
+    if labels.ndim != 1:
+        return None
+    of_class = LOSSES[scoring] in CLASSES
+    if labels.dtype.kind not in "biuf" and not (of_class and classes is not None):
+        raise not_numbers(labels, "the numbers of classes, from 0" if of_class else "numbers")
     numbers: Floats = labels.astype(np.float64) if labels.dtype.kind in "biuf" else np.zeros(0)
+    index = np.zeros(0, dtype=np.intp)
+    if not of_class or classes is None:
+        fits, told = np.isfinite(numbers), "finite numbers"
+        if of_class:
+            fits, told = fits & (numbers >= 0.0) & (numbers == np.floor(numbers)), "the numbers of classes, from 0"
+        elif LOSSES[scoring] == "poisson_deviance":
+            fits, told = fits & (numbers >= 0.0), "finite numbers from 0"
+        elif LOSSES[scoring] == "gamma_deviance":
+            fits, told = fits & (numbers > 0.0), "finite numbers above 0"
+        if len(wrong := np.flatnonzero(~fits)):
+            raise UsageError(f"label {labels.tolist()[wrong[0]]!r} in row {wrong[0]}; accepted are {told}")
+        index = labels.astype(np.intp) if of_class else index
+    elif LOSSES[scoring] != "zero_one":
+        index = class_places(labels, classes)
+        if len(wrong := np.flatnonzero(index < 0)):
+            raise unknown_class(labels, int(wrong[0]), classes)
     spread = 1.0
     if scoring == "r2":
         spread = float(np.average((numbers - np.average(numbers, weights=weight)) ** 2, weights=weight))
 
     def probabilities(predicted: Any) -> Floats:
         p = np.asarray(predicted, dtype=np.float64)
-        return np.column_stack([1.0 - p, p]) if p.ndim == 1 else p
+        p = np.column_stack([1.0 - p, p]) if p.ndim == 1 else p
+        if p.ndim != 2:
+            raise UsageError(f"the model gives predictions of shape {p.shape}; accepted is one or two dimensions")
+        outside = ~((p >= -SLACK) & (p <= 1.0 + SLACK)).all(axis=1)
+        if (np.ndim(predicted) == 1 or LOSSES[scoring] != "zero_one") and (count := int(outside.sum())):
+            row = int(outside.argmax())
+            raise UsageError(
+                f"the model predicts {p[row, -1]:.4g} for row {row}, and outside 0 to 1 for {count:,} of {len(p):,} "
+                f"rows; scoring {scoring!r} takes probabilities"
+            )
+        if len(index) and int(index.max()) >= p.shape[1]:
+            row = int(index.argmax())
+            raise UsageError(
+                f"label {labels.tolist()[row]!r} in row {row}; the model predicts {p.shape[1]} classes, from 0"
+            )
+        return p
 
     def of_classes(predicted: Any) -> Floats:
         if LOSSES[scoring] == "zero_one":
@@ -304,10 +372,12 @@ def row_loss(scoring: str, y: Any, classes: Any, weight: Floats | None = None) -
             case "pinball":
                 return np.abs(numbers - p) / 2.0
             case "poisson_deviance":
+                p = np.where(p > 0.0, p, np.nan)
                 log = np.zeros_like(p)
                 np.log(numbers / p, out=log, where=numbers > 0.0)
                 return 2.0 * (numbers * log - numbers + p)
             case "gamma_deviance":
+                p = np.where(p > 0.0, p, np.nan)
                 return 2.0 * (np.log(p / numbers) + numbers / p - 1.0)
         return (numbers - p) ** 2 / spread
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from numbers import Integral
+from numbers import Integral, Real
 from typing import TYPE_CHECKING, Any, Literal
 
 from tidegauge import _core
@@ -360,8 +360,11 @@ def permutation_importance(
     Raises
     ------
     UsageError
-        If an argument is out of range, a column is missing, `method` is ``"exact"`` and the model or
-        scoring has no exact form, or the model as read does not predict what its library does.
+        If an argument is out of range, a column is missing, the model is none or was not fitted or predicts NaN,
+        `method` is ``"exact"`` and the model or scoring has no exact form, or the model as read does not
+        predict what its library does.
+    InputError
+        If there is no such file.
 
     References
     ----------
@@ -381,15 +384,18 @@ def permutation_importance(
 
     if method not in ("auto", "exact", "permutation"):
         raise UsageError(f"method {method!r}; accepted are auto, exact, permutation")
-    if not 0.0 < alpha < 1.0:
-        raise UsageError(f"alpha {alpha!r}; accepted is between 0 and 1")
+    _check_level(alpha)
     if predictions not in ("auto", "library"):
         raise UsageError(f"predictions {predictions!r}; accepted are auto and library")
     if generator not in ("keyed", "scikit-learn"):
         raise UsageError(f"generator {generator!r}; accepted are keyed and scikit-learn")
     if generator == "scikit-learn" and method == "exact":
         raise UsageError("generator 'scikit-learn' with method 'exact', which draws nothing; accepted is keyed")
-    _check_repeats(n_repeats)
+    for name, given, least in (("n_repeats", n_repeats, 1), ("n_threads", n_threads, 0), ("memory", memory, 1 << 20)):
+        _check_whole(name, given, least)
+    if max_rows is not None:
+        _check_whole("max_rows", max_rows, 2)
+    check_groups(groups)
     _permutation.seed_of(random_state)
     several = scorings_of(scoring)
     scorings = {"": scoring} if several is None else several
@@ -397,9 +403,13 @@ def permutation_importance(
     data: Table | pl.LazyFrame | None = _models.lazy_frame(X)
     if data is None:
         data = _models.Table(X)
+        if isinstance(y, str):
+            raise UsageError(f"y is {y!r}; of a table in memory it is one label a row, not the name of a column")
+        if data.rows < 2:
+            raise UsageError(f"X has {data.rows} rows; at least 2 are needed")
+        if not data.names:
+            raise UsageError("X has no columns; at least 1 is needed")
     if max_rows is not None:
-        if max_rows < 2:
-            raise UsageError(f"max_rows {max_rows!r}; at least 2 is accepted")
         data, y, sample_weight, conditional_on, block = _some_rows(
             data, y, sample_weight, conditional_on, block, max_rows, _permutation.seed_of(random_state)
         )
@@ -424,9 +434,28 @@ def permutation_importance(
     return found[""] if several is None else {name: found[name] for name in scorings}
 
 
-def _check_repeats(n_repeats: Any) -> None:
-    if isinstance(n_repeats, bool) or not isinstance(n_repeats, Integral) or n_repeats < 1:
-        raise UsageError(f"n_repeats {n_repeats!r}; accepted is a whole number from 1")
+def _check_level(alpha: Any) -> None:
+    if isinstance(alpha, bool) or not isinstance(alpha, Real) or not 0.0 < float(alpha) < 1.0:
+        raise UsageError(f"alpha {alpha!r}; accepted is a number between 0 and 1")
+
+
+def _check_whole(name: str, value: Any, least: int) -> None:
+    if isinstance(value, bool) or not isinstance(value, Integral) or value < least:
+        raise UsageError(f"{name} {value!r}; accepted is a whole number from {least:,}")
+
+
+def check_groups(groups: Any) -> None:
+    """Refuse groups that are no mapping.
+
+    Raises
+    ------
+    UsageError
+        If they are none.
+    """
+    from collections.abc import Mapping
+
+    if groups is not None and not isinstance(groups, Mapping):
+        raise UsageError(f"groups is a {type(groups).__name__}; accepted is a mapping of names to lists of features")
 
 
 def _measured(

@@ -201,7 +201,7 @@ def test_weights_reach_the_scorer() -> None:
 
 def test_arguments_are_checked() -> None:
     x, y = frame(20)
-    model = LogisticRegression()
+    model = DecisionTreeClassifier(max_depth=2).fit(x, y)
     for keywords, told in (
         ({"method": "shap"}, "accepted are auto"),
         ({"n_repeats": 0}, "n_repeats"),

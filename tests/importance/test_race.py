@@ -127,7 +127,7 @@ def test_tables_classes_groups_and_what_never_changes() -> None:
 def test_what_is_refused() -> None:
     x, y = draw(300, 5)
     for told, given in (
-        ("max_predictions 100; at least 1,024", {"max_predictions": 100}),
+        ("max_predictions 100; accepted is a whole number from 1,024", {"max_predictions": 100}),
         ("the 5 largest of 5 features; accepted are 1 to 4", {"top": 5}),
         ("tolerance -1", {"tolerance": -1.0}),
         ("alpha 2; accepted is between 0 and 1", {"alpha": 2.0}),

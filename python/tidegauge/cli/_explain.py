@@ -15,6 +15,31 @@ if TYPE_CHECKING:
 _SUFFIXES = {"text": ".txt", "json": ".json", "ndjson": ".ndjson", "markdown": ".md"}
 
 
+#: The key of a configuration that says what an option says.
+KEYS = {
+    "label": "roles.label",
+    "score": "roles.score",
+    "current": "current.path",
+    "time": "roles.time",
+    "window": "current.window",
+    "time_zone": "current.time_zone",
+    "features": "explain.features",
+    "categories": "explain.categories",
+    "scoring": "explain.scoring",
+    "method": "explain.method",
+    "repeats": "explain.n_repeats",
+    "seed": "explain.random_state",
+    "groups": "explain.groups",
+    "block": "roles.block",
+    "rows": "explain.rows",
+    "where": "current.where",
+    "alpha": "explain.alpha",
+    "fail_at": "explain.fail_at",
+    "segments": "explain.segments",
+    "allow_pickle": "explain.allow_pickle",
+}
+
+
 def _listed(context: click.Context, parameter: click.Parameter, value: tuple[str, ...]) -> list[str]:
     return [name.strip() for text in value for name in text.split(",") if name.strip()]
 
@@ -84,7 +109,10 @@ def explain(
             if click.get_current_context().get_parameter_source(name) == click.core.ParameterSource.COMMANDLINE
         ]
         if changed:
-            raise click.UsageError(f"--{changed[0].replace('_', '-')} beside a configuration; accepted is --set")
+            option, value = _as_given(changed[0], given[changed[0]])
+            raise click.UsageError(
+                f"{option} beside a configuration; accepted is its key there, as --set {KEYS[changed[0]]}={value}"
+            )
         found = _of_configuration(model, overrides, told)
     else:
         if overrides:
@@ -99,6 +127,14 @@ def explain(
             click.echo(f"wrote {path}", err=True)
     echo(rendering.render(found, _SUFFIXES[form], command).decode())
     return 1 if found.drift is not None and found.drift.failed else 0
+
+
+def _as_given(name: str, value: Any) -> tuple[str, str]:
+    """An option as it was given, and what its key would say."""
+    option = next(p for p in click.get_current_context().command.params if p.name == name)
+    if isinstance(value, bool):
+        return (option.opts if value else option.secondary_opts)[0], str(value).lower()
+    return option.opts[0], str(value) if isinstance(value, (str, int, float)) else "..."
 
 
 def _of_configuration(path: str, overrides: tuple[str, ...], told: Any) -> Explanation:
