@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from tidegauge.importance import ImportanceResult
     from tidegauge.results import Row
 
+LOSS_RATIO = "importance_loss_ratio/v1"
+OUTSIDE = "permuted_outside/v1"
+
 #: More rows than this are read in batches, by models with an exact form.
 HELD = 1_000_000
 
@@ -698,10 +701,14 @@ def _border(text: str, dtype: Any) -> pl.Expr:
 def _importance_rows(
     result: ImportanceResult, window: tuple[str, str] | None, reference: bool, told: Mapping[str, Any]
 ) -> list[Row]:
-    """One row a feature, and above features that go together one of their group.
+    """Three rows a feature, and above features that go together those of their group.
 
-    Those of the reference itself are compared with nothing, baseline ``none``.
+    The importance as a difference, then as a ratio of losses where the scoring has a loss, then the share of permuted
+    rows outside the data where it is known. Those of the reference itself are compared with nothing, baseline
+    ``none``.
     """
+    from statistics import NormalDist
+
     import numpy as np
 
     from tidegauge._support import ordered
@@ -738,6 +745,30 @@ def _importance_rows(
         )
         return made
 
+    bare = ("exactness", "ci_low", "ci_high", "variance", "null", "pvalue", "qvalue", "rank", "message")
+    reach = NormalDist().inv_cdf(1.0 - result.alpha / 2.0)
+
+    def all_three(made: Row, outside: Any, error: Any) -> list[Row]:
+        """The row of an importance, and what stands beside it."""
+        rows = [made]
+        beside = {**made, **dict.fromkeys(bare), "definition": None}
+        if (ratio := _finite(result.ratio_of(made["value"]))) is not None:
+            exactness = {"exactness": made["exactness"]}
+            own = {"statistic": "importance_loss_ratio", "unit": "ratio", "value_if_no_change": 1.0}
+            rows.append({**beside, **exactness, **own, "definition": LOSS_RATIO, "value": ratio})
+        if (share := _finite(outside)) is not None:
+            wide = reach * (_finite(error) or 0.0)
+            own = {"statistic": "permuted_outside", "unit": "share of permuted rows", "value_if_no_change": None}
+            known: dict[str, Any] = {"exactness": "exact"}
+            if wide:
+                limits = {"ci_low": max(share - wide, 0.0), "ci_high": min(share + wide, 1.0), "variance": "iid"}
+                known = {"exactness": "estimated", **limits}
+            rows.append({**beside, **known, **own, "definition": OUTSIDE, "value": share})
+        return rows
+
+    nothing = np.full(len(result.features), np.nan)
+    outside = nothing if result.outside is None else result.outside
+    errors = nothing if result.outside_error is None else result.outside_error
     ranks = {int(i): rank for rank, i in enumerate(np.argsort(-result.importances_mean, kind="stable"), start=1)}
     found = []
     for k, i in ordered(result):
@@ -756,13 +787,15 @@ def _importance_rows(
                 "rank": ranks[i],
                 "message": f"moves with {close}" if close else None,
             }
-            found.append(row(result.features[i], "permutation_importance", of, **own))
+            made = row(result.features[i], "permutation_importance", of, **own)
+            found += all_three(made, outside[i], errors[i])
         elif k is not None:
             group = result.associated_groups[k]
             together = (
                 f"{', '.join(group.features)} together; the association of any two is {group.association:.2f} or more"
             )
-            found.append(row(group.name, "group_importance", vars(group), message=together))
+            made = row(group.name, "group_importance", vars(group), message=together)
+            found += all_three(made, group.outside, group.outside_error)
     return found
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidegauge.errors import UsageError
-from tidegauge.report._text import number, visible, window_label
+from tidegauge.report._text import number, percent, visible, window_label
 
 if TYPE_CHECKING:
     import os
@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 OUTPUTS = (".json", ".ndjson", ".md", ".txt", ".parquet")
 MOST = 25
 """Features of each window in text; JSON and Parquet have all."""
+FEWEST = 4
+"""Columns of a table that stay, however narrow."""
 
 
 def check_outputs(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
@@ -36,8 +38,11 @@ def check_outputs(paths: Sequence[str | os.PathLike[str]]) -> list[Path]:
     return found
 
 
-def render(found: Explanation, suffix: str, command: str | None = None) -> bytes:
-    """The content of an output with this extension; one of :data:`OUTPUTS`."""
+def render(found: Explanation, suffix: str, command: str | None = None, width: int | None = None) -> bytes:
+    """The content of an output with this extension; one of :data:`OUTPUTS`.
+
+    Tables of text leave out columns from the right that do not fit into `width`.
+    """
     from tidegauge.results import dump_row, plain_row, rows_to_polars
 
     match suffix:
@@ -57,10 +62,10 @@ def render(found: Explanation, suffix: str, command: str | None = None) -> bytes
             buffer = BytesIO()
             rows_to_polars(found.rows()).write_parquet(buffer, compression="zstd")
             return buffer.getvalue()
-    return "\n".join([*_lines(found, markdown=suffix == ".md"), ""]).encode()
+    return "\n".join([*_lines(found, markdown=suffix == ".md", width=width), ""]).encode()
 
 
-def _lines(found: Explanation, *, markdown: bool) -> list[str]:
+def _lines(found: Explanation, *, markdown: bool, width: int | None) -> list[str]:
     head = "## " if markdown else ""
     lines = []
     sides: list[tuple[str, Any]] = [] if found.reference is None else [("reference", found.reference)]
@@ -80,7 +85,9 @@ def _lines(found: Explanation, *, markdown: bool) -> list[str]:
         marks = {
             name for start, name in changed if starts.get(start, window) == window and result is not found.reference
         }
-        table: list[tuple[str, ...]] = [("feature", "importance", "interval", "q", "")]
+        table: list[tuple[str, ...]] = [
+            ("feature", "importance", "interval", "q", "", "loss ratio", "outside", "moves with")
+        ]
         frame = result.to_polars()
         for row in frame.head(MOST).iter_rows(named=True):
             table.append(
@@ -90,9 +97,12 @@ def _lines(found: Explanation, *, markdown: bool) -> list[str]:
                     f"{number(row['ci_low'])} to {number(row['ci_high'])}",
                     number(row["qvalue"], 2),
                     "changed" if row["feature"] in marks else "",
+                    number(row["ratio"]),
+                    percent(row["outside"]),
+                    "" if row["kind"] == "group" else visible(row["correlated"]),
                 )
             )
-        lines += _table(table, markdown=markdown)
+        lines += _table(table, markdown=markdown, width=width)
         if frame.height > MOST:
             lines.append(f"and {frame.height - MOST} more features; .json and .parquet have all")
         lines.append("")
@@ -120,9 +130,15 @@ def _start(window: tuple[str, str] | None) -> str | None:
     return None if window is None else _utc(window[0])
 
 
-def _table(rows: list[tuple[str, ...]], *, markdown: bool) -> list[str]:
+def _table(rows: list[tuple[str, ...]], *, markdown: bool, width: int | None) -> list[str]:
+    """Rows under their heads; columns of nothing are left out."""
+    told = [i for i in range(len(rows[0])) if any(row[i] for row in rows[1:]) or (rows[0][i] and i < FEWEST)]
+    rows = [tuple(row[i] for i in told) for row in rows]
     if markdown:
         body = ["| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows]
         return [body[0], "|" + " --- |" * len(rows[0]), *body[1:]]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    while width is not None and len(widths) > FEWEST and 2 + sum(w + 2 for w in widths) - 2 > width:
+        widths.pop()
+    rows = [row[: len(widths)] for row in rows]
     return ["  " + "  ".join(f"{c:<{w}}" for c, w in zip(row, widths, strict=True)).rstrip() for row in rows]

@@ -72,14 +72,13 @@ class Support:
 
 
 def look(table: Table, units: dict[str, list[int]], population: int) -> Support:
-    """Associations, shares outside the data and groups of units, from evenly spread rows."""
+    """Associations, shares outside the data and groups of units, from rows that their values choose."""
     import numpy as np
 
     used = sorted({j for members in units.values() for j in members})
     place = {j: k for k, j in enumerate(used)}
     wanted = ROWS if len(used) <= MANY else FEWER
-    rows = np.unique(np.linspace(0, max(table.rows - 1, 0), min(wanted, table.rows)).astype(np.intp))
-    frame = columns(table.take(rows) if len(rows) < table.rows else table, used)
+    frame = columns(table.take(chosen(table, used, wanted)), used)
     members = [[place[j] for j in members] for members in units.values()]
     found = json.loads(_core.support(frame, members, population, ASSOCIATED))
     names = list(units)
@@ -93,30 +92,63 @@ def look(table: Table, units: dict[str, list[int]], population: int) -> Support:
     )
 
 
+def chosen(table: Table, used: Sequence[int], wanted: int) -> npt.NDArray[np.intp]:
+    """At most so many rows, by a hash of their values and in its order: the same of any order of the table.
+
+    Rows of equal values are told apart by how many of them came before, so that each is chosen as often as others.
+    """
+    import numpy as np
+    import polars as pl
+
+    keys = np.zeros(table.rows, dtype=np.uint64)
+    for j in used:
+        values = column(table, j).cast(pl.Float64).fill_null(float("nan")).to_numpy() + 0.0
+        keys = _mixed(keys ^ np.where(np.isnan(values), np.float64("nan"), values).view(np.uint64))
+    order = np.argsort(keys, kind="stable")
+    held = keys[order]
+    places = np.arange(len(held), dtype=np.uint64)
+    first = np.maximum.accumulate(np.where(np.append(True, held[1:] != held[:-1])[: len(held)], places, 0))
+    ranks = _mixed(held ^ _mixed(places - first + np.uint64(1)))
+    return order[np.argsort(ranks, kind="stable")[:wanted]]
+
+
+def _mixed(bits: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
+    """Each bit a function of all: the finaliser of SplitMix64 (Steele, Lea, Flood 2014)."""
+    import numpy as np
+
+    with np.errstate(over="ignore"):
+        bits = bits + np.uint64(0x9E3779B97F4A7C15)
+        bits = (bits ^ (bits >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        bits = (bits ^ (bits >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+    return bits ^ (bits >> np.uint64(31))
+
+
 def columns(table: Table, used: Sequence[int]) -> pl.DataFrame:
+    """Columns as :func:`column` makes them, named by their place."""
+    import polars as pl
+
+    return pl.DataFrame([column(table, j).rechunk().alias(str(j)) for j in used])
+
+
+def column(table: Table, j: int) -> pl.Series:
     """Numbers and times as floats, anything else as codes; a column that is neither counts as one value."""
     import polars as pl
 
     from tidegauge._joint import _codes
     from tidegauge.frames import to_series
 
-    found = []
-    for j in used:
-        try:
-            values = to_series(str(table.names[j]), table.column(j))
-        except UsageError:
-            values = pl.Series([0.0] * table.rows)
-        dtype = values.dtype
-        if dtype.is_numeric() and not dtype.is_decimal():
-            made = values.cast(pl.Float64)
-        elif dtype.is_temporal():
-            made = values.to_physical().cast(pl.Float64)
-        elif dtype == pl.Object or dtype.is_nested():
-            made = pl.Series([0.0] * table.rows)
-        else:
-            made = _codes(values if not dtype.is_decimal() else values.cast(pl.String))
-        found.append(made.rechunk().alias(str(j)))
-    return pl.DataFrame(found)
+    try:
+        values = to_series(str(table.names[j]), table.column(j))
+    except UsageError:
+        return pl.Series([0.0] * table.rows)
+    dtype = values.dtype
+    if dtype.is_numeric() and not dtype.is_decimal():
+        return values.cast(pl.Float64)
+    if dtype.is_temporal():
+        return values.to_physical().cast(pl.Float64)
+    if dtype == pl.Object or dtype.is_nested():
+        return pl.Series([0.0] * table.rows)
+    return _codes(values if not dtype.is_decimal() else values.cast(pl.String))
 
 
 def of(

@@ -175,10 +175,11 @@ class ImportanceResult:
 
         NaN for scorings that are no minus or one minus a loss, and where there is no loss.
         """
-        found: Floats = self._ratio(self.importances_mean)
+        found: Floats = self.ratio_of(self.importances_mean)
         return found
 
-    def _ratio(self, importance: Any) -> Any:
+    def ratio_of(self, importance: Any) -> Any:
+        """The ratio that belongs to a difference of losses, as that of an associated group."""
         import numpy as np
 
         from tidegauge._plug_in import ROOTS
@@ -225,7 +226,7 @@ class ImportanceResult:
                     "correlated": ", ".join(f"{n} {r:.2f}" for n, r in self.correlated[i]) if self.correlated else "",
                     "method": self.method,
                 }  # fmt: skip
-            rows.append(found | {"ratio": float(self._ratio(found["importance"]))})
+            rows.append(found | {"ratio": float(self.ratio_of(found["importance"]))})
         text = {"feature", "kind", "group", "correlated", "method"}
         order = (
             "feature", "kind", "group", "importance", "ratio", "standard_error", "ci_low", "ci_high", "pvalue",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,11 @@ import pytest
 import tidegauge as tg
 from sklearn.linear_model import LogisticRegression
 from tidegauge import _core
+from tidegauge._explain import Roles, Settings, explain
+from tidegauge._explain_text import FEWEST, _table
 from tidegauge.cli import invoke
 from tidegauge.errors import TidegaugeError
+from tidegauge.report._text import number, percent
 
 START = dt.datetime(2024, 1, 1)
 CITIES = ["Bonn", "Kiel", "Ulm"]
@@ -105,6 +109,52 @@ def test_each_side_has_the_importances_of_the_public_function(job: dict[str, Any
             assert not row["decides"]
 
 
+def test_ratio_and_share_outside_stand_beside_every_importance(job: dict[str, Any], report: tg.Report) -> None:
+    expected = by_hand(job, job["windows"][1])
+    told = {(row["feature"], row["statistic"]): row for row in report.rows if str(row["window_start"])[:7] == "2024-02"}
+    for i, name in enumerate(FEATURES):
+        ratio, outside = told[name, "importance_loss_ratio"], told[name, "permuted_outside"]
+        assert ratio["value"] == pytest.approx(expected.ratio[i], rel=1e-12)
+        assert ratio["value"] == pytest.approx(1 + expected.importances_mean[i] / expected.baseline, rel=1e-12)
+        assert outside["value"] == pytest.approx(expected.outside[i], rel=1e-12)
+        # All rows were looked at: their share is no estimate.
+        assert (outside["exactness"], outside["ci_low"], outside["ci_high"]) == ("exact", None, None)
+        for row in (ratio, outside):
+            assert row["qvalue"] is row["rank"] is row["message"] is None
+            assert not row["decides"]
+            assert row["n_current"] == job["windows"][1].height
+    sides = {(row["window_start"], row["baseline"]) for row in report.rows if row["statistic"] == "permuted_outside"}
+    assert len(sides) == 3
+    # Below 0 is below 1: nothing is taken by its size.
+    differences = {key[0]: row["value"] for key, row in told.items() if key[1] == "permutation_importance"}
+    assert all((differences[name] < 0) == (told[name, "importance_loss_ratio"]["value"] < 1) for name in FEATURES)
+    # Accuracy has a loss too, the area under a curve has none: its rows say nothing rather than something else.
+    few = {**job["configuration"], "explain": {**job["configuration"]["explain"], "scoring": "roc_auc"}}
+    assert not [row for row in tg.run(few).rows if row["statistic"] == "importance_loss_ratio"]
+
+
+def test_no_row_depends_on_the_order_of_the_rows(job: dict[str, Any]) -> None:
+    settings = Settings(
+        model=str(job["folder"] / "model.txt"),
+        features=tuple(FEATURES),
+        categories={"city": CITIES},
+        scoring="neg_log_loss",
+        segments=False,
+    )
+
+    def rows(frame: pl.DataFrame) -> list[Any]:
+        return explain(settings, Roles("label", "score", "ts"), None, {None: frame.lazy()}).rows()
+
+    # More than are looked at for associations, and each of them more than once.
+    frame = pl.concat([job["reference"]] * 3).with_columns(a=pl.col("a").round(1))
+    frame = frame.with_columns(b=pl.col("a") + 0.2 * pl.col("b"))
+    expected = rows(frame)
+    assert any(str(row["message"]).startswith("moves with") for row in expected)
+    assert frame.height > 4096
+    for seed in (1, 2):
+        assert rows(frame.sample(fraction=1.0, shuffle=True, seed=seed)) == expected
+
+
 def test_the_drift_finds_the_feature_whose_relation_changed(job: dict[str, Any], report: tg.Report) -> None:
     expected = tg.importance_drift(
         by_hand(job, job["reference"]),
@@ -170,6 +220,18 @@ def test_the_page_shows_importance_performance_and_risk(report: tg.Report) -> No
         assert f">{heading}<" in page
     assert "What the model relies on changed beyond chance: b" in page
     assert report.record["result"]["performance"]["sentence"] in page
+    told = {
+        row["statistic"]: row["value"]
+        for row in report.rows
+        if str(row["window_start"])[:7] == "2024-02" and row["feature"] == "a"
+    }
+    table = page.partition("Importances by window</caption>")[2].partition("</table>")[0]
+    line = next(line for line in table.split("<tr>") if re.search(r">a<[^t]*</th>", line))
+    cells = [cell.partition("</td>")[0] for cell in line.split("<td>")]
+    assert cells[-2] == number(told["importance_loss_ratio"])
+    assert cells[-1] == percent(told["permuted_outside"])
+    # No two features go together here.
+    assert ">Moves with<" not in table
 
 
 @pytest.mark.parametrize(
@@ -230,6 +292,8 @@ def test_the_command_has_the_numbers_of_the_job(
     assert "drift:" in out
     assert "changed" in out
     assert "weak segments" in out
+    assert out.count("loss ratio  outside") == 3
+    assert (tmp_path / "e.md").read_text().count("| loss ratio | outside |") == 3
     content = json.loads((tmp_path / "e.json").read_text())
     expected = {(r["window_start"], r["feature"]): r["value"] for r in importances(report)}
     found = {
@@ -244,6 +308,18 @@ def test_the_command_has_the_numbers_of_the_job(
     code, out, _ = cli(capsys, *of_files(job, "--format", "json", "-q"))
     assert code == 0
     assert json.loads(out)["drift"] is None
+
+
+def test_tables_leave_out_what_a_terminal_has_no_room_for() -> None:
+    rows = [("feature", "importance", "interval", "q", "", "loss ratio"), ("a", "1.5", "1 to 2", "0.01", "", "1.25")]
+    whole = _table(rows, markdown=False, width=None)
+    assert whole[1].split() == ["a", "1.5", "1", "to", "2", "0.01", "1.25"]
+    assert _table(rows, markdown=False, width=len(whole[0])) == whole
+    less = _table(rows, markdown=False, width=len(whole[0]) - 1)
+    assert less[1].split() == ["a", "1.5", "1", "to", "2", "0.01"]
+    # What an importance is stays.
+    assert _table(rows, markdown=False, width=5) == less
+    assert FEWEST == 4
 
 
 def test_the_command_reads_a_configuration(

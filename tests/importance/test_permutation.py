@@ -215,7 +215,7 @@ def test_arguments_are_checked() -> None:
             tg.permutation_importance(model, x, y, **{"method": "permutation", "scoring": "accuracy"} | keywords)
     with pytest.raises(UsageError, match="y has 3 rows"):
         tg.permutation_importance(lambda x: x, x, y[:3], scoring="accuracy")
-    with pytest.raises(UsageError, match=r"roc_auc.*NaN"):
+    with pytest.raises(UsageError, match="predicts NaN for 5 of 20 rows as they are"):
         tg.permutation_importance(lambda x: x, x, y, scoring="roc_auc")
     with pytest.raises(UsageError, match="scoring None of a function"):
         tg.permutation_importance(lambda x: x, x, y)

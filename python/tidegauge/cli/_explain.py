@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -125,7 +126,8 @@ def explain(
     for path in targets:
         if not quiet:
             click.echo(f"wrote {path}", err=True)
-    echo(rendering.render(found, _SUFFIXES[form], command).decode())
+    width = shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else None
+    echo(rendering.render(found, _SUFFIXES[form], command, width).decode())
     return 1 if found.drift is not None and found.drift.failed else 0
 
 

@@ -136,7 +136,11 @@ GLOSSARY = {
     "row at once.",
     "group_importance_change": "Importance of features that go together in a window less that in the reference.",
     "importance_change": "Importance of a window less that of the reference.",
-    "importance_ratio": "Loss with the feature from another row over the loss as it is.",
+    "importance_loss_ratio": "Loss with the feature from another row over the loss as it is. 1: the model does not "
+    "rely on it; below 1: the model would do better without.",
+    "permuted_outside": "Share of the permuted rows that are unlike any: what a model says there is extrapolation, "
+    "and so is that part of the importance.",
+    "importance_ratio": "Importance of a window over that of the reference.",
     "importance_share_change": "Change of a feature's share of all importances.",
     "importance_rank_change": "Places up (below 0) or down in the order of importances.",
     "importance_change_from_donors": "Part of the change that the feature's own values bring.",

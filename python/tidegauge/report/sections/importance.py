@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from tidegauge.report import charts_explain as charts
-from tidegauge.report._text import between, decimals, fixed, mapping, objects, sequence, to_float
+from tidegauge.report._text import between, decimals, fixed, mapping, number, objects, percent, sequence, to_float
 from tidegauge.report._view import Row, over_limit, window_key
 from tidegauge.report._words import variance
 
@@ -33,6 +33,11 @@ class Line(NamedTuple):
     members: tuple[str, ...] = ()
     """Of a group: the features below it."""
     inset: bool = False
+    ratio: str = ""
+    """Loss ratio on the last side, as the two below."""
+    outside: str = ""
+    near: str = ""
+    """Features that move with it."""
 
 
 class Cell(NamedTuple):
@@ -75,12 +80,18 @@ def build(page: Page) -> dict[str, Any] | None:
     moved = [(w, n) for w in windows for n in names if changed(w.key, n)]
     shown = names[:MOST_LINES]
     places = decimals(row.get("value") for side in [*by.values(), reference] for row in side.values())
+    beside = _beside(page.view.rows, None if last is None else last.key)
 
     def line(name: str, *, inset: bool = False) -> Line:
         cells = [_cell(by[w.key].get(name), places, changed(w.key, name), changes.get((w.key, name))) for w in windows]
-        return Line(name, _cell(reference.get(name), places), cells, (), inset)
+        message = str(((by[last.key] if last else reference).get(name) or {}).get("message") or "")
+        near = message.removeprefix("moves with ") if message.startswith("moves with ") else ""
+        return Line(name, _cell(reference.get(name), places), cells, (), inset, *beside.get(name, ("", "")), near)
 
     groups, grouped = _groups(told, together, windows, places)
+    for name, (ratio, outside) in beside.items():
+        if name in groups:
+            groups[name] = groups[name]._replace(ratio=ratio, outside=outside)
     lines: list[Line] = []
     told_names: set[str] = set()
     for name in shown:
@@ -103,6 +114,10 @@ def build(page: Page) -> dict[str, Any] | None:
         "is_loss": str(told.get("scoring") or "").startswith("neg_"),
         "alpha": alpha,
         "grouped": bool(groups),
+        "ratios": any(one.ratio for one in lines),
+        "outsides": any(one.outside for one in lines),
+        "nears": any(one.near for one in lines),
+        "last_label": "reference" if last is None else last.label,
         "notes": [str(note) for note in sequence(told.get("notes"))],
         "bars": None if last is None else _bars(by[last.key], reference, last.label),
         "last": last,
@@ -112,6 +127,19 @@ def build(page: Page) -> dict[str, Any] | None:
         "variances": sorted({variance(r["variance"]) for r in rows if r.get("variance")}),
         "sides": objects(told.get("sides")),
     }
+
+
+def _beside(rows: list[Row], key: Any) -> dict[str, tuple[str, str]]:
+    """Loss ratio and share outside the data of each feature and group, in a window, or in the reference."""
+    found: dict[str, dict[str, str]] = {}
+    for row in rows:
+        if row.get("statistic") not in ("importance_loss_ratio", "permuted_outside"):
+            continue
+        if (row.get("baseline") == "none") is (key is None) and (key is None or window_key(row) == key):
+            ratio = row["statistic"] == "importance_loss_ratio"
+            shown = number(row.get("value")) if ratio else percent(row.get("value"))
+            found.setdefault(str(row.get("feature")), {})["ratio" if ratio else "outside"] = shown
+    return {name: (of.get("ratio", ""), of.get("outside", "")) for name, of in found.items()}
 
 
 def _largest(sides: list[dict[str, Row]]) -> dict[str, float]:
