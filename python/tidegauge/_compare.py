@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from tidegauge._joint_rows import Samples
     from tidegauge._performance import Measured
     from tidegauge._profile import Profile
+    from tidegauge._recorded import RecordedExplanation
     from tidegauge.config import Joint
     from tidegauge.results import Row
 
@@ -158,7 +159,7 @@ def decide(
     context: Any,
     build: Any,
     measured: Measured | None = None,
-    explanation: Explanation | None = None,
+    explanation: Explanation | RecordedExplanation | None = None,
 ) -> Report:
     """Compare with what the record needs to know; shared by ``compare``, ``drift`` and ``run``."""
     options, told = prepare(
@@ -180,7 +181,7 @@ def decide(
     if measured is not None and measured.plan:
         options["performance"] = measured.plan
     if explanation is not None:
-        options["explain"] = {"model": explanation.model["digest"], **explanation.settings.semantic()}
+        options["explain"] = explanation.options()
     found: dict[str, Any] = {}
     if joint and samples:
         from tidegauge._joint_rows import joint_rows

@@ -70,7 +70,7 @@ def log_of(path: str | os.PathLike[str]) -> Log:
     files = [file for file in current["files"] if "path" in file]
     if not files or any(not _is_table(file["path"]) for file in files):
         raise UsageError(f"{path}: the report does not name files of rows; accepted are the logs themselves")
-    places = Places(record, Path(path), None)
+    places = Places.of(record, Path(path), None)
     found = []
     for file in files:
         where = places.find(file["path"])

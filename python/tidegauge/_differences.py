@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tidegauge._recorded import FROM_ROWS, SECTIONS
 from tidegauge.errors import FormatError
 from tidegauge.record import canonical, unpack_rows
 from tidegauge.results import ROW_FIELDS
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 SUMMED = ("verdict", "share_drifted")
 _VALUES = ("value", "bound_low", "bound_high", "n_reference", "n_current")
 #: Kinds of rows that are made from rows of data and models, not from profiles.
-_FROM_DATA = ("performance", "fairness", "importance", "segment")
+_FROM_DATA = tuple(kind for kinds in FROM_ROWS.values() for kind in kinds)
 #: What names an element of a list in a path.
 _NAMES = ("feature", "name", "start", "path")
 
@@ -51,6 +52,20 @@ def differences(recorded: Mapping[str, Any], found: Mapping[str, Any], skip: Seq
         else:
             told += walk(f"result.{key}", a, b)
     return told
+
+
+def value_differences(recorded: Mapping[str, Any], found: Mapping[str, Any]) -> list[str]:
+    """As :func:`differences`, of what does not depend on how many rows decide together: values, bounds and counts."""
+    skip = ("verdict", "windows", "waivers", "contributions", "limitations", *SECTIONS)
+    plain = {name: value for name, value in recorded.items() if name != "rows"}
+    told = differences(plain, {name: value for name, value in found.items() if name != "rows"}, skip)
+
+    def values(result: Mapping[str, Any]) -> list[dict[str, Any]]:
+        named = {*_KEY, *_VALUES, "role", "kind", "unit", "exactness", "null"}
+        rows = (row for row in unpack_rows(result["rows"]) if row["statistic"] not in SUMMED)
+        return [{name: row[name] if name in named else None for name in ROW_FIELDS} for row in rows]
+
+    return told + row_differences(values(recorded), values(found), SECTIONS)
 
 
 def _rows(recorded: Any, found: Any, skip: Sequence[str]) -> list[str]:
@@ -126,14 +141,15 @@ def _whole(path: str, folder: str) -> str:
     return os.path.normpath(Path(folder) / path)
 
 
+#: What tells rows apart.
+_KEY = (
+    "model_version", "window_start", "window_end", "baseline", "segment_by", "segment_value", "feature", "statistic",
+    "definition",
+)  # fmt: skip
+
+
 def _row_key(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(
-        row[name]
-        for name in (
-            "model_version", "window_start", "window_end", "baseline", "segment_by", "segment_value", "feature",
-            "statistic", "definition",
-        )
-    )  # fmt: skip
+    return tuple(row[name] for name in _KEY)
 
 
 def row_differences(
@@ -141,6 +157,8 @@ def row_differences(
 ) -> list[str]:
     """Rows that differ, by what they are about: values before what follows from them."""
     again: dict[tuple[Any, ...], list[Mapping[str, Any]]] = {}
+    if skip:
+        recorded, found = ([row for row in rows if row["kind"] not in _FROM_DATA] for rows in (recorded, found))
     for row in found:
         again.setdefault(_row_key(row), []).append(row)
     # Values before what follows from them: one other value changes the level of every interval of its family.
@@ -148,8 +166,6 @@ def row_differences(
     rest: list[str] = []
     run: list[str] = []
     for row in recorded:
-        if skip and row["kind"] in _FROM_DATA:
-            continue
         others = again.get(_row_key(row))
         if not others:
             values.append(f"{row_name(row)}: recorded, not made again")

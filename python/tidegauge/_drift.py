@@ -7,9 +7,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from tidegauge._compare import decide
-from tidegauge._joint_rows import as_joint, check_sources, draw
+from tidegauge._files import write_all
+from tidegauge._joint_rows import as_joint, check_sources, draw, sample_places
 from tidegauge._performance import Settings, measure
 from tidegauge._profile import Options, Profile, as_profile, is_profile, make_options, scan
+from tidegauge.results import refuse_inputs
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -133,6 +135,7 @@ def compute(
     asked = as_joint(joint)
     if asked:
         check_sources(reference, current, asked)
+        refuse_inputs(list(sample_places(asked).values()), [reference, current, asked.reference_sample])
     # Calibrated thresholds rest on the reference's own windows.
     calibrated = (decisions or {}).get("calibrated") is not None
     window = options.window if calibrated else None
@@ -148,7 +151,7 @@ def compute(
             reference, current, frozen, measured, asked, of_reference=replace(options, since=None, until=None),
             of_current=options,
         )  # fmt: skip
-    return decide(
+    report = decide(
         frozen,
         measured,
         alpha=alpha,
@@ -166,6 +169,9 @@ def compute(
         build=build,
         measured=performance,
     )
+    if samples is not None:
+        write_all(samples.files)
+    return report
 
 
 def _take(data: Any, options: Options, like: Profile | None, progress: Progress | None) -> Profile:

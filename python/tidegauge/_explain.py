@@ -150,6 +150,10 @@ class Explanation:
             found += [{**row, **told, "kind": "segment", "variance": variance} for row in self.segments.rows]
         return found
 
+    def options(self) -> dict[str, Any]:
+        """What changes the answer: the model's bytes and the settings."""
+        return {"model": self.model["digest"], **self.settings.semantic()}
+
     def sections(self) -> dict[str, Any]:
         """Sections of a record's result."""
         register = self.risk_register()

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import datetime as dt
 import importlib.util
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tidegauge.errors import InputError, UsageError
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from tidegauge._joint import JointResult
     from tidegauge._profile import Options, Profile
+    from tidegauge._sample import RowSample
     from tidegauge.config import Joint
 
 #: Rows of all windows together that are held at most.
@@ -50,6 +51,16 @@ class Samples:
     version: str | None = None
     note: str | None = None
     problem: str | None = None
+    #: Files of both samples, where a folder is named for them: drawing writes nothing.
+    files: tuple[tuple[Path, bytes], ...] = ()
+
+
+def sample_places(settings: Joint | None) -> dict[str, Path]:
+    """The files that samples are left in, by side."""
+    if settings is None or settings.samples is None:
+        return {}
+    sides = ("current",) if settings.reference_sample is not None else ("reference", "current")
+    return {side: Path(settings.samples) / f"{side}.parquet" for side in sides}
 
 
 def as_joint(given: Mapping[str, Any] | Sequence[str] | str | Joint | None) -> Joint | None:
@@ -130,16 +141,19 @@ def draw(
     groups = [group for group in measured.info["groups"] if group["segment_by"] is None]
     windowed = any(group["window_start"] for group in groups)
     types = {column["name"]: column["logical"] for column in info["columns"]}
+    drawn: dict[str, RowSample] = {}
     try:
         if settings.reference_sample is not None:
             first, rows = _load(settings.reference_sample, [*columns, *block])
         else:
-            first, rows = _sample(
+            drawn["reference"] = _sample(
                 reference, of_reference, [*columns, *block], keys, settings.rows, settings, time, types, "reference"
             )
+            first, rows = drawn["reference"].to_polars(repeat=True), drawn["reference"].rows
         more = [*block, *([time] if windowed and time else []), *([version] if version else [])]
         k = min(settings.rows * max(len(groups), 1), MOST)
-        second, _ = _sample(current, of_current, [*columns, *more], keys, k, settings, time, types, "current")
+        drawn["current"] = _sample(current, of_current, [*columns, *more], keys, k, settings, time, types, "current")
+        second = drawn["current"].to_polars(repeat=True)
     except InputError as error:
         # Units that were set aside are told as coverage; rows of the others alone would be no sample.
         if not (of_reference.max_bad_units or of_current.max_bad_units):
@@ -147,7 +161,8 @@ def draw(
         return Samples(problem=f"no sample of rows could be drawn: {error}")
     if weighed := [name for name, role in roles.items() if role in ("weight", "frequency")]:
         note = "; ".join(filter(None, (note, f"the weights of {weighed[0]!r} play no part")))
-    return Samples(first, second, rows, columns, time if windowed else None, version, note)
+    files = tuple((place, drawn[side].content()) for side, place in sample_places(settings).items())
+    return Samples(first, second, rows, columns, time if windowed else None, version, note, files=files)
 
 
 def _columns(info: dict[str, Any], current: dict[str, Any], settings: Joint) -> tuple[list[str], str | None]:
@@ -174,8 +189,8 @@ def _columns(info: dict[str, Any], current: dict[str, Any], settings: Joint) -> 
 def _sample(
     data: Any, options: Options, columns: list[str], keys: list[str], k: int, settings: Joint, time: str | None,
     types: dict[str, str], side: str,
-) -> tuple[pl.DataFrame, int]:  # fmt: skip
-    """Rows of one side, each as often as it occurs, and how many there are in all."""
+) -> RowSample:  # fmt: skip
+    """Rows of one side."""
     from tidegauge._sample import draw_rows
     from tidegauge.sources import Selection, resolve
 
@@ -185,13 +200,9 @@ def _sample(
         time_zone=options.time_zone, needed=[time] if time and (options.since or options.until) else [],
     )  # fmt: skip
     source = resolve(data, selection, schema=options.schema, like=types if side == "current" else None)
-    sample = draw_rows(
+    return draw_rows(
         source, k=k, row_key=keys, columns=wanted, random_state=settings.random_state, threads=options.threads
     )
-    if settings.samples is not None:
-        os.makedirs(settings.samples, exist_ok=True)  # noqa: PTH103 - a folder that may exist
-        sample.write(os.path.join(settings.samples, f"{side}.parquet"))  # noqa: PTH118
-    return sample.to_polars(repeat=True), sample.rows
 
 
 def _load(path: str, columns: list[str]) -> tuple[pl.DataFrame, int]:

@@ -556,6 +556,11 @@ def _fitted(model: Any) -> bool:
     return True
 
 
+def is_pickle(path: str | Path) -> bool:
+    """Whether a file is read by unpickling, which runs what it says: by its extension alone."""
+    return Path(path).suffix.lower() in (".joblib", ".pkl", ".pickle")
+
+
 def _loaded(path: Path, allow_pickle: bool) -> Any:
     """The model in a file; see :func:`load`."""
     match path.suffix.lower():
@@ -565,7 +570,7 @@ def _loaded(path: Path, allow_pickle: bool) -> Any:
             except ImportError:
                 raise UsageError(f"{path.name} needs catboost") from None
             return catboost.CatBoost().load_model(str(path))
-        case ".joblib" | ".pkl" | ".pickle":
+        case _ if is_pickle(path):
             if not allow_pickle:
                 raise UsageError(
                     f"{path.name} is a pickle, which runs what it says; pass allow_pickle=True to trust it"

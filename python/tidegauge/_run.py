@@ -15,14 +15,14 @@ import msgspec
 from tidegauge import _core, _provenance
 from tidegauge._compare import as_instant, decide
 from tidegauge._files import write_all
-from tidegauge._joint_rows import as_joint, check_sources, draw
+from tidegauge._joint_rows import as_joint, check_sources, draw, sample_places
 from tidegauge._performance import Settings, measure
 from tidegauge._profile import Options, Profile, is_profile, make_options, scan
 from tidegauge._waivers import waive
 from tidegauge._work import FOLDER, Work
 from tidegauge.config import Config, Joint, Performance, load, suggestion
 from tidegauge.errors import ConfigError
-from tidegauge.results import check_outputs
+from tidegauge.results import check_outputs, refuse_inputs
 
 if TYPE_CHECKING:
     import os
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
     from tidegauge._explain import Explanation
     from tidegauge._profile import Progress
+    from tidegauge._recorded import Recorded, RecordedExplanation
     from tidegauge._store import Store
     from tidegauge.config import Reference
     from tidegauge.record import Context
@@ -89,6 +90,9 @@ def run(
     started = dt.datetime.now(dt.UTC)
     settings = config if isinstance(config, Config) else load(config, overrides=overrides)
     outputs = check_outputs([settings.path(name) for name in settings.output.files], inputs=read_by(settings))
+    joint = _joint(settings)
+    if joint is not None:
+        refuse_inputs(list(sample_places(joint).values()), [*read_by(settings), joint.reference_sample])
     before = _digest_before(outputs)
     context = context_of(settings, started, command)
     work = Work(_work_folder(settings, outputs), _run_name(settings, outputs), settings.scan.checkpoint, resume)
@@ -101,6 +105,7 @@ def run(
         write_all([
             *((target, report.render(target.suffix.lower())) for target in outputs),
             *(file for file in profiles.values() if file[0] not in outputs),
+            *context.left,
         ])  # fmt: skip
     except BaseException as error:
         kept = work.kept(settings.path(settings.store.path) if settings.store is not None else None)
@@ -149,14 +154,14 @@ def compute(
     *,
     reference: Profile | None = None,
     current: Profile | None = None,
-    joint_again: Sequence[Mapping[str, Any]] = (),
+    recorded: Recorded | None = None,
     progress: Progress | None = None,
     work: Work | None = None,
 ) -> Report:
     """Profile and compare, and write nothing; profiles that are given are taken in place of the data.
 
-    With `work` a store is used and checkpoints are kept.
-    They hold no rows: what joint statistics found is then that of `joint_again`, rows of a record.
+    With `work` a store is used and checkpoints are kept. What profiles do not hold, or a model that is not to be
+    loaded would give, is taken from `recorded`.
     """
     from tidegauge.record import build
 
@@ -181,36 +186,43 @@ def compute(
     else:
         current = _take(settings, settings.current.path, current_options, reference, progress, work)
         note_files(settings, settings.current, "current", current, context)
+    rows: list[Any] = [_rows_of(settings, side.path) for side in (settings.reference, settings.current)]
+    if recorded is not None and recorded.performance:
+        rows = [None, None]
     performance = measure(
-        (
-            (_rows_of(settings, settings.reference.path), reference_options, reference),
-            (_rows_of(settings, settings.current.path), current_options, current),
-        ),
-        _performance(settings),
-        progress,
+        ((rows[0], reference_options, reference), (rows[1], current_options, current)), _performance(settings), progress
     )
+    if recorded is not None and performance is not None and recorded.performance:
+        performance = recorded.planned(performance)
     begin = getattr(progress, "begin", None)
 
     def told(text: str) -> None:
         if begin is not None:
             begin(f"{text}: ", "rows")
 
-    explanation = _explanation(settings, reference, current, (reference_options, current_options), told)
+    explanation: Explanation | RecordedExplanation | None = None
+    if recorded is not None and recorded.explanation is not None:
+        explanation = recorded.explanation
+    else:
+        explanation = _explanation(settings, reference, current, (reference_options, current_options), told)
     samples = None
     if joint and from_data:
         samples = draw(*places, reference, current, joint, of_reference=reference_options, of_current=current_options)
+        context.left += samples.files
     report = decide(
         reference,
         current,
         **decision_options(settings, reference),
         joint=joint,
         samples=samples,
-        joint_again=joint_again,
+        joint_again=() if recorded is None else recorded.joint,
         context=context,
         build=build,
         measured=performance,
         explanation=explanation,
     )
+    if recorded is not None and recorded.performance:
+        recorded.take_performance(report)
     waive(report, settings, context)
     return report
 

@@ -66,13 +66,17 @@ class RowSample:
         path : str or os.PathLike
             The new file.
         """
-        import io
-
         from tidegauge._files import write_all
+
+        write_all([(Path(path), self.content())])
+
+    def content(self) -> bytes:
+        """The bytes of that file."""
+        import io
 
         buffer = io.BytesIO()
         self._frame.rechunk().write_parquet(buffer, compression="zstd", statistics=False)
-        write_all([(Path(path), buffer.getvalue())])
+        return buffer.getvalue()
 
 
 def row_sample(

@@ -4,20 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import os
 import random
 import secrets
+import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from tidegauge import _core
-from tidegauge._differences import SUMMED, differences, input_differences, row_name
+from tidegauge._differences import SUMMED, differences, input_differences, row_name, value_differences
+from tidegauge._recorded import SECTIONS, Recorded
 from tidegauge.errors import FormatError, InputError, TidegaugeError, UsageError, VerificationError
 from tidegauge.record import seal, unpack_rows
+from tidegauge.report._text import visible
 from tidegauge.results import ROW_FIELDS, overall_verdict
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
     from tidegauge._profile import Profile, Progress
@@ -26,13 +29,19 @@ if TYPE_CHECKING:
 
 #: From the cheapest to the whole; each is checked with all before it.
 LEVELS = ("record", "inputs", "verdicts", "numbers", "rescan")
-Outcome = Literal["same", "different", "not checked"]
+Outcome = Literal["same", "different", "not found", "not checked"]
 #: What a decision again needs of the configuration.
 _RULES = (
     "alpha", "baselines", "decided_by", "decisions", "tolerances", "statistic_tolerances", "checks", "statistics",
 )  # fmt: skip
-#: Sections that are made from rows and models, not from profiles.
-_FROM_DATA = ("performance", "explanations", "risk_register")
+#: Levels for which the data must be there.
+_OF_DATA = ("inputs", "rescan")
+#: Levels that compute, under the configuration that the record holds.
+_COMPUTED = ("numbers", "rescan")
+
+
+#: Outcomes of which a verification tells the first place.
+_FOUND = ("different", "not found")
 
 
 @dataclass
@@ -42,12 +51,14 @@ class Level:
     Attributes
     ----------
     name : str
-        One of ``LEVELS``, or ``sample`` or ``signature``.
-    outcome : {"same", "different", "not checked"}
+        One of ``LEVELS``, or ``sample``, ``signature``, ``audit`` or ``explanations``.
+    outcome : {"same", "different", "not found", "not checked"}
+        Files that are not where they were looked for are not found: nothing is known of them.
     told : str
         What was looked at, or why it could not be.
     differences : list of str
-        Each begins with the place: file, row group and column, or the path in the record.
+        Each begins with the place: file, row group and column, or the path in the record. Where the outcome is
+        "not found", the files that are.
     """
 
     name: str
@@ -56,11 +67,12 @@ class Level:
     differences: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        if self.outcome != "different":
-            return f"{self.name:<9} {self.outcome:<11} {self.told}".rstrip()
+        if self.outcome not in _FOUND:
+            return f"{self.name:<9} {self.outcome:<11} {visible(self.told)}".rstrip()
         more = len(self.differences) - 1
         also = f" (and {more} more)" if more else ""
-        return f"{self.name:<9} {self.outcome:<11} {self.differences[0]}{also}"
+        where = f"; {self.told}" if self.outcome == "not found" else ""
+        return f"{self.name:<9} {self.outcome:<11} {visible(self.differences[0] + also + where)}"
 
 
 @dataclass
@@ -78,9 +90,16 @@ class Verification:
 
     @property
     def same(self) -> bool:
-        """Whether no level found a difference and one was checked."""
+        """Whether no level found a difference or missed a file, and one was checked."""
         outcomes = [level.outcome for level in self.levels]
-        return "different" not in outcomes and "same" in outcomes
+        return not set(_FOUND).intersection(outcomes) and "same" in outcomes
+
+    @property
+    def outcome(self) -> Outcome:
+        """That of the whole: "different" before "not found" before "same"; "not checked" where nothing was."""
+        outcomes = [level.outcome for level in self.levels]
+        of: tuple[Outcome, ...] = ("different", "not found", "same")
+        return next((outcome for outcome in of if outcome in outcomes), "not checked")
 
     @property
     def first(self) -> str | None:
@@ -89,16 +108,16 @@ class Verification:
         Bytes come first, since all else follows from them; then the levels that name a number, before
         those that only tell that something no longer follows.
         """
-        found = {level.name: level.differences[0] for level in self.levels if level.outcome == "different"}
-        order = ("inputs", "sample", "numbers", "rescan", "verdicts", "record", "signature")
+        found = {level.name: level.differences[0] for level in self.levels if level.outcome == self.outcome in _FOUND}
+        order = ("inputs", "sample", "numbers", "rescan", "verdicts", "record", "audit", "signature")
         return next((found[name] for name in order if name in found), None)
 
     def exit_code(self) -> int:
-        """0 where everything is the same, 6 where anything differs."""
+        """0 where everything is the same, 6 where anything differs or is not found."""
         return 0 if self.same else 6
 
     def raise_if_different(self) -> None:
-        """Raise where anything differs.
+        """Raise where anything differs or is not found.
 
         Raises
         ------
@@ -125,7 +144,7 @@ class Verification:
     def __repr__(self) -> str:
         skipped = [level.name for level in self.levels if level.outcome == "not checked"]
         but = f", but {' and '.join(skipped)} not checked" if skipped else ""
-        last = f"same{but}" if self.same else f"different: {self.first}"
+        last = f"same{but}" if self.same else f"{self.outcome}: {visible(self.first or 'nothing could be checked')}"
         return "\n".join([*map(str, self.levels), last])
 
 
@@ -137,6 +156,7 @@ def verify(
     seed: int | None = None,
     root: str | os.PathLike[str] | None = None,
     key: str | os.PathLike[str] | None = None,
+    allow_pickle: bool = False,
     progress: Progress | None = None,
 ) -> Verification:
     """Check a report, up to making everything again.
@@ -146,6 +166,10 @@ def verify(
     - ``verdicts``: q-values, verdicts, ranks and the overall verdict follow from the recorded numbers;
     - ``numbers``: every number follows from the profiles that the run left;
     - ``rescan``: everything follows from the data.
+
+    Nothing is written, whatever the record's configuration names, and what computes (``numbers`` and ``rescan``)
+    is left out where the record is not as it was written. Data that is not there is not needed by ``verdicts`` and
+    ``numbers``: where one of these is the last level, it is not checked.
 
     Parameters
     ----------
@@ -159,10 +183,16 @@ def verify(
     seed : int, optional
         Seed of that choice, as told by an earlier verification; by default no two choices are the same.
     root : path-like, optional
-        Folder in which relative paths start; by default the one of the run, else that of the report.
+        Folder in which relative paths start. By default the first of these that holds a file of the record: the
+        configuration's folder as seen from the report, which the record tells; the folder of the report; the
+        folder of the run. It is told.
     key : path-like, optional
         Public key (PEM); a signature beside the report, or the report's own name with ``.dsse.json``,
         must be by it and about this record.
+    allow_pickle : bool
+        Whether a model that is a pickle may be loaded, which runs what the file says; what the record's
+        configuration says of it does not count. Without it explanations of such a model are not checked. A model
+        whose digest is not that of the record is never loaded.
     progress : callable (done, total), optional
         As for :func:`tidegauge.run`.
 
@@ -199,19 +229,27 @@ def verify(
         from tidegauge._sign import check_signature
 
         found.append(_guarded("signature", lambda: check_signature(name, record, key)))
-    places = Places(record, Path(name), None if root is None else Path(root))
+    places = Places.of(record, Path(name), None if root is None else Path(root))
     wanted = LEVELS[: LEVELS.index(level) + 1]
+    unexplained: list[Level] = []
     steps: dict[str, Callable[[], Level]] = {
-        "inputs": lambda: _inputs(record, places),
+        "inputs": lambda: _inputs(record, places, needed=level in _OF_DATA),
         "verdicts": lambda: _verdicts(record),
         "numbers": lambda: _numbers(record, places),
-        "rescan": lambda: _rescan(record, places, progress),
+        "rescan": lambda: _rescan(record, places, allow_pickle, unexplained, progress),
     }
     if sample is not None:
         steps["inputs"] = lambda: _sample(record, places, sample, seed)
         wanted = tuple(name for name in wanted if name != "rescan")
+    if found[0].outcome == "different":
+        changed = "the record is not as it was written, and nothing is computed from what it says"
+        steps |= {name: _not_checked(name, changed) for name in _COMPUTED}
     found += [_guarded(name if sample is None or name != "inputs" else "sample", steps[name]) for name in wanted[1:]]
-    return Verification(name, found)
+    return Verification(name, found + unexplained)
+
+
+def _not_checked(name: str, why: str) -> Callable[[], Level]:
+    return lambda: Level(name, "not checked", why)
 
 
 def read_record(path: str | os.PathLike[str]) -> dict[str, Any]:
@@ -372,22 +410,41 @@ def digest_differences(record: Mapping[str, Any]) -> list[str]:
     return found + [f"{name}: no digest covers it" for name in record if name not in known]
 
 
+@dataclass(frozen=True)
 class Places:
-    """Where the files of a record are now."""
+    """Where the files of a record are now.
 
-    def __init__(self, record: Mapping[str, Any], report: Path, root: Path | None) -> None:
-        folder = (record.get("envelope") or {}).get("folder")
-        self.report = report
-        self.roots = [root] if root is not None else [Path(folder)] if folder and Path(folder).is_dir() else []
-        self.roots.append(report.parent)
+    Attributes
+    ----------
+    report : Path
+    root : Path
+        Folder in which relative paths start.
+    given : bool
+        Whether the caller chose it.
+    """
+
+    report: Path
+    root: Path
+    given: bool = False
+
+    @classmethod
+    def of(cls, record: Mapping[str, Any], report: Path, root: Path | None) -> Places:
+        """The folder that is given, else the first that holds a file of the record."""
+        if root is not None:
+            return cls(report, root, given=True)
+        try:
+            folders = list(_folders(record, report))
+            names = list(_named_files(record))
+            found = next((folder for folder in folders if any((folder / name).exists() for name in names)), folders[0])
+        except (KeyError, TypeError, ValueError, AttributeError, OSError):
+            # Another type than the schema says, which the record level tells.
+            found = report.parent
+        return cls(report, found)
 
     def find(self, name: str) -> Path | None:
         """The file of that name; none where there is none."""
-        path = Path(name)
-        for candidate in [path] if path.is_absolute() else [root / path for root in self.roots]:
-            if candidate.exists():
-                return candidate
-        return None
+        path = self.root / name
+        return path if path.exists() else None
 
     def beside(self, name: str) -> Path | None:
         """As :meth:`find`, else a file of the same name beside the report."""
@@ -397,7 +454,36 @@ class Places:
     @property
     def base(self) -> str:
         """Folder of the configuration."""
-        return str(self.roots[0])
+        return str(self.root)
+
+    @property
+    def where(self) -> str:
+        """Where files were looked for, and what else can be said."""
+        told = f"looked for in {self.root.absolute()}"
+        return told if self.given else f"{told}; --root DIR is where relative paths start"
+
+
+def _folders(record: Mapping[str, Any], report: Path) -> Iterator[Path]:
+    """Folders in which relative paths of a record may start, the likeliest first."""
+    here = Path(os.path.abspath(report.parent))  # noqa: PTH100 - links stay
+    folder = record["envelope"].get("folder")
+    command = (record["inputs"].get("reproduce") or {}).get("verify")
+    if folder and command:
+        # The place of the report, from the folder of the configuration; both may have moved together.
+        written = os.path.normpath(os.path.join(folder, shlex.split(command)[-1]))  # noqa: PTH118
+        yield Path(os.path.normpath(here / os.path.relpath(folder, os.path.dirname(written))))  # noqa: PTH120
+    yield here
+    if folder:
+        yield Path(folder)
+
+
+def _named_files(record: Mapping[str, Any]) -> Iterator[str]:
+    """Relative names by which a folder is recognised: configuration, data, model, store."""
+    inputs = record["inputs"]
+    store = inputs["current"].get("store") or {}
+    named = [inputs.get("configuration_name"), store.get("path")]
+    named += [entry["path"] for entry in _files(record) if not entry["what"].startswith("profile")]
+    return (name for name in named if name and not Path(name).is_absolute() and "://" not in name)
 
 
 def _files(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
@@ -414,11 +500,12 @@ def _files(record: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         yield {**entry, "what": f"profile of the {side}"}
 
 
-def _inputs(record: Mapping[str, Any], places: Places) -> Level:
-    """Whether every file holds the bytes that were read."""
+def _inputs(record: Mapping[str, Any], places: Places, *, needed: bool) -> Level:
+    """Whether every file holds the bytes that were read; unless they are `needed`, those that are not there may be."""
     level = Level("inputs")
     files = parts = size = 0
     undigested: list[str] = []
+    absent: list[str] = []
     seen: set[tuple[str, str | None]] = set()
     for entry in _files(record):
         if entry.get("digest") is None:
@@ -430,37 +517,66 @@ def _inputs(record: Mapping[str, Any], places: Places) -> Level:
         near = places.beside if entry["what"].startswith("profile") else places.find
         where = near(entry["path"])
         if where is None:
-            level.differences.append(f"{entry['path']}: no such file ({entry['what']})")
+            absent.append(f"{entry['path']}: not found ({entry['what']})")
             continue
         level.differences += file_differences(entry, where)
         files, parts, size = files + 1, parts + len(list(_parts(entry))), size + where.stat().st_size
-    level.differences += _beside(record, places)
+    told, lacking = _beside(record, places)
+    level.differences += told
+    absent += lacking
     without = f"; no digest of {len(undigested)}: {undigested[0]}" if undigested else ""
     came = new_files(record, places)
     more = f"; {len(came)} came since and match what was read: {', '.join(came[:3])}" if came else ""
     if len(came) > 3:
         more += f" and {len(came) - 3} more"
-    level.told = f"{files} files, {size:,} bytes in {parts:,} parts{without}{more}"
+    level.told = f"{files} files, {size:,} bytes in {parts:,} parts{without}{more}, in {places.root.absolute()}"
     level.outcome = "different" if level.differences else "same" if files else "not checked"
+    return _lacking(level, absent, places, needed=needed)
+
+
+def _lacking(level: Level, absent: Sequence[str], places: Places, *, needed: bool) -> Level:
+    """Add files that are not there; a difference in those that are goes before."""
+    if not absent:
+        return level
+    if level.outcome == "different":
+        level.differences += absent
+    elif needed:
+        level.outcome, level.differences, level.told = "not found", list(absent), places.where
+    else:
+        named = f"{', '.join(absent[:3])}{f' and {len(absent) - 3} more' if len(absent) > 3 else ''}"
+        level.outcome, level.told = "not checked", f"{named}, {places.where}; same are {level.told}"
     return level
 
 
-def _beside(record: Mapping[str, Any], places: Places) -> list[str]:
-    """Where configuration and store are not what they were when they were read or written."""
+def _absent_data(record: Mapping[str, Any], places: Places) -> list[str]:
+    """Files without which nothing can be scanned again."""
+    from tidegauge.sources import is_remote
+
+    entries = [entry for entry in _files(record) if not entry["what"].startswith("profile")]
+    local = [entry for entry in entries if not is_remote(entry["path"])]
+    return [entry["path"] for entry in local if places.find(entry["path"]) is None]
+
+
+def _beside(record: Mapping[str, Any], places: Places) -> tuple[list[str], list[str]]:
+    """Where configuration and store are not what they were when they were read or written, and which are not there."""
     from tidegauge._verify_configuration import configuration_differences
 
-    told = configuration_differences(record, places.base)
+    name = record["inputs"].get("configuration_name")
+    absent = [f"{name}: not found (configuration)"] if name and places.find(name) is None else []
+    told = [] if absent else configuration_differences(record, places.base)
     if record["inputs"]["current"].get("store") is None:
-        return told
+        return told, absent
     from tidegauge import _verify_store
 
     try:
         settings = _settings(record, places)
         if settings is None or settings.store is None:
-            return [*told, "inputs.current.store: its configuration names no store"]
-        return told + _verify_store.changed(record, settings)
+            return [*told, "inputs.current.store: its configuration names no store"], absent
+        if not Path(settings.path(settings.store.path)).exists():
+            return told, [*absent, f"{settings.store.path}: not found (store)"]
+        return told + _verify_store.changed(record, settings), absent
     except TidegaugeError as error:
-        return [*told, str(error)]
+        return [*told, str(error)], absent
 
 
 def new_files(record: Mapping[str, Any], places: Places) -> list[str]:
@@ -477,18 +593,18 @@ def new_files(record: Mapping[str, Any], places: Places) -> list[str]:
         for pattern in told["paths"]:
             if is_remote(pattern) or "\x00" in pattern:
                 continue
-            for root in places.roots[:1]:
-                place = Path(root) / pattern
-                if place.is_dir():
-                    matches = sorted(str(path) for path in place.rglob("*.parquet"))
-                elif place.exists() or not glob.has_magic(pattern):
-                    continue
-                else:
-                    matches = sorted(glob.glob(str(place), recursive=True))  # noqa: PTH207 - as the scan
-                fresh = [path for path in map(Path, matches) if path.is_file() and path.resolve() not in known]
-                # Beside files that were read; hidden ones are passed over by the scan too.
-                shown = [path for path in fresh if not any(part.startswith((".", "_")) for part in path.parts[-1:])]
-                found |= {str(path.relative_to(root)) if path.is_relative_to(root) else str(path) for path in shown}
+            root = places.root
+            place = root / pattern
+            if place.is_dir():
+                matches = sorted(str(path) for path in place.rglob("*.parquet"))
+            elif place.exists() or not glob.has_magic(pattern):
+                continue
+            else:
+                matches = sorted(glob.glob(str(place), recursive=True))  # noqa: PTH207 - as the scan
+            fresh = [path for path in map(Path, matches) if path.is_file() and path.resolve() not in known]
+            # Beside files that were read; hidden ones are passed over by the scan too.
+            shown = [path for path in fresh if not any(part.startswith((".", "_")) for part in path.parts[-1:])]
+            found |= {str(path.relative_to(root)) if path.is_relative_to(root) else str(path) for path in shown}
     return sorted(found)
 
 
@@ -550,16 +666,17 @@ def _sample(record: Mapping[str, Any], places: Places, count: int, seed: int | N
                 (entry, number, rows[number] if rows else None, told.get("columns"))
                 for number in range(len(entry["parts"]["row_groups"]))
             ]
+    differing, absent = _beside(record, places)
     if not units:
-        told = _beside(record, places)
         why = "no digests of row groups were recorded"
-        return Level("sample", "different" if told else "not checked", why, told)
+        level = Level("sample", "different" if differing else "not checked", why, differing)
+        return _lacking(level, absent, places, needed=True)
     chosen = random.Random(seed).sample(range(len(units)), min(count, len(units)))
     parts = rows = 0
     for entry, number, expected, columns in (units[i] for i in sorted(chosen)):
         where = places.find(entry["path"])
         if where is None:
-            level.differences.append(f"{entry['path']}: no such file")
+            absent.append(f"{entry['path']}: not found")
             continue
         prefix = f"row group {number},"
         named = [(place, part) for place, part in _parts(entry) if place.startswith(prefix)]
@@ -577,11 +694,11 @@ def _sample(record: Mapping[str, Any], places: Places, count: int, seed: int | N
         rows += 1
         if again != expected:
             level.differences.append(f"{entry['path']}: row group {number}: other rows")
-    level.differences += _beside(record, places)
+    level.differences += differing
     decoded = f", rows of {rows} decoded" if rows else ""
     level.told = f"{len(chosen)} of {len(units)} row groups, {parts:,} column chunks{decoded}; --seed {seed}"
     level.outcome = "different" if level.differences else "same"
-    return level
+    return _lacking(level, list(dict.fromkeys(absent)), places, needed=True)
 
 
 def _verdicts(record: Mapping[str, Any]) -> Level:
@@ -671,6 +788,10 @@ def _settings(record: Mapping[str, Any], places: Places, *, digests: bool = Fals
         places.base,
     )  # fmt: skip
     settings.scan.digests &= digests
+    # What the record says of these is the word of whoever wrote it.
+    settings.joint.samples = None
+    if settings.explain is not None:
+        settings.explain.allow_pickle = False
     return settings
 
 
@@ -690,50 +811,71 @@ def _numbers(record: Mapping[str, Any], places: Places) -> Level:
         return _verify_store.numbers(record, settings)
     told = record["inputs"].get("profiles") or {}
     profiles: dict[str, Profile] = {}
+    absent = []
     for side, paths in (("reference", settings.reference.path), ("current", settings.current.path)):
         if side in told:
             where = places.beside(told[side]["path"])
-            if where is None:
-                return Level("numbers", "different", differences=[f"{told[side]['path']}: no such file (profile)"])
         elif isinstance(paths, str) and paths.lower().endswith(".tgp"):
-            continue  # the data itself
+            # The data itself.
+            where = Path(settings.path(paths))
+            where = where if where.exists() else None
         else:
             return Level("numbers", "not checked", f"no profile of the {side} was left; [output] profiles leaves both")
-        profiles[side] = Profile.load(where)
+        if where is None:
+            absent.append(f"{told[side]['path'] if side in told else paths}: not found (profile of the {side})")
+        else:
+            profiles[side] = Profile.load(where)
+    if absent:
+        return Level("numbers", "not found", places.where, absent)
     level = Level("numbers")
     for side, profile in profiles.items():
         recorded = record["result"][side]["profile_digest"]
         if profile.digest != recorded:
             other = f"{profile.digest[:15]}, recorded is {recorded[:15]}"
             level.differences.append(f"profile of the {side}: its content is {other}")
-    joint = [row for row in unpack_rows(record["result"]["rows"]) if row["kind"] == "joint"]
-    skip = tuple(name for name in _FROM_DATA if name in record["result"])
-    try:
-        result = _made_again(record, settings, profiles, None, joint)["result"]
-    except InputError as error:
-        if not skip:
-            raise
-        return Level("numbers", "not checked", f"{', '.join(skip)} are made from rows that cannot be read: {error}")
-    level.differences += differences(record["result"], result, skip=skip)
+    recorded = Recorded.without_rows(record)
+    skip = tuple(name for name in SECTIONS if name in record["result"])
+    result = _made_again(record, settings, profiles, None, recorded)["result"]
+    if recorded.decides:
+        # The other rows of a window have their levels from it too; what follows from them is checked by `verdicts`.
+        level.differences += value_differences(record["result"], result)
+    else:
+        level.differences += differences(record["result"], result, skip=skip)
     level.outcome = "different" if level.differences else "same"
     level.told = "every number of the result, from reference.tgp and current.tgp"
-    if joint:
+    if recorded.joint:
         skip = (*skip, "joint statistics")
     if skip:
         level.told = f"every number of the result but {', '.join(skip)}, from the profiles"
     return level
 
 
-def _rescan(record: Mapping[str, Any], places: Places, progress: Progress | None) -> Level:
-    """Whether everything follows from the data: the result, and what the record says of its inputs."""
+def _rescan(
+    record: Mapping[str, Any], places: Places, allow_pickle: bool, unexplained: list[Level], progress: Progress | None
+) -> Level:
+    """Whether everything follows from the data: the result, and what the record says of its inputs.
+
+    Where explanations cannot be made again, a level that says why is added to `unexplained`.
+    """
     settings = _settings(record, places, digests=True)
     if settings is None:
         return Level("rescan", "not checked", _NO_RUN)
+    if absent := _absent_data(record, places):
+        return Level("rescan", "not checked", f"{absent[0]} is not found")
     if settings.store is not None:
         from tidegauge import _verify_store
 
         return _verify_store.rescan(record, settings, progress)
-    made = _made_again(record, settings, {}, progress)
+    recorded, but = None, ""
+    if settings.explain is not None and settings.explain.enabled:
+        settings.explain.allow_pickle = allow_pickle
+        if why := _not_loaded(record, settings, allow_pickle):
+            recorded = Recorded.without_model(record)
+            if recorded.explanation is None:
+                settings.explain.enabled = False
+            unexplained.append(Level("explanations", "not checked", why))
+            but = " but explanations"
+    made = _made_again(record, settings, {}, progress, recorded)
     level = Level("rescan", differences=differences(record["result"], made["result"]))
     if level.differences:
         came = [f"{name}: came since, and matches what was read" for name in new_files(record, places)]
@@ -741,8 +883,24 @@ def _rescan(record: Mapping[str, Any], places: Places, progress: Progress | None
     level.differences += inputs_again(record, made["inputs"], settings)
     level.outcome = "different" if level.differences else "same"
     rows = made["result"]["reference"]["rows"] + made["result"]["current"]["rows"]
-    level.told = f"every number of the result and what is told of inputs, from {rows:,} rows"
+    level.told = f"every number of the result{but} and what is told of inputs, from {rows:,} rows"
     return level
+
+
+def _not_loaded(record: Mapping[str, Any], settings: Config, allow_pickle: bool) -> str | None:
+    """Why the model of a record is not loaded, where it is not."""
+    from tidegauge._models import is_pickle
+    from tidegauge._provenance import whole
+
+    name = settings.model.path
+    if name is None:
+        return None
+    recorded = (record["inputs"].get("model") or {}).get("digest")
+    if whole(settings.path(name))["digest"] != recorded:
+        return f"{name} is not the model of the record, and is not loaded"
+    if is_pickle(name) and not allow_pickle:
+        return f"{name} is a pickle, which runs what it says; --allow-pickle (allow_pickle=True) loads it"
+    return None
 
 
 def inputs_again(record: Mapping[str, Any], made: dict[str, Any], settings: Config) -> list[str]:
@@ -773,13 +931,13 @@ def _made_again(
     settings: Config,
     profiles: Mapping[str, Profile],
     progress: Progress | None,
-    joint: Sequence[Mapping[str, Any]] = (),
+    recorded: Recorded | None = None,
 ) -> dict[str, Any]:
-    """Result and inputs that a configuration gives now; nothing is written. No profile holds what gave `joint` rows."""
+    """Result and inputs that a configuration gives now; nothing is written. What is `recorded` is not made again."""
     from tidegauge import _run
 
     context = context_again(record, settings)
     reference, current = profiles.get("reference"), profiles.get("current")
-    report = _run.compute(settings, context, reference=reference, current=current, joint_again=joint, progress=progress)
+    report = _run.compute(settings, context, reference=reference, current=current, recorded=recorded, progress=progress)
     made: dict[str, Any] = json.loads(json.dumps({part: report.record[part] for part in ("result", "inputs")}))
     return made

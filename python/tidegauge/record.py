@@ -54,6 +54,8 @@ class Context:
     sections: dict[str, Any] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     current_inputs: dict[str, Any] | None = None
+    #: Files that a run leaves beside its outputs.
+    left: list[tuple[Path, bytes]] = field(default_factory=list)
     #: What digests cost, by side.
     cost: dict[str, Any] = field(default_factory=dict)
 
@@ -213,7 +215,8 @@ def build(report: Report, options: dict[str, Any], context: Context) -> dict[str
     model = context.model or current.model
     result = {
         "verdict": report.verdict,
-        "title": context.title or (f"{model}: current against reference" if model else "Current against reference"),
+        "title": mask(context.title or "")
+        or (f"{model}: current against reference" if model else "Current against reference"),
         "model": {"name": model, "version": context.model_version, **context.result.get("model", {})},
         "windows": windows(report.rows, report.decided_by),
         "reference": _table(reference, reference_info),

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from tidegauge._explain import Explanation
     from tidegauge._profile import Profile
+    from tidegauge._recorded import RecordedExplanation
 
 Row = dict[str, Any]
 FailOn = Literal["fail", "warn", "inconclusive", "never"]
@@ -77,7 +78,7 @@ class Report:
         #: How well the model did, where it was measured; ``result.performance`` of the record.
         self.performance: dict[str, Any] | None = None
         #: Importances, their drift and weak segments, where a model was given.
-        self.explanation: Explanation | None = None
+        self.explanation: Explanation | RecordedExplanation | None = None
         self._build = build
         self._record: dict[str, Any] | None = None
 

@@ -92,7 +92,7 @@ def test_a_byte_of_the_data(log: Path, report: Path) -> None:
     found = tg.verify(report, level="inputs")
     assert (found.exit_code(), found.first) == (6, "log/2024-03-03.parquet: row group 1, column 'x' changed")
     path.unlink()
-    assert tg.verify(report).first == "log/2024-03-03.parquet: no such file (current)"
+    assert tg.verify(report).first == "log/2024-03-03.parquet: not found (current)"
 
 
 def change_rows(path: Path, change: Callable[[pl.DataFrame], pl.DataFrame]) -> None:

@@ -50,7 +50,7 @@ def test_one_byte_anywhere_is_found_and_named(folder: Path) -> None:
     path.write_bytes(content.replace(b"\n", b"\r\n"))
     assert check(folder).first == "tidegauge.toml: line 1: changed, in no key"
     path.unlink()
-    assert check(folder).first == "tidegauge.toml: no such file or directory (configuration)"
+    assert check(folder).first == "tidegauge.toml: not found (configuration)"
     path.write_bytes(content)
     assert check(folder).same
 

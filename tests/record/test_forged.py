@@ -136,7 +136,7 @@ STEERING = (
 def made_again(report: Path) -> tuple[dict[str, Any], dict[str, Any], tuple[str, str]]:
     """A record, what verification makes again of it, and the folders of both."""
     record = json.loads(report.read_text())
-    settings = _verify._settings(record, _verify.Places(record, report, None), digests=True)
+    settings = _verify._settings(record, _verify.Places.of(record, report, None), digests=True)
     assert settings is not None
     if settings.store is None:
         made = _verify._made_again(record, settings, {}, None)

@@ -46,13 +46,14 @@ def gate(report: str, fail_on: str | None, form: str) -> int:
 @click.option("--sample", type=click.IntRange(1), metavar="K", help="Read K random row groups instead of all.")
 @click.option("--seed", type=int, metavar="N", help="Seed of that choice, to make it again.")
 @click.option("--root", metavar="DIR", help="Where relative paths start; default the folder of the configuration.")
+@click.option("--allow-pickle", is_flag=True, help="Load a model that is .joblib or .pkl, which runs what it says.")
 @click.option("--key", metavar="FILE", help="Public key (PEM); the signature beside the report must be by it.")
 @click.option("--audit", is_flag=True, help="Add a line to the audit trail that the report names.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @_QUIET
 def verify(
-    report: str, level: str, sample: int | None, seed: int | None, root: str | None, key: str | None, audit: bool,
-    form: str, quiet: bool,
+    report: str, level: str, sample: int | None, seed: int | None, root: str | None, allow_pickle: bool,
+    key: str | None, audit: bool, form: str, quiet: bool,
 ) -> int:  # fmt: skip
     """Check a report, up to making every number again.
 
@@ -62,7 +63,10 @@ def verify(
     from tidegauge.cli._progress import Progress
 
     with Progress(quiet=quiet) as progress:
-        found = check(report, level=level, sample=sample, seed=seed, root=root, key=key, progress=progress)
+        found = check(
+            report, level=level, sample=sample, seed=seed, root=root, key=key, allow_pickle=allow_pickle,
+            progress=progress,
+        )  # fmt: skip
     if audit:
         found.note()
     echo(found.to_json() if form == "json" else repr(found))
