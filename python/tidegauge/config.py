@@ -21,7 +21,7 @@ import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 from tidegauge._baselines import check_baselines
-from tidegauge._secrets import is_secret, mask_all
+from tidegauge._secrets import is_secret, mask, mask_all
 from tidegauge.errors import ConfigError, InputError, UsageError
 
 if TYPE_CHECKING:
@@ -400,6 +400,7 @@ def _checked(data: dict[str, Any], label: str, overrides: Sequence[str]) -> Conf
         whole = _substitute(data, "")
         config = msgspec.convert(whole, Config)
         _check_waivers(config.waivers)
+        _mask_texts(config)
         current = config.current
         check_baselines(current.baselines, current.decided_by, current.segment_baselines, error=ConfigError)
     except msgspec.ValidationError as error:
@@ -455,6 +456,8 @@ def _plain(value: Any) -> Any:
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list):
         return [_plain(item) for item in value]
+    if isinstance(value, dt.date):
+        return value.isoformat()
     return None if value is UNSET else value
 
 
@@ -655,6 +658,19 @@ def _check_waivers(waivers: Sequence[Waiver]) -> None:
                     f"waivers[{i}].{name}: {getattr(waiver, name)!r} is blank; accepted is a text, as every report "
                     "tells what was accepted, by whom and why"
                 )
+
+
+def _mask_texts(config: Config) -> None:
+    """Mask what reports repeat of a configuration; no path is changed."""
+    model = config.model
+    for field in msgspec.structs.fields(model):
+        value = getattr(model, field.name)
+        if value is not None and field.name != "path":
+            setattr(model, field.name, mask(value))
+    for waiver in config.waivers:
+        waiver.who, waiver.why = mask(waiver.who), mask(waiver.why)
+    if config.output.title is not None:
+        config.output.title = mask(config.output.title)
 
 
 def _explained(error: msgspec.ValidationError, data: Any, kind: Any, where: str) -> str:
