@@ -99,7 +99,7 @@ FUZZ_LIMITS := -max_total_time=$(FUZZ_SECONDS) -timeout=10 -rss_limit_mb=512 -pr
 fuzz: $(STAMPS)/extension-ci ## coverage-guided search for harmful files (opt-in; FUZZ_SECONDS for each target)
 	RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --quiet --locked --release --manifest-path rust/fuzz/Cargo.toml \
 	    --target-dir target/fuzz --target $(FUZZ_HOST)
-	mkdir -p $(addprefix target/fuzz/,corpus/profile_decode corpus/parquet_scan corpus/model_read crashes)
+	mkdir -p $(addprefix target/fuzz/,corpus/profile_decode corpus/parquet_scan corpus/model_read corpus/performance_decode crashes)
 	$(BIN)/python rust/fuzz/seeds.py target/fuzz/corpus/profile_decode
 	$(FUZZ)/profile_decode $(FUZZ_LIMITS) -max_len=16384 -artifact_prefix=target/fuzz/crashes/profile_decode- \
 	    target/fuzz/corpus/profile_decode tests/format/golden rust/fuzz/found/profile_decode
@@ -107,6 +107,8 @@ fuzz: $(STAMPS)/extension-ci ## coverage-guided search for harmful files (opt-in
 	    target/fuzz/corpus/parquet_scan rust/fuzz/seeds rust/fuzz/found/parquet_scan
 	$(FUZZ)/model_read $(FUZZ_LIMITS) -max_len=8192 -artifact_prefix=target/fuzz/crashes/model_read- \
 	    target/fuzz/corpus/model_read rust/fuzz/seeds/models rust/fuzz/found/model_read
+	$(FUZZ)/performance_decode $(FUZZ_LIMITS) -max_len=8192 -artifact_prefix=target/fuzz/crashes/performance_decode- \
+	    target/fuzz/corpus/performance_decode rust/fuzz/seeds/performance rust/fuzz/found/performance_decode
 
 .PHONY: levels
 levels: $(STAMPS)/venv ## whether builds for other processors and optimisations give the same bytes (opt-in)

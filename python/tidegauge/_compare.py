@@ -250,9 +250,17 @@ def prepare(
     return options, told
 
 
-def rows_of(reference: Profile, current: Profile, options: Mapping[str, Any], told: Mapping[str, Any]) -> list[Row]:
-    """Rows of every window, segment and statistic."""
-    answer = json.loads(_core.compare(reference._core, current._core, json.dumps({**options, **told})))
+def rows_of(
+    reference: Profile,
+    current: Profile,
+    options: Mapping[str, Any],
+    told: Mapping[str, Any],
+    states: tuple[_core.Performance | None, _core.Performance | None] = (None, None),
+) -> list[Row]:
+    """Rows of every window, segment and statistic; `states` are those of label and prediction, of both sides."""
+    current_states, before = states
+    whole = json.dumps({**options, **told})
+    answer = json.loads(_core.compare(reference._core, current._core, whole, current_states, before))
     rows = parse_rows(answer["rows"])
     hide_segments(rows, reference, current)
     return rows

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import polars as pl
 
     from tidegauge._profile import Profile
-    from tidegauge.results import Row
+    from tidegauge.results import Report, Row
 
 #: Statistics that are sums over cells.
 SUMS = frozenset(
@@ -109,9 +109,7 @@ def contributions(
 MOST_FEATURES, MOST_CELLS = 50, 5
 
 
-def of_findings(
-    reference: Profile, current: Profile, rows: Sequence[Row], options: Mapping[str, Any], decided_by: Sequence[str]
-) -> list[dict[str, Any]]:
+def of_findings(report: Report, options: Mapping[str, Any]) -> list[dict[str, Any]]:
     """What adds most to the findings of a report, as its record holds it.
 
     For each feature that warns or fails by the distance of its values, worst first, the window in which it
@@ -119,9 +117,11 @@ def of_findings(
     few rows are one cell.
     """
     worst: dict[str, Row] = {}
-    for row in rows:
+    for row in report.rows:
         raised = row["decides"] and row["verdict"] in ("warn", "fail") and row["segment_by"] is None
-        if not raised or row["baseline"] not in decided_by or row["statistic"] not in SUMS or row["value"] is None:
+        if not raised or row["baseline"] not in report.decided_by:
+            continue
+        if row["statistic"] not in SUMS or row["value"] is None:
             continue
         held = worst.get(row["feature"])
         if held is None or _beyond(row) > _beyond(held):
@@ -130,8 +130,9 @@ def of_findings(
     found = []
     for row in ranked[:MOST_FEATURES]:
         chosen = {"baselines": [row["baseline"]], "segments": False}
+        current = report.current if report.of_window is None else report.of_window(row)
         told = _core.contributions(
-            reference._core,
+            report.reference._core,
             current._core,
             row["feature"],
             row["statistic"],

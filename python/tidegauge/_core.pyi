@@ -41,6 +41,7 @@ __all__ = [
     "paired",
     "paired_metrics",
     "parity",
+    "performance_details",
     "permutation",
     "plan_paths",
     "profile_batches",
@@ -121,7 +122,21 @@ def profile_stream(
 class Performance:
     @property
     def digest(self) -> str: ...
+    @staticmethod
+    def from_bytes(data: bytes) -> Performance: ...
+    def to_bytes(self) -> bytes: ...
+    def join(self, others: Sequence[Performance]) -> Performance: ...
+    @property
+    def rows(self) -> tuple[int, int]: ...
+    def split(self) -> list[tuple[int | None, Performance]]: ...
 
+def performance_details(
+    reference: Profile,
+    current: Profile,
+    options: str,
+    performance: Performance,
+    performance_reference: Performance | None = None,
+) -> str: ...
 def measure_performance(
     kind: str,
     source: object,
@@ -130,6 +145,7 @@ def measure_performance(
     like: Profile,
     current: Profile,
     progress: Callable[[int, int], None] | None = None,
+    only: set[str] | None = None,
 ) -> Performance: ...
 def compare(
     reference: Profile,

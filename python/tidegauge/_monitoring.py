@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING, Any
 from tidegauge import _core, _provenance
 from tidegauge._baselines import deciding_baselines
 from tidegauge._compare import coverage_rows, prepare, rows_of
+from tidegauge._performance import finish
 from tidegauge._profile import Options, Profile, scan
-from tidegauge._store import Start, View, Window, join, moment, number_of, read_tables, short, span_of
+from tidegauge._store import Start, View, Window, join, micros, moment, number_of, read_tables, short, span_of
+from tidegauge._store_performance import NAME, joined, kept, load, table
 from tidegauge.errors import InputError
 from tidegauge.results import Report, overall_verdict, rows_to_polars
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
     from tidegauge._profile import Progress
     from tidegauge._store import Store
+    from tidegauge._store_performance import Found, Watch
     from tidegauge._work import Work
     from tidegauge.config import Config
     from tidegauge.record import Context
@@ -37,6 +40,7 @@ def monitor(
     store: Store,
     settings: Config,
     reference: Profile,
+    watch: Watch | None,
     options: Options,
     context: Context,
     work: Work,
@@ -45,15 +49,17 @@ def monitor(
     """Scan what is new, close windows, decide them, and report the last ones."""
     from tidegauge._run import paths
 
-    unread = ingest(store, settings, paths(settings, settings.current.path), options, reference, work, progress)
+    data = paths(settings, settings.current.path)
+    unread = ingest(store, settings, data, options, reference, watch, work, progress)
     unread = [_provenance.problem_from(problem, context.folder) for problem in unread]
-    return report_of(store, settings, reference, options, context, unread, None)
+    return report_of(store, settings, reference, watch, options, context, unread, None)
 
 
 def report_of(
     store: Store,
     settings: Config,
     reference: Profile,
+    watch: Watch | None,
     options: Options,
     context: Context,
     unread: list[dict[str, Any]],
@@ -94,7 +100,11 @@ def report_of(
 
     chosen, told = prepare(reference, current, context=context, **decision_options(settings, reference))
     columns = {start: _columns(windows[start], late) for start in read}
-    fresh = _rows(reference, {start: profiles[start] for start in read}, columns, targets, chosen, told)
+    measured = _measured(
+        store, reference, watch, chosen, [w for w in windows.values() if w.start in shown_starts | read], late
+    )
+    own = {start: profiles[start] for start in read}
+    fresh = _rows(reference, own, columns, targets, chosen, told, windows, watch, measured)
     owner = owners(windows)
     of = [(start, row) for judged, row in fresh if (start := owner(row)) in judged]
     for _, row in of:
@@ -107,12 +117,16 @@ def report_of(
     rows = [*store.frozen(kept, text), *(row for start, row in of if start in open_)]
     rows = sorted(rows, key=lambda row: (row["window_start"] is None, row["window_start"] or ""))
     rows += coverage_rows(reference, current, told, unread)
+    rows += watch.missing(told, current) if watch is not None and watch.reason is not None else []
     context.sections["monitoring"] = _told(settings, windows, shown, kept, late, as_of)
     context.notes += _notes(windows, kept, late)
     seen = store.view() if view is None else view
     context.current_inputs = _inputs(store, settings, windows, shown, current, unread, seen)
     deciding = deciding_baselines(settings.current.baselines, settings.current.decided_by)
-    return Report(rows, reference, current, lambda report: build(report, chosen, context), deciding)
+    report = Report(rows, reference, current, lambda report: build(report, chosen, context), deciding)
+    report.of_window = _profile_of(windows, profiles, current, owner, late)
+    report.performance = finish(_details(current, watch, chosen, told, measured, shown), report.rows)
+    return report
 
 
 def owners(windows: Mapping[Start, Window]) -> Callable[[Row], Start]:
@@ -143,7 +157,7 @@ def rows_again(
     starts: set[Start],
 ) -> dict[Start, list[Row]]:
     """Rows of windows that a set of verdicts decided, made again from the profiles that were there then."""
-    from tidegauge._run import decision_options
+    from tidegauge._run import decision_options, watch_of
 
     assert settings.store is not None
     before = number_of(name) - 1
@@ -156,10 +170,12 @@ def rows_again(
     profiles = store.load([w for w in windows.values() if w.start in wanted], options, late=late)
     current = join([profiles[start] for start in starts])
     chosen, told = prepare(reference, current, context=context, **decision_options(settings, reference))
+    watch = watch_of(settings, reference, options)
+    measured = _measured(store, reference, watch, chosen, [w for w in windows.values() if w.start in wanted], late)
     columns = {start: _columns(windows[start], late) for start in profiles}
     owner = owners(windows)
     found: dict[Start, list[Row]] = {start: [] for start in starts}
-    for judged, row in _rows(reference, profiles, columns, starts, chosen, told):
+    for judged, row in _rows(reference, profiles, columns, starts, chosen, told, windows, watch, measured):
         start = owner(row)
         if start in judged:
             found[start].append(row)
@@ -173,6 +189,9 @@ def _rows(
     targets: set[Start],
     options: Mapping[str, Any],
     told: Mapping[str, Any],
+    windows: Mapping[Start, Window],
+    watch: Watch | None,
+    measured: Mapping[Start, Found],
 ) -> list[tuple[set[Start], Row]]:
     """Rows of windows, each with the windows it may tell of.
 
@@ -182,9 +201,81 @@ def _rows(
     rows = []
     for names in sorted({columns[start] for start in targets}, key=sorted):
         judged = {start for start in targets if columns[start] == names}
-        beside = [made for start, made in profiles.items() if columns[start] >= names]
-        rows += [(judged, row) for row in rows_of(reference, join(beside), options, told)]
+        beside = [start for start in profiles if columns[start] >= names]
+        current = join([profiles[start] for start in beside])
+        states, reasons = _states(beside, measured)
+        before = None if watch is None else watch.states()
+        rows += [(judged, row) for row in rows_of(reference, current, options, told, (states, before))]
+        if watch is not None:
+            without = [start for start in reasons if start in judged]
+            rows += [({at}, watch.missing_in(windows[at], reasons[at], told, profiles[at])) for at in without]
     return rows
+
+
+def _measured(
+    store: Store,
+    reference: Profile,
+    watch: Watch | None,
+    options: dict[str, Any],
+    of: Sequence[Window],
+    late: str,
+) -> dict[Start, Found]:
+    """States of label and prediction of windows; `watch` gets those of the reference, and the options the plan."""
+    if watch is None or not watch.plan:
+        return {}
+    watch.before = kept(store, short(reference.digest))
+    options["performance"] = watch.plan
+    return load(store, of, late=late)
+
+
+def _states(
+    starts: Sequence[Start], measured: Mapping[Start, Found]
+) -> tuple[_core.Performance | None, dict[Start, str]]:
+    """States of windows together, and why some have none."""
+    found = {start: measured[start] for start in starts if start in measured}
+    reasons = {start: one for start, one in found.items() if isinstance(one, str)}
+    states = [one for one in found.values() if not isinstance(one, str)]
+    together = joined(states) if states else None
+    if isinstance(together, str):
+        return None, dict.fromkeys(found, together)
+    return together, reasons
+
+
+def _profile_of(
+    windows: Mapping[Start, Window],
+    profiles: Mapping[Start, Profile],
+    current: Profile,
+    owner: Callable[[Row], Start],
+    late: str,
+) -> Callable[[Row], Profile]:
+    """A function from a row to a profile with the columns of its window: those shown may have fewer together."""
+    columns = {start: _columns(windows[start], late) for start in profiles}
+    common = {column["name"] for column in current.info["columns"]}
+    made: dict[frozenset[str], Profile] = {}
+
+    def of(row: Row) -> Profile:
+        start = owner(row)
+        if row["feature"] in common or start not in columns:
+            return current
+        names = columns[start]
+        if names not in made:
+            made[names] = join([profile for at, profile in profiles.items() if columns[at] >= names])
+        return made[names]
+
+    return of
+
+
+def _details(
+    current: Profile,
+    watch: Watch | None,
+    options: Mapping[str, Any],
+    told: Mapping[str, Any],
+    measured: Mapping[Start, Found],
+    shown: Sequence[Window],
+) -> dict[str, Any] | None:
+    """What the record tells of the performance of the windows shown, beside their rows."""
+    states, _ = _states([window.start for window in shown], measured)
+    return None if watch is None or states is None else watch.details(current, states, options, told)
 
 
 def _columns(window: Window, late: str) -> frozenset[str]:
@@ -198,6 +289,7 @@ def ingest(
     data: str | list[str],
     options: Options,
     reference: Profile,
+    watch: Watch | None,
     work: Work,
     progress: Progress | None,
 ) -> list[dict[str, Any]]:
@@ -226,7 +318,7 @@ def ingest(
         if file["units"]:
             groups.setdefault(json.dumps(file["columns"]), []).append(file)
     for files in groups.values():
-        unread += _add(store, settings, names, files, options, reference, work, progress, len(unread))
+        unread += _add(store, settings, names, files, options, reference, watch, work, progress, len(unread))
     return unread
 
 
@@ -237,6 +329,7 @@ def _add(
     files: list[dict[str, Any]],
     options: Options,
     reference: Profile,
+    watch: Watch | None,
     work: Work,
     progress: Progress | None,
     bad: int,
@@ -250,9 +343,19 @@ def _add(
         made = work.some(names, options, reference, progress, units)
     covered = coverage_of(made, files)
     if covered:
-        store.add(made, covered, digests_of(made, files))
+        found = None if watch is None else watch.scan(files, made, progress)
+        beside = {} if found is None else {NAME: table(found, rows_by_window(made))}
+        store.add(made, covered, digests_of(made, files), beside)
     work.done()
     return [problem for problem in made.info["problems"] if problem["kind"] == "unit"]
+
+
+def rows_by_window(made: Profile) -> list[tuple[Start, int]]:
+    """Start and rows of every window of a part."""
+    return [
+        (None if start is None else micros(dt.datetime.fromisoformat(start)), core.rows)
+        for start, _, core in made._core.split()
+    ]
 
 
 def scan_whole(

@@ -90,11 +90,11 @@ def measure(
         found.reason = "a profile holds no labels beside scores; performance needs the rows"
         return found
     try:
-        found.current = _pass(current_data, current_options, plan, reference, current, progress)
+        found.current = measure_side(current_data, current_options, plan, reference, current, progress)
         if data is None:
             found.reference_reason = "the reference is a profile, which holds no labels beside scores"
         else:
-            found.reference = _pass(data, options, plan, reference, reference, progress)
+            found.reference = measure_side(data, options, plan, reference, reference, progress)
     except (SchemaError, _CannotReadTwiceError) as error:
         found.current = found.reference = None
         found.reason = str(error)
@@ -105,9 +105,22 @@ class _CannotReadTwiceError(UsageError):
     """A stream that comes once was read by the profile."""
 
 
-def _pass(
-    data: Any, options: Options, plan: Mapping[str, Any], like: Profile, own: Profile, progress: Progress | None
+def measure_side(
+    data: Any,
+    options: Options,
+    plan: Mapping[str, Any],
+    like: Profile,
+    own: Profile,
+    progress: Progress | None,
+    only: Sequence[str] | None = None,
 ) -> _core.Performance:
+    """States of label and prediction of one side, cut as `own`, its profile; `only` names the units that are read.
+
+    Raises
+    ------
+    SchemaError
+        If a column is not there, or has another type than its role needs.
+    """
     from pathlib import Path
 
     from tidegauge._profile import _names
@@ -150,7 +163,14 @@ def _pass(
         kind, what = "stream", source.open
     with small_chunks():
         return _core.measure_performance(
-            kind, what, json.dumps(chosen), json.dumps(plan), like._core, own._core, progress
+            kind,
+            what,
+            json.dumps(chosen),
+            json.dumps(plan),
+            like._core,
+            own._core,
+            progress,
+            None if only is None else set(only),
         )
 
 
@@ -184,7 +204,8 @@ def plan_of(reference: Profile, current: Profile, roles: Mapping[str, str], sett
         # The reference has no label: the current data says what it is.
         own = next((c for c in current.info["columns"] if c["name"] == label), held)
         if not own.get("distinct"):
-            return f"no row of either side has a label in {label!r}"
+            sides = "the reference" if current is reference else "either side"
+            return f"no row of {sides} has a label in {label!r}"
         held = own
     task, classes = _task(held, settings, scored=bool(scores))
     if task is None:

@@ -20,7 +20,7 @@ from tidegauge._performance import Settings, measure
 from tidegauge._profile import Options, Profile, is_profile, make_options, scan
 from tidegauge._waivers import waive
 from tidegauge._work import FOLDER, Work
-from tidegauge.config import Config, Joint, Performance, load, suggestion
+from tidegauge.config import Config, Joint, load, suggestion
 from tidegauge.errors import ConfigError
 from tidegauge.results import check_outputs, refuse_inputs
 
@@ -28,10 +28,13 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Callable, Mapping, Sequence
 
+    import polars as pl
+
     from tidegauge._explain import Explanation
     from tidegauge._profile import Progress
     from tidegauge._recorded import Recorded, RecordedExplanation
     from tidegauge._store import Store
+    from tidegauge._store_performance import Watch
     from tidegauge.config import Reference
     from tidegauge.record import Context
     from tidegauge.results import Report
@@ -229,38 +232,55 @@ def compute(
 
 def _monitored(settings: Config, context: Context, work: Work, progress: Progress | None) -> Report:
     """Scan what the store has not seen, and report its last windows."""
+    from tidegauge import _store_performance
     from tidegauge._monitoring import monitor
     from tidegauge._store import Store
 
     assert settings.store is not None
     reference_options, current_options = plan(settings)
     _check_store(settings, context)
+    data = paths(settings, settings.reference.path)
+
+    def beside(made: Profile) -> dict[str, pl.DataFrame]:
+        watch = watch_of(settings, made, current_options)
+        if watch is None or not watch.plan:
+            return {}
+        found = watch.of_reference(data, reference_options, progress)
+        return {_store_performance.NAME: _store_performance.whole_table(found)}
+
     with Store.open(settings.path(settings.store.path)) as store:
-        store.agree(current_options)
-        reference = store.reference(paths(settings, settings.reference.path), reference_options, work, progress)
+        store.agree(current_options, performance_kept(settings))
+        reference = store.reference(data, reference_options, work, progress, beside)
         note_files(settings, settings.reference, "reference", reference, context)
-        return monitor(store, settings, reference, current_options, context, work, progress)
+        watch = watch_of(settings, reference, current_options)
+        return monitor(store, settings, reference, watch, current_options, context, work, progress)
+
+
+def watch_of(settings: Config, reference: Profile, options: Options) -> Watch | None:
+    """What a run with a store measures of labels and predictions."""
+    from tidegauge._store_performance import Watch
+
+    return Watch.of(reference, options, _performance(settings))
+
+
+def performance_kept(settings: Config) -> dict[str, Any] | None:
+    """What ``[performance]`` says to every part of a store; None where labels are not measured."""
+    chosen = settings.performance
+    if not chosen.enabled or settings.roles.label is None:
+        return None
+    found: dict[str, Any] = msgspec.to_builtins(chosen)
+    return found
 
 
 def _check_store(settings: Config, context: Context) -> None:
     """Refuse what a store cannot give, and note what its report goes without.
 
-    What a store keeps are profiles, which hold no rows: nothing can be explained, or measured of label and score.
+    What a store keeps are states, which hold no rows: nothing can be explained.
     """
     if settings.joint.statistics:
         raise ConfigError("joint: a store keeps no rows; accepted are joint statistics in a run without [store]")
     if settings.explain is not None and settings.explain.enabled:
         context.notes.append("Importances are not measured by a run with a store; one without a store measures them.")
-    chosen = settings.performance
-    if chosen.enabled and chosen != Performance():
-        raise ConfigError(
-            "performance: a store keeps no pairs of label and score; accepted are metrics in a run without [store], "
-            "or performance.enabled = false"
-        )
-    if chosen.enabled and settings.roles.label is not None and settings.roles.score:
-        context.notes.append(
-            "Performance of label and score is not measured by a run with a store; one without a store measures it."
-        )
 
 
 def stored(settings: Config, context: Context, recorded: Mapping[str, Any]) -> tuple[Store, Profile, Report]:
@@ -278,7 +298,8 @@ def stored(settings: Config, context: Context, recorded: Mapping[str, Any]) -> t
     reference = store.kept_reference(reference_options, paths(settings, settings.reference.path))
     unread = [problem for problem in recorded["current"]["problems"] if problem["kind"] == "unit"]
     view = _store.View.of(recorded)
-    report = report_of(store, settings, reference, current_options, context, unread, view)
+    watch = watch_of(settings, reference, current_options)
+    report = report_of(store, settings, reference, watch, current_options, context, unread, view)
     waive(report, settings, context)
     return store, reference, report
 

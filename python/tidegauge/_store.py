@@ -35,7 +35,7 @@ from tidegauge.errors import FormatError, InputError, StoreError
 from tidegauge.results import ROW_FIELDS
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     import polars as pl
 
@@ -173,11 +173,12 @@ class Store:
             os.close(lock)
 
     @staticmethod
-    def plan(options: Options) -> dict[str, Any]:
-        """What every part agrees on."""
-        return {"format": FORMAT, "options": options.semantic()}
+    def plan(options: Options, performance: Mapping[str, Any] | None) -> dict[str, Any]:
+        """What every part agrees on; `performance` is what ``[performance]`` says, where labels are measured."""
+        measured = {} if performance is None else {"performance": performance}
+        return {"format": FORMAT, "options": options.semantic() | measured}
 
-    def agree(self, options: Options) -> None:
+    def agree(self, options: Options, performance: Mapping[str, Any] | None) -> None:
         """Note the options that every part shares, or refuse others.
 
         Raises
@@ -185,7 +186,7 @@ class Store:
         StoreError
             If the store was made with other options.
         """
-        plan = self.plan(options)
+        plan = self.plan(options, performance)
         path = self.path / "store.json"
         try:
             found = json.loads(path.read_text())
@@ -203,8 +204,17 @@ class Store:
             told = "; ".join(f"{name} was {kept.get(name)!r} and is {asked.get(name)!r}" for name in names)
             raise StoreError(f"store {self.path}: made with other options ({told}); name another store for them")
 
-    def reference(self, data: str | list[str], options: Options, work: Work, progress: Progress | None) -> Profile:
+    def reference(
+        self,
+        data: str | list[str],
+        options: Options,
+        work: Work,
+        progress: Progress | None,
+        beside: Callable[[Profile], Mapping[str, pl.DataFrame]],
+    ) -> Profile:
         """The reference, scanned only where its files are not those of the last run.
+
+        `beside` makes the tables that are kept with it.
 
         Raises
         ------
@@ -232,8 +242,11 @@ class Store:
                 shutil.rmtree(other)
         text = json.dumps(identity, sort_keys=True).encode()
         if not folder.exists():
+            others = beside(made)
             with self._new(folder) as new:
                 write_tables(new, made)
+                for name, table in others.items():
+                    _write(new / name, table)
                 _write(new / "profile.parquet", _profiles([(None, None, made)]))
         # Which files it was made of, now: that may change, so no digest covers it.
         if not (folder / _IDENTITY).exists() or (folder / _IDENTITY).read_bytes() != text:
@@ -288,7 +301,7 @@ class Store:
         finally:
             shutil.rmtree(self.work / "new", ignore_errors=True)
 
-    def _table(self, path: Path, columns: list[str] | None) -> pl.DataFrame:
+    def table(self, path: Path, columns: list[str] | None) -> pl.DataFrame:
         """A table; a run, which tells on what it reads, takes only what has the digest that was written beside it.
 
         Profiles have checksums of their own.
@@ -334,7 +347,7 @@ class Store:
 
         def read() -> dict[str, Any]:
             folder = self.path / "parts" / name
-            coverage = self._table(folder / "coverage.parquet", ["file", "row_group", "bytes", "footer"])
+            coverage = self.table(folder / "coverage.parquet", ["file", "row_group", "bytes", "footer"])
             columns = ["window_start", "window_end", "start", "end", "rows", "columns"]
             windows = read_tables([folder / "profile.parquet"], columns).rows()
             return {
@@ -351,14 +364,23 @@ class Store:
         """Windows that a set of verdicts decided, and what it said of each."""
 
         def read() -> list[Any]:
-            frame = self._table(self.path / "verdicts" / name / "windows.parquet", None)
+            frame = self.table(self.path / "verdicts" / name / "windows.parquet", None)
             told = frame.drop("window_start", "window_end", "decided_at").rows(named=True)
             return [[micros(start), row] for start, row in zip(frame["window_start"], told, strict=True)]
 
         return [(start, {**row, "set": name}) for start, row in self._index.of(f"verdicts/{name}", read)]
 
-    def add(self, made: Profile, coverage: Sequence[Mapping[str, Any]], files: Sequence[Mapping[str, Any]]) -> str:
-        """Add a part: its profiles by window, the same as plain tables, what it covers, and digests of its files."""
+    def add(
+        self,
+        made: Profile,
+        coverage: Sequence[Mapping[str, Any]],
+        files: Sequence[Mapping[str, Any]],
+        beside: Mapping[str, pl.DataFrame],
+    ) -> str:
+        """Add a part: its profiles by window, the same as plain tables, what it covers, and digests of its files.
+
+        `beside` are tables that are kept with it.
+        """
         import polars as pl
 
         number = 1 + max((number_of(name) for name in self.parts()), default=0)
@@ -377,6 +399,8 @@ class Store:
             told = [{**file, "parts": json.dumps(file["parts"]) if "parts" in file else None} for file in files]
             rows = [{name: file.get(name) for name in schema} for file in told]
             _write(new / "files.parquet", pl.DataFrame(rows, schema=schema))
+            for other, table in beside.items():
+                _write(new / other, table, groups=8)
         return name
 
     def windows(self, view: View | None = None) -> dict[Start, Window]:
@@ -426,7 +450,7 @@ class Store:
             sets.setdefault(window.decided[-1]["set"], set()).add(window.start)
         found: list[Row] = []
         for name, starts in sorted(sets.items()):
-            frame = self._table(self.path / "verdicts" / name / "rows.parquet", None)
+            frame = self.table(self.path / "verdicts" / name / "rows.parquet", None)
             of = frame.get_column("of").to_physical().to_list()
             frame = frame.filter(pl.Series([start in starts for start in of], dtype=pl.Boolean))
             for row in frame.select(ROW_FIELDS).iter_rows(named=True):

@@ -8,9 +8,18 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tidegauge import _core, _provenance
+from tidegauge import _core, _provenance, _store_performance
 from tidegauge._differences import differences, input_differences, row_differences, walk
-from tidegauge._monitoring import coverage_of, digests_of, needed, rows_again, rules_of, scan_whole, units_of
+from tidegauge._monitoring import (
+    coverage_of,
+    digests_of,
+    needed,
+    rows_again,
+    rows_by_window,
+    rules_of,
+    scan_whole,
+    units_of,
+)
 from tidegauge._profile import Profile, is_profile, scan
 from tidegauge._store import (
     Store,
@@ -57,7 +66,7 @@ def changed(record: Mapping[str, Any], settings: Config) -> list[str]:
         content = (store.path / "store.json").read_bytes()
     except OSError as error:
         return [f"{_named(store, store.path / 'store.json')}: {(error.strerror or str(error)).lower()}"]
-    if content != as_text(store.plan(_run.plan(settings)[1])):
+    if content != as_text(store.plan(_run.plan(settings)[1], _run.performance_kept(settings))):
         told.append(f"{_named(store, store.path / 'store.json')}: not what the run wrote")
     for what, last in (("parts", view.parts), ("verdicts", view.verdicts)):
         names = [path for path in sorted(store.path.glob(f"{what}/*")) if number_of(path.name) <= last]
@@ -117,9 +126,12 @@ def numbers(record: Mapping[str, Any], settings: Config) -> Level:
             if mark != path.name.partition("-")[2]:
                 level.differences.append(f"verdicts/{path.name}/windows.parquet: its content is {mark}")
     parts = _parts(store, record, settings)
-    level.differences += _tables(store, store.path / "reference" / short(reference.digest), reference)
+    folder = f"reference/{short(reference.digest)}"
+    level.differences += _tables(store, store.path / folder, reference)
+    level.differences += _store_performance.damaged(store, folder)
     for name in parts:
         level.differences += _profiles_of_part(store, name)
+        level.differences += _store_performance.damaged(store, f"parts/{name}")
     level.outcome = "different" if level.differences else "same"
     but = f"; {other} decided under other rules, which the record does not hold" if other else ""
     level.told = (
@@ -180,8 +192,16 @@ def rescan(record: Mapping[str, Any], settings: Config, progress: Progress | Non
         level.differences.append(f"reference: its content is {made.digest[:15]}, in the store {reference.digest[:15]}")
     rows = reference.rows
     names = _parts(store, record, settings)
+    watch = _run.watch_of(settings, reference, options)
+    if watch is not None and watch.plan:
+        where = _run.paths(settings, settings.reference.path)
+        states = watch.of_reference(where, _run.plan(settings)[0], progress)
+        folder = f"reference/{short(reference.digest)}"
+        level.differences += _store_performance.differences(store, folder, states, [])
     for name in names:
         found, files = _scan_part(store, name, settings, options, reference, progress)
+        part = None if watch is None else watch.scan(files, found, progress)
+        level.differences += _store_performance.differences(store, f"parts/{name}", part, rows_by_window(found))
         rows += found.rows
         level.differences += _part_differences(store, name, found)
         level.differences += _file_differences(store, name, found, files, options)

@@ -229,7 +229,7 @@ def build(report: Report, options: dict[str, Any], context: Context) -> dict[str
         "configuration": configuration,
         "rows": pack_rows(report.rows),
         "histograms": drawn["features"],
-        "contributions": of_findings(reference, current, report.rows, options, report.decided_by),
+        "contributions": of_findings(report, options),
         "limitations": [*_limitations(report, configuration, reference_info, current_info), *context.notes],
         **context.sections,
         **({} if report.performance is None else {"performance": report.performance}),

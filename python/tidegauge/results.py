@@ -79,6 +79,8 @@ class Report:
         self.performance: dict[str, Any] | None = None
         #: Importances, their drift and weak segments, where a model was given.
         self.explanation: Explanation | RecordedExplanation | None = None
+        #: The profile that the window of a row was judged in, where that is not `current`.
+        self.of_window: Callable[[Row], Profile] | None = None
         self._build = build
         self._record: dict[str, Any] | None = None
 

@@ -129,12 +129,53 @@ def models() -> dict[str, bytes]:
     }
 
 
+def performance() -> dict[str, bytes]:
+    """States of label and prediction of a few rows: every task, windows, blocks, weights, groups."""
+    import tidegauge as tg
+    from tidegauge._performance import Settings, measure_side, plan_of
+    from tidegauge._profile import make_options
+
+    n = 24
+    rows = pa.table({
+        "ts": [dt.datetime(2024, 1, 1 + i // 6, i % 24) for i in range(n)],
+        "y": [i % 2 for i in range(n)],
+        "p": [(i * 7 % 11) / 11 for i in range(n)],
+        "k": [f"k{i * 5 % 3}" for i in range(n)],
+        "q": [f"k{i * 7 % 3}" for i in range(n)],
+        "z": [i * 3.5 - 7 for i in range(n)],
+        "e": [i * 3.0 for i in range(n)],
+        "g": ["ab"[i % 2] for i in range(n)],
+        "w": [1.0 + i % 3 for i in range(n)],
+    })  # fmt: skip
+
+    def states(settings: Settings, window: str | None = None, **roles: Any) -> bytes:
+        columns = ["ts", *(name for name in roles.values() if isinstance(name, str))]
+        chosen = {"columns": columns, "time": "ts", **roles}
+        profile = tg.profile(rows, window=window, **chosen)
+        options = make_options(window=window, **chosen)
+        plan = plan_of(profile, profile, {**profile.info["roles"], **options.roles}, settings)
+        assert isinstance(plan, dict), plan
+        return measure_side(rows, options, plan, profile, profile, None).to_bytes()
+
+    classes = Settings(classes=("k0", "k1", "k2"))
+    return {
+        "binary": states(Settings(), label="y", score="p"),
+        "binary-days": states(Settings(threshold=0.5, protected=("g",)), "1d", label="y", score="p"),
+        "binary-weights": states(Settings(), label="y", score="p", weight="w"),
+        "classes": states(classes, label="k", prediction="q"),
+        "number": states(Settings(), "1d", label="z", prediction="e"),
+    }
+
+
 def main() -> None:
     """Write the seeds."""
     if len(sys.argv) == 1:
         (SEEDS / "models").mkdir(parents=True, exist_ok=True)
         for name, data in models().items():
             (SEEDS / "models" / name).write_bytes(data)
+        (SEEDS / "performance").mkdir(exist_ok=True)
+        for name, data in performance().items():
+            (SEEDS / "performance" / name).write_bytes(data)
         for name, (table, options) in tables().items():
             pq.write_table(table, SEEDS / f"{name}.parquet", store_schema=False, write_statistics=False, **options)
         return

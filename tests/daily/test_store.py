@@ -412,11 +412,11 @@ def test_nycflights_month_by_month(tmp_path: Path) -> None:
     shutil.copy(ROOT / "examples/nycflights13/reference.parquet", tmp_path / "reference.parquet")
     text = (ROOT / "examples/nycflights13/tidegauge.toml").read_text()
     text = text.replace("../../out/nycflights13", "out").replace("current.parquet", "log/*.parquet")
-    # Performance and importances are measured on rows, which a store does not keep.
-    check, explain, output = (text.index(head) for head in ("[[checks]]", "[explain]", "[output]"))
-    plain = text[:check].replace('path = "model.lgb.txt"', "") + text[output:] + "[performance]\nenabled = false\n"
+    # Importances are measured on rows, which a store does not keep.
+    explain, output = (text.index(head) for head in ("[explain]", "[output]"))
+    plain = text[:explain].replace('path = "model.lgb.txt"', "") + text[output:]
     (tmp_path / "plain.toml").write_text(plain)
-    stored = text[:check] + text[explain:] + '[store]\npath = "store"\n'
+    stored = text + '[store]\npath = "store"\n'
     (tmp_path / "store.toml").write_text(stored)
     shutil.copy(ROOT / "examples/nycflights13/model.lgb.txt", tmp_path)
     (tmp_path / "log").mkdir()
@@ -429,11 +429,9 @@ def test_nycflights_month_by_month(tmp_path: Path) -> None:
     assert by_key(report.rows) == by_key(plain.rows)
     record = record_of(tmp_path)
     assert len(unpack_rows(record["result"]["rows"])) == len(report.rows)
+    assert report.record["result"]["performance"] == plain.record["result"]["performance"]
     told = [text for text in report.record["result"]["limitations"] if "run with a store" in text]
-    assert told == [
-        "Importances are not measured by a run with a store; one without a store measures them.",
-        "Performance of label and score is not measured by a run with a store; one without a store measures it.",
-    ]
+    assert told == ["Importances are not measured by a run with a store; one without a store measures them."]
 
 
 def test_a_store_of_another_format_is_refused(log: Path) -> None:
@@ -446,3 +444,22 @@ def test_a_store_of_another_format_is_refused(log: Path) -> None:
     path.write_text("{")
     with pytest.raises(tg.errors.FormatError, match=r"store.json"):
         tg.run(config)
+
+
+@pytest.mark.parametrize("change", ["gone", "text"])
+def test_a_day_without_a_column_that_failed_before(log: Path, change: str) -> None:
+    """The windows shown have the column no longer together; those that failed still tell what adds most to it."""
+    config = write_config(log, more='[columns.x]\nstatistic = "psi"\ntolerance = { warn = 0.01, fail = 0.02 }')
+    before = tg.run(config)
+    assert {row["verdict"] for row in before.rows if row["feature"] == "x" and row["statistic"] == "psi"} >= {"fail"}
+    frame = day("2024-03-07")
+    frame = frame.drop("x") if change == "gone" else frame.with_columns(pl.col("x").cast(pl.String))
+    add(log, "2024-03-07.parquet", frame)
+    report = tg.run(config)
+    assert report.exit_code("fail") == 1
+    assert any(row["feature"] == "x" and row["window_start"].startswith("2024-03-07") for row in report.failed)
+    told = {entry["feature"]: entry for entry in report.record["result"]["contributions"]}
+    assert told["x"]["cells"] == {e["feature"]: e for e in before.record["result"]["contributions"]}["x"]["cells"]
+    add(log, "2024-03-08.parquet", day("2024-03-08"))
+    tg.run(config)
+    assert tg.verify(log / "out" / "report.json").exit_code() == 0

@@ -143,11 +143,3 @@ def test_verdicts_under_other_rules_are_counted(log: Path, report: Path) -> None
     found = {level.name: level for level in tg.verify(report).levels}
     assert {name: level.outcome for name, level in found.items()} == SAME
     assert "verdicts on 2 closed windows, from its profiles; 5 decided under other rules" in found["numbers"].told
-
-
-def test_what_a_store_cannot_measure_is_refused_by_name(log: Path) -> None:
-    config = write_config(log, more='[performance]\nmetrics = ["roc_auc"]')
-    with pytest.raises(tg.errors.ConfigError, match="performance: a store keeps no pairs of label and score"):
-        tg.run(config)
-    given = tg.run(write_config(log, roles='label = "k"\nscore = "x"')).record["result"]["limitations"]
-    assert sum("Performance of label and score is not measured by a run with a store" in note for note in given) == 1

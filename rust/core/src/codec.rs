@@ -147,6 +147,12 @@ impl<'a> Reader<'a> {
         let n = self.len(1)?;
         self.take(n)
     }
+    /// A length and so many bytes of UTF-8.
+    pub fn text(&mut self) -> Result<String> {
+        let text = std::str::from_utf8(self.bytes()?);
+        text.map(str::to_owned)
+            .map_err(|_| Error::corrupt("text that is not UTF-8"))
+    }
     /// A count of items that take at least `least` bytes each.
     pub fn len(&mut self, least: usize) -> Result<usize> {
         let n = self.varint()?;

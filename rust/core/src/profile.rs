@@ -33,6 +33,43 @@ pub struct GroupKey {
     pub segment: Option<(String, String)>,
 }
 
+impl GroupKey {
+    pub(crate) fn encode(&self, w: &mut Writer) {
+        w.u8(u8::from(self.window.is_some())
+            | u8::from(self.model_version.is_some()) << 1
+            | u8::from(self.segment.is_some()) << 2);
+        if let Some((start, end)) = self.window {
+            w.u64(start as u64);
+            w.u64(end as u64);
+        }
+        if let Some(version) = &self.model_version {
+            w.bytes(version.as_bytes());
+        }
+        if let Some((by, value)) = &self.segment {
+            w.bytes(by.as_bytes());
+            w.bytes(value.as_bytes());
+        }
+    }
+
+    pub(crate) fn decode(r: &mut Reader<'_>) -> Result<Self> {
+        let flags = r.u8()?;
+        if flags > 7 {
+            return Err(Error::corrupt("group flags"));
+        }
+        let mut key = GroupKey::default();
+        if flags & 1 != 0 {
+            key.window = Some((r.u64()? as i64, r.u64()? as i64));
+        }
+        if flags & 2 != 0 {
+            key.model_version = Some(r.text()?);
+        }
+        if flags & 4 != 0 {
+            key.segment = Some((r.text()?, r.text()?));
+        }
+        Ok(key)
+    }
+}
+
 /// One column of a profile.
 #[derive(Debug, Clone)]
 pub struct Column {
@@ -438,20 +475,7 @@ impl Profile {
         w.varint(self.groups.len() as u64);
         let text = |w: &mut Writer, s: &str| w.bytes(s.as_bytes());
         for (key, states) in &self.groups {
-            w.u8(u8::from(key.window.is_some())
-                | u8::from(key.model_version.is_some()) << 1
-                | u8::from(key.segment.is_some()) << 2);
-            if let Some((start, end)) = key.window {
-                w.u64(start as u64);
-                w.u64(end as u64);
-            }
-            if let Some(v) = &key.model_version {
-                text(&mut w, v);
-            }
-            if let Some((by, value)) = &key.segment {
-                text(&mut w, by);
-                text(&mut w, value);
-            }
+            key.encode(&mut w);
             for s in states {
                 let mut inner = Writer::new();
                 s.encode(&mut inner);
@@ -526,14 +550,10 @@ impl Profile {
 
     fn decode(content: &[u8], metadata: Metadata) -> Result<Self> {
         let mut r = Reader::new(content);
-        let text = |r: &mut Reader<'_>| -> Result<String> {
-            String::from_utf8(r.bytes()?.to_vec())
-                .map_err(|_| Error::corrupt("text that is not UTF-8"))
-        };
         let n = r.len(4)?;
         let mut columns: Vec<Column> = Vec::with_capacity(n);
         for _ in 0..n {
-            let name = text(&mut r)?;
+            let name = r.text()?;
             if columns.last().is_some_and(|c| c.name >= name) {
                 return Err(Error::corrupt("columns out of order"));
             }
@@ -573,20 +593,7 @@ impl Profile {
         let n = r.len(1)?;
         let mut groups = BTreeMap::new();
         for _ in 0..n {
-            let flags = r.u8()?;
-            if flags > 7 {
-                return Err(Error::corrupt("group flags"));
-            }
-            let mut key = GroupKey::default();
-            if flags & 1 != 0 {
-                key.window = Some((r.u64()? as i64, r.u64()? as i64));
-            }
-            if flags & 2 != 0 {
-                key.model_version = Some(text(&mut r)?);
-            }
-            if flags & 4 != 0 {
-                key.segment = Some((text(&mut r)?, text(&mut r)?));
-            }
+            let key = GroupKey::decode(&mut r)?;
             let mut states = Vec::with_capacity(columns.len());
             for c in &columns {
                 let plan = c.plan(c.logical, key.segment.is_some());
@@ -599,7 +606,7 @@ impl Profile {
         let mut keys = None;
         if r.remaining() > 0 {
             let n = r.len(1)?;
-            let names = (0..n).map(|_| text(&mut r)).collect::<Result<Vec<_>>>()?;
+            let names = (0..n).map(|_| r.text()).collect::<Result<Vec<_>>>()?;
             if n == 0 || names.windows(2).any(|w| w[0] >= w[1]) {
                 return Err(Error::corrupt("columns of the key out of order"));
             }

@@ -9,6 +9,7 @@ use tidegauge_core::compare::{CompareOptions, compare, histograms};
 use tidegauge_core::importance::exact::{Model, Rows};
 use tidegauge_core::importance::readers::{Kind, catboost, lightgbm, onnx, xgboost};
 use tidegauge_core::importance::trees::{Ensemble, Node};
+use tidegauge_core::performance::{self, Performance};
 use tidegauge_core::profile::Profile;
 use tidegauge_core::value::Logical;
 use tidegauge_io::parquet::{ParquetOptions, ParquetSource};
@@ -98,6 +99,43 @@ fn round_trip(profile: &Profile) {
     let bytes = profile.to_bytes();
     let back = Profile::from_bytes(&bytes).expect("what is written is read");
     assert!(back.to_bytes() == bytes, "bytes changed on the way");
+}
+
+/// States of performance as they are written: content and its hash.
+pub fn seal(mut content: Vec<u8>) -> Vec<u8> {
+    let sum = blake3::hash(&content);
+    content.extend(sum.as_bytes());
+    content
+}
+
+/// Bytes as states of performance: an error, or states that come back whole, are split and joined to
+/// themselves, and give rows.
+pub fn performance_decode(bytes: &[u8]) {
+    let Ok(read) = Performance::from_bytes(bytes) else {
+        return;
+    };
+    let written = read.to_bytes().expect("what is read is written");
+    assert!(written == bytes, "bytes changed on the way");
+    let mut parts = read.split().expect("what is read is split").into_iter();
+    if let Some((_, mut total)) = parts.next() {
+        for (_, part) in parts {
+            total.join(part).expect("parts of one whole are joined");
+        }
+        assert_eq!(total.rows(), read.rows(), "rows changed");
+    }
+    let mut twice = read.clone();
+    // Counts may not fit twice: an error, never a wrap.
+    let _ = twice.join(read.clone());
+    let options = CompareOptions::default();
+    let nothing = Profile {
+        columns: Vec::new(),
+        block: None,
+        weight: None,
+        groups: Default::default(),
+        keys: None,
+        metadata: Default::default(),
+    };
+    let _ = performance::rows((&nothing, &nothing), Some(&read), &read, &options);
 }
 
 /// One of four ways to scan a file: whole, in segments, in windows, numbers as categories.

@@ -5,6 +5,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use tidegauge_core::performance::Performance;
 use tidegauge_core::profile::Profile;
 use tidegauge_io::parquet::{ParquetOptions, ParquetSource};
 use tidegauge_io::paths::resolve;
@@ -14,6 +15,7 @@ use tidegauge_io::scan::{Cut, ScanOptions, profile};
 mod fuzz;
 
 const PROFILE_MUTATIONS: u64 = 12_000;
+const PERFORMANCE_MUTATIONS: u64 = 8_000;
 const PARQUET_MUTATIONS: u64 = 8_000;
 
 fn root() -> PathBuf {
@@ -118,6 +120,9 @@ fn what_was_found_stays_fixed() {
     for (name, bytes) in files("rust/fuzz/found/profile_decode", "") {
         survives(fuzz::profile_decode, &bytes, &name);
     }
+    for (name, bytes) in files("rust/fuzz/found/performance_decode", "") {
+        survives(fuzz::performance_decode, &bytes, &name);
+    }
     for (name, bytes) in files("rust/fuzz/found/parquet_scan", "") {
         survives(fuzz::parquet_scan, &bytes, &name);
     }
@@ -149,6 +154,30 @@ fn mutated_profiles_with_right_checksums() {
             decoded += u32::from(Profile::from_bytes(&changed).is_ok());
             survives(
                 fuzz::profile_decode,
+                &changed,
+                &format!("{name}, seed {seed}"),
+            );
+        }
+    }
+    assert!(decoded > 200, "only {decoded} mutations got past decoding");
+}
+
+#[test]
+fn mutated_states_of_performance_with_right_checksums() {
+    let seeds = files("rust/fuzz/seeds/performance", "");
+    assert!(seeds.len() >= 4);
+    let mut decoded = 0;
+    for (name, bytes) in &seeds {
+        assert!(Performance::from_bytes(bytes).is_ok(), "{name}");
+        survives(fuzz::performance_decode, bytes, name);
+        let content = &bytes[..bytes.len() - 32];
+        for seed in 0..PERFORMANCE_MUTATIONS / seeds.len() as u64 {
+            let (mut random, mut changed) = (Random(seed), content.to_vec());
+            mutate(&mut changed, &mut random);
+            let changed = fuzz::seal(changed);
+            decoded += u32::from(Performance::from_bytes(&changed).is_ok());
+            survives(
+                fuzz::performance_decode,
                 &changed,
                 &format!("{name}, seed {seed}"),
             );

@@ -91,6 +91,31 @@ impl Fairness {
         }
     }
 
+    /// Whether `other` has as many groups and the same weighting, so that both merge.
+    pub fn is_like(&self, other: &Self) -> bool {
+        self.groups.len() == other.groups.len() && self.weighting == other.weighting
+    }
+
+    /// Rows of a group; none of one that there is not.
+    pub fn rows(&self, group: usize) -> u64 {
+        self.groups.get(group).map_or(0, |g| g.rows)
+    }
+
+    /// The same rows by other codes: of each new group its code now, if it is there.
+    ///
+    /// # Errors
+    /// As [`Fairness::empty`].
+    pub fn with_groups(&self, codes: &[Option<usize>], weighting: Weighting) -> Result<Self> {
+        let mut made = Self::empty(codes.len().max(1) as u32, weighting)?;
+        made.ungrouped = self.ungrouped;
+        for (slot, code) in made.groups.iter_mut().zip(codes) {
+            if let Some(group) = code.and_then(|c| self.groups.get(c)) {
+                slot.clone_from(group);
+            }
+        }
+        Ok(made)
+    }
+
     /// Adds rows by code of group, of label and of predicted class; [`MISSING`] where there is none.
     ///
     /// # Errors
@@ -147,7 +172,7 @@ impl Fairness {
     /// # Errors
     /// When groups or weightings differ.
     pub fn merge(&mut self, other: &Self) -> Result<()> {
-        if self.groups.len() != other.groups.len() || self.weighting != other.weighting {
+        if !self.is_like(other) {
             return Err(Error::incompatible(
                 "fairness states of other groups or another weighting",
             ));

@@ -5,13 +5,14 @@
 //! threads. Each group holds a state of all its rows and, where rows have blocks, small states of
 //! each block, whose variance every interval takes.
 
+mod codec;
+mod parts;
 mod rows;
 
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::codec::Writer;
 use crate::metrics::{
     self, Batch, Fairness, Label, MISSING, Metric, Part, Plan, Prediction, State, Task, Weighting,
     equal_width,
@@ -19,6 +20,7 @@ use crate::metrics::{
 use crate::profile::GroupKey;
 use crate::{Error, Result};
 
+pub use parts::too_many;
 pub use rows::{KIND, WORSENING, rows};
 
 /// Most cells of the histogram of scores: of a group, of a segment, and of a block of either. A window
@@ -381,50 +383,12 @@ impl Performance {
         }
     }
 
-    /// Canonical bytes: equal for equal rows.
-    ///
-    /// # Errors
-    /// When counts leave their range.
-    pub fn encode(&self, w: &mut Writer) -> Result<()> {
-        let text = serde_json::to_string(&self.measure)
-            .map_err(|e| Error::invalid(format!("measure: {e}")))?;
-        w.bytes(text.as_bytes());
-        w.bytes(self.block.as_deref().unwrap_or("").as_bytes());
-        for names in &self.protected {
-            w.varint(names.len() as u64);
-            names.iter().for_each(|n| w.bytes(n.as_bytes()));
-        }
-        w.varint(self.groups.len() as u64);
-        for (key, group) in &self.groups {
-            let (window, version, segment) = (&key.window, &key.model_version, &key.segment);
-            w.bytes(format!("{window:?} {version:?} {segment:?}").as_bytes());
-            group.whole.encode(w)?;
-            w.varint(group.blocks.len() as u64);
-            for (block, state) in &group.blocks {
-                w.u64(*block as u64);
-                state.encode(w)?;
-            }
-            for (whole, blocks) in &group.fairness {
-                whole.encode(w);
-                w.varint(blocks.len() as u64);
-                for (block, state) in blocks {
-                    w.u64(*block as u64);
-                    state.encode(w);
-                }
-            }
-            w.varint(group.strange.0);
-            w.bytes(group.strange.1.as_deref().unwrap_or("").as_bytes());
-        }
-        Ok(())
-    }
-
-    /// `b3:` and the hash of the canonical bytes.
-    ///
-    /// # Errors
-    /// Of [`Performance::encode`].
-    pub fn digest(&self) -> Result<String> {
-        let mut w = Writer::new();
-        self.encode(&mut w)?;
-        Ok(format!("b3:{}", blake3::hash(&w.into_bytes()).to_hex()))
+    /// Rows of all groups that are not segments, and those among them that metrics are taken over.
+    pub fn rows(&self) -> (u64, u64) {
+        let totals = self.groups.iter().filter(|(k, _)| k.segment.is_none());
+        let coverage = totals.map(|(_, g)| g.whole.coverage());
+        coverage.fold((0, 0), |(rows, used), c| {
+            (rows.saturating_add(c.rows), used.saturating_add(c.used))
+        })
     }
 }

@@ -40,6 +40,8 @@ pub fn rows(
     current: &Performance,
     options: &CompareOptions,
 ) -> Result<(Vec<Entry>, Value)> {
+    let digest = current.digest()?;
+    let current = &*current.beside(reference)?;
     let context = Context {
         alpha: options.alpha,
         average: match current.measure.task.as_str() {
@@ -151,7 +153,8 @@ pub fn rows(
             earlier.insert(key.model_version.clone(), found);
         }
         if key.segment.is_none() {
-            entries.extend(fairness(current, group, &base, &context)?);
+            let then = reference.zip(totals.get(&None));
+            entries.extend(fairness(current, then, group, &base, &context)?);
             reliability.extend(bins(current, group, &context)?.map(|found| {
                 json!({
                     "side": "current", "window_start": base.window_start, "window_end": base.window_end,
@@ -185,7 +188,7 @@ pub fn rows(
         "block": current.block,
         "digests": {
             "reference": reference.map(Performance::digest).transpose()?,
-            "current": current.digest()?,
+            "current": digest,
         },
         "coverage": counts(reference, &totals, current, profiles.1),
         "reference": of_reference,
@@ -433,14 +436,27 @@ fn changed(
     entry
 }
 
-/// Rates of the groups of protected columns.
-fn fairness(of: &Performance, group: &Group, base: &Row, context: &Context) -> Result<Vec<Entry>> {
+/// Rates of the groups of protected columns: those that have rows here or in the reference, whatever others
+/// lie beside.
+fn fairness(
+    of: &Performance,
+    reference: Option<(&Performance, &Group)>,
+    group: &Group,
+    base: &Row,
+    context: &Context,
+) -> Result<Vec<Entry>> {
     let mut out = Vec::new();
     let all = group.fairness.iter().zip(&of.measure.protected);
-    for (((whole, blocks), column), names) in all.zip(&of.protected) {
+    for (at, (((whole, blocks), column), names)) in all.zip(&of.protected).enumerate() {
         if names.is_empty() {
             continue;
         }
+        // Rows of a group in the reference.
+        let known = |name: &String| {
+            let (of, group) = reference?;
+            let code = of.protected.get(at)?.iter().position(|n| n == name)?;
+            Some(group.fairness.get(at)?.0.rows(code))
+        };
         let blocks: Vec<_> = blocks.values().cloned().collect();
         let highest = whole.highest().unwrap_or(0);
         let (answers, blocked) = evaluate_fairness(whole, &blocks, highest, context)
@@ -452,6 +468,10 @@ fn fairness(of: &Performance, group: &Group, base: &Row, context: &Context) -> R
         let against = names.get(highest as usize).map_or("", String::as_str);
         for (found, name) in answers.iter().zip(names) {
             let GroupAnswer { rows, .. } = found;
+            let before = known(name);
+            if rows.0 == 0 && before.is_none() {
+                continue;
+            }
             let base = Row {
                 kind: Some("fairness".into()),
                 segment_by: Some(column.clone()),
@@ -482,6 +502,7 @@ fn fairness(of: &Performance, group: &Group, base: &Row, context: &Context) -> R
             for (statistic, unit, answer, compared) in rates {
                 let definition = metrics::Fairness::DEFINITION;
                 let mut entry = entry(statistic, definition, unit, answer, variance, &base);
+                entry.row.n_reference = before;
                 let told = match compared {
                     true => format!(
                         "against {column} {against}, the group most often predicted positive"

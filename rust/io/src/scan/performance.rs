@@ -5,7 +5,9 @@ use std::sync::Mutex;
 
 use tidegauge_core::column::name_of;
 use tidegauge_core::metrics::MISSING as NO_CLASS;
-use tidegauge_core::performance::{Class, Group, MAX_PROTECTED, Measure, Performance, Rows};
+use tidegauge_core::performance::{
+    Class, Group, MAX_PROTECTED, Measure, Performance, Rows, too_many,
+};
 use tidegauge_core::profile::{GroupKey, Profile};
 use tidegauge_core::states::blocks::MISSING as MISSING_BLOCK;
 use tidegauge_core::value::Logical;
@@ -28,7 +30,7 @@ struct Places {
 
 /// Measures the rows of a source: groups, blocks and weights are those of `like`, the reference's profile.
 ///
-/// Units named in `skip` are left out: those that the profile of the same rows has set aside.
+/// Units are those that `wanted` says yes to: not those that the profile of the same rows has set aside.
 ///
 /// # Errors
 /// A column that is missing or of another type than its role needs, what cannot be read, or a stop.
@@ -37,7 +39,7 @@ pub fn performance(
     options: &ScanOptions,
     measure: Measure,
     like: &Profile,
-    skip: &BTreeSet<String>,
+    wanted: &dyn Fn(&str) -> bool,
     progress: Progress<'_>,
 ) -> Result<Performance> {
     let threads = match options.threads {
@@ -47,7 +49,7 @@ pub fn performance(
     let meter = Meter::new(progress);
     let metered = Metered::weighed(source, &meter);
     let (failures, bad) = (Failures::default(), Mutex::new(None));
-    let units = (0..source.units()).filter(|u| !skip.contains(&source.unit_id(*u)));
+    let units = (0..source.units()).filter(|u| wanted(&source.unit_id(*u)));
     let scan = Scan {
         source: &metered,
         units: units.collect(),
@@ -197,10 +199,7 @@ fn few(source: &dyn Source, at: usize, found: usize) -> Result<()> {
     if found <= MAX_PROTECTED {
         return Ok(());
     }
-    let name = &source.columns()[at].name;
-    Err(schema(format!(
-        "protected column {name:?} has more than {MAX_PROTECTED} values; a column with fewer would be accepted"
-    )))
+    Err(too_many(&source.columns()[at].name).into())
 }
 
 fn schema(message: String) -> crate::Error {
