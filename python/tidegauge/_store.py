@@ -221,7 +221,7 @@ class Store:
         StoreError
             If the store was made against another reference.
         """
-        identity = None
+        identity = kept = None
         if isinstance(data, str) and is_profile(data):
             made = Profile.load(data)
         else:
@@ -241,6 +241,9 @@ class Store:
                 # Of a run that came to nothing.
                 shutil.rmtree(other)
         text = json.dumps(identity, sort_keys=True).encode()
+        if kept is not None and folder.exists() and kept[0].info["coverage"] != made.info["coverage"]:
+            # The same rows in files that moved: the profile names its files. A run that ends here scans again.
+            shutil.rmtree(folder)
         if not folder.exists():
             others = beside(made)
             with self._new(folder) as new:

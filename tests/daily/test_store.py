@@ -463,3 +463,18 @@ def test_a_day_without_a_column_that_failed_before(log: Path, change: str) -> No
     add(log, "2024-03-08.parquet", day("2024-03-08"))
     tg.run(config)
     assert tg.verify(log / "out" / "report.json").exit_code() == 0
+
+
+def test_a_store_that_moves_with_its_files(log: Path, tmp_path: Path) -> None:
+    """Every run after the move says the same, and its report follows from the files."""
+    tg.run(write_config(log))
+    moved = tmp_path / "moved"
+    moved.mkdir()
+    for name in ("log", "store", "out", "reference.parquet", "tidegauge.toml"):
+        (log / name).rename(moved / name)
+    seen = set()
+    for _ in range(3):
+        seen.add(tg.run(moved / "tidegauge.toml").record["record_digest"])
+        assert tg.verify(moved / "out" / "report.json").exit_code() == 0
+    assert len(seen) == 1
+    assert len(list((moved / "store" / "reference").iterdir())) == 1
