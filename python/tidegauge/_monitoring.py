@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from tidegauge import _core, _provenance
 from tidegauge._baselines import deciding_baselines
 from tidegauge._compare import coverage_rows, prepare, rows_of
+from tidegauge._copies import KIND, Copies, note, problem
 from tidegauge._performance import finish
 from tidegauge._profile import Options, Profile, scan
 from tidegauge._store import Start, View, Window, join, micros, moment, number_of, read_tables, short, span_of
@@ -116,10 +117,12 @@ def report_of(
     open_ = {w.start for w in still}
     rows = [*store.frozen(kept, text), *(row for start, row in of if start in open_)]
     rows = sorted(rows, key=lambda row: (row["window_start"] is None, row["window_start"] or ""))
-    rows += coverage_rows(reference, current, told, unread)
+    lost = [found for found in unread if found["kind"] == "unit"]
+    rows += coverage_rows(reference, current, told, lost)
     rows += watch.missing(told, current) if watch is not None and watch.reason is not None else []
     context.sections["monitoring"] = _told(settings, windows, shown, kept, late, as_of)
     context.notes += _notes(windows, kept, late)
+    context.notes += note([found for found in unread if found["kind"] == KIND])
     seen = store.view() if view is None else view
     context.current_inputs = _inputs(store, settings, windows, shown, current, unread, seen)
     deciding = deciding_baselines(settings.current.baselines, settings.current.decided_by)
@@ -293,9 +296,13 @@ def ingest(
     work: Work,
     progress: Progress | None,
 ) -> list[dict[str, Any]]:
-    """Scan the files that no part covers, and add them as parts; units that could not be read are returned."""
+    """Scan the files that no part covers, and add them as parts.
+
+    What was not counted is returned: units that could not be read, and files that hold the bytes of others.
+    """
     names = [data] if isinstance(data, str) else data
     covered = store.covered()
+    copies = Copies(store, _base(settings), covered)
     unread: list[dict[str, Any]] = []
     groups: dict[str, list[dict[str, Any]]] = {}
     for file in _files(names, options):
@@ -304,7 +311,7 @@ def ingest(
         try:
             file |= {"file": name, **units_of(file, options)}
         except InputError as error:
-            if len(unread) >= settings.scan.max_bad_units:
+            if _lost(unread) >= settings.scan.max_bad_units:
                 raise
             unread.append({"kind": "unit", "name": file["path"], "message": str(error), "rows": None})
             continue
@@ -315,11 +322,21 @@ def ingest(
                     "accepted are new files, and late rows in a file of their own"
                 )
         file["units"] = [unit for unit in file["units"] if unit["row_group"] not in known]
-        if file["units"]:
+        if file["units"] and not known and (other := copies.of(file)) is not None:
+            unread.append(problem(file, other))
+        elif file["units"]:
             groups.setdefault(json.dumps(file["columns"]), []).append(file)
     for files in groups.values():
-        unread += _add(store, settings, names, files, options, reference, watch, work, progress, len(unread))
+        unread += _add(store, settings, names, files, options, reference, watch, work, progress, _lost(unread))
     return unread
+
+
+def _lost(unread: Sequence[Mapping[str, Any]]) -> int:
+    return sum(found["kind"] == "unit" for found in unread)
+
+
+def _base(settings: Config) -> Path:
+    return Path(settings.base if isinstance(settings.base, str) else ".").resolve()
 
 
 def _add(
@@ -454,8 +471,7 @@ def _ends(path: str, size: int) -> str:
 
 def relative_name(settings: Config, path: str) -> str:
     """The name of a file in the coverage: below the configuration's folder, so that both may move together."""
-    base = Path(settings.base if isinstance(settings.base, str) else ".").resolve()
-    found = Path(path)
+    base, found = _base(settings), Path(path)
     return found.relative_to(base).as_posix() if found.is_relative_to(base) else found.as_posix()
 
 
@@ -649,11 +665,12 @@ def _inputs(
             file.pop(told, None)
     info = current.info
     problems = [problem for problem in info["problems"] if problem["kind"] != "unit"]
+    lost = [found for found in unread if found["kind"] == "unit"]
     return {
         "paths": [data] if isinstance(data, str) else list(data),
         "store": {"name": store.path.name, "parts": view.parts, "verdicts": view.verdicts},
         "files": list(files.values()),
-        "rows": _counted(windows, names, frame["rows"].to_list(), problems, unread),
+        "rows": _counted(windows, names, frame["rows"].to_list(), problems, lost),
         "row_digest": row_digest,
         "time_range": _provenance.time_range(info["columns"]),
         "coverage": coverage,

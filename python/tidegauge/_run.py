@@ -296,7 +296,7 @@ def stored(settings: Config, context: Context, recorded: Mapping[str, Any]) -> t
     _check_store(settings, context)
     store = _store.Store.read(settings.path(settings.store.path))
     reference = store.kept_reference(reference_options, paths(settings, settings.reference.path))
-    unread = [problem for problem in recorded["current"]["problems"] if problem["kind"] == "unit"]
+    unread = [problem for problem in recorded["current"]["problems"] if problem["kind"] in ("unit", "copy")]
     view = _store.View.of(recorded)
     watch = watch_of(settings, reference, current_options)
     report = report_of(store, settings, reference, watch, current_options, context, unread, view)

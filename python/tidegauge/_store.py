@@ -337,6 +337,10 @@ class Store:
                 found[row["file"]] = kept
         return found
 
+    def parts_of(self, file: str) -> list[str]:
+        """Names of the parts that counted rows of a file."""
+        return [name for name in self.parts() if any(row[0] == file for row in self._part(name)["coverage"])]
+
     def covered(self, view: View | None = None) -> dict[str, dict[int, tuple[int, str]]]:
         """Size and footer by file and row group: what has been counted."""
         found: dict[str, dict[int, tuple[int, str]]] = {}

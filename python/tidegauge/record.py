@@ -207,6 +207,7 @@ def build(report: Report, options: dict[str, Any], context: Context) -> dict[str
         JSON values only.
     """
     from tidegauge._contributions import of_findings
+    from tidegauge._copies import twice
 
     reference, current, explanation = report.reference, report.current, report.explanation
     reference_info, current_info = reference.info, current.info
@@ -230,7 +231,12 @@ def build(report: Report, options: dict[str, Any], context: Context) -> dict[str
         "rows": pack_rows(report.rows),
         "histograms": drawn["features"],
         "contributions": of_findings(report, options),
-        "limitations": [*_limitations(report, configuration, reference_info, current_info), *context.notes],
+        "limitations": [
+            *_limitations(report, configuration, reference_info, current_info),
+            *twice("reference", reference_info["sources"], context.folder),
+            *twice("current", current_info["sources"], context.folder),
+            *context.notes,
+        ],
         **context.sections,
         **({} if report.performance is None else {"performance": report.performance}),
         **({} if explanation is None else explanation.sections()),
