@@ -124,7 +124,9 @@ def estimate(
     parts = []
     for w, column in zip(MODEL, columns, strict=True):
         if kind == "linear":
-            told = _core.additive_importance(loss, loss == "log_loss", margins, w * column, y, LEVEL, blocks)
+            told = _core.additive_importance(
+                loss, "logistic" if loss == "log_loss" else "identity", margins, w * column, y, LEVEL, blocks
+            )
         else:
             told = permuted(y, margins, w * column, int(kind.split()[0]), blocks)
         parts.append(json.loads(told))

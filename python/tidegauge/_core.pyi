@@ -38,6 +38,7 @@ __all__ = [
     "metric",
     "metric_registry",
     "model_kind",
+    "multinomial_importance",
     "paired",
     "paired_metrics",
     "parity",
@@ -277,9 +278,19 @@ def importance_drift(
 ) -> str: ...
 def additive_importance(
     loss: str,
-    classifies: bool,
+    link: str,
     margins: Any,
     term: Any,
+    labels: Any,
+    alpha: float,
+    blocks: Any | None = None,
+    weights: Any | None = None,
+) -> str: ...
+def multinomial_importance(
+    loss: str,
+    margins: Any,
+    values: list[Any],
+    slopes: list[list[float]],
     labels: Any,
     alpha: float,
     blocks: Any | None = None,

@@ -16,7 +16,7 @@ from tidegauge import _core
 from tidegauge.errors import ConfigError, InputError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Mapping, Sequence
 
     import polars as pl
 
@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 LOSS_RATIO = "importance_loss_ratio/v1"
 OUTSIDE = "permuted_outside/v1"
+
+#: How far a score that was logged may be from the prediction, of 1 or of its size: they are often of single precision.
+LOGGED = 1e-6
 
 #: More rows than this are read in batches, by models with an exact form.
 HELD = 1_000_000
@@ -284,12 +287,13 @@ def explain(
             notes.append(f"{name}: {error}")
     if not found and before is None:
         raise UsageError("no window has a row with a label; nothing can be explained")
-    if (gap := inputs.gap(model, any_rows)) is not None:
+    if (gap := inputs.gap(model, [*([] if reference is None else [reference]), *windows.values()])) is not None:
         checks["score"] = gap
-        if gap["largest_difference"] > gap["tolerance"]:
+        if gap["differing"]:
             notes.append(
-                f"the model's predictions differ from column {roles.score!r} by up to {gap['largest_difference']:.3g}: "
-                "the explanations are of the model in the file, not of the score that was logged"
+                f"the model's predictions differ from column {roles.score!r} in {gap['differing']:,} of "
+                f"{gap['rows']:,} rows, by up to {gap['largest_difference']:.3g}: the explanations are of the model "
+                "in the file, not of the score that was logged"
             )
     for result in [*([before] if before else []), *found.values()]:
         notes += [note for note in result.notes if note not in notes]
@@ -379,8 +383,8 @@ class Inputs:
         names = own or [f"column_{j}" for j in range(len(features))]
         return cls(settings, roles, features, names, schema, own is None, levels)
 
-    def encoded(self, rows: pl.LazyFrame) -> pl.LazyFrame:
-        """The model's input and the label; a value without a code is missing."""
+    def encoded(self, rows: pl.LazyFrame, *, score: bool = False) -> pl.LazyFrame:
+        """The model's input and the label, and the score where it is asked for; a value without a code is missing."""
         import polars as pl
 
         columns = []
@@ -397,6 +401,8 @@ class Inputs:
             columns.append(self.block.alias(_BLOCK))
         if self.roles.weight is not None:
             columns.append(pl.col(self.roles.weight).alias(_WEIGHT))
+        if score and self.roles.score is not None:
+            columns.append(pl.col(self.roles.score).cast(pl.Float64).alias(_SCORE))
         return rows.select(*columns, pl.col(self.roles.label).alias(_LABEL))
 
     def block_of(self, block: str | None) -> pl.Expr | None:
@@ -518,36 +524,46 @@ class Inputs:
             held[text] = held[text].astype("category")
         return held
 
-    def gap(self, model: Any, rows: pl.LazyFrame) -> dict[str, Any] | None:
-        """Largest difference of the model's predictions from the score that was logged, on at most 1,024 rows."""
+    def gap(self, model: Any, sides: Iterable[pl.LazyFrame]) -> dict[str, Any] | None:
+        """How many predictions of the model are not the score that was logged, and by how much at most.
+
+        On all rows with a score where the model has an exact form; None of any other, which would have to be asked.
+        """
         import numpy as np
         import polars as pl
 
         from tidegauge import _models
+        from tidegauge.importance import BATCH
 
         if self.roles.score is None or self.roles.score not in self.schema:
             return None
         if not self.schema[self.roles.score].is_numeric():
             return None
-        score = pl.col(self.roles.score)
-        frame = rows.filter(score.is_not_null()).head(1024).collect()
-        if frame.height == 0:
-            return None
-        table = _models.Table(
-            self._table(self.encoded(frame.lazy()).drop(_LABEL, _BLOCK, _WEIGHT, strict=False).collect())
-        )
         try:
             read = _models.read(model)
-            predicted = np.asarray(read.compute(read.columns(table)), dtype=float)
         except UsageError:
             return None
-        if predicted.shape != (frame.height,):
+        rows, differing, most = 0, 0, 0.0
+        for side in sides:
+            lazy = self.encoded(side, score=True).filter(pl.col(_SCORE).is_not_null() & pl.col(_SCORE).is_not_nan())
+            for frame in lazy.collect_batches(chunk_size=BATCH, maintain_order=False):
+                if not frame.height:
+                    continue
+                table = _models.Table(self._table(frame.drop(_LABEL, _BLOCK, _WEIGHT, _SCORE, strict=False)))
+                try:
+                    predicted = np.asarray(read.compute(read.columns(table)), dtype=float)
+                except UsageError:
+                    return None
+                if predicted.shape != (frame.height,):
+                    return None
+                logged = frame[_SCORE].to_numpy()
+                gap = np.abs(predicted - logged)
+                rows += frame.height
+                differing += int((~(gap <= LOGGED * np.maximum(1.0, np.abs(logged)))).sum())
+                most = max(most, float(np.max(gap[np.isfinite(gap)], initial=0.0)))
+        if not rows:
             return None
-        logged = frame[self.roles.score].cast(pl.Float64).to_numpy()
-        scale = max(1.0, float(np.max(np.abs(logged))))
-        gap = float(np.max(np.abs(predicted - logged)))
-        # Scores are often logged in single precision.
-        return {"rows": frame.height, "largest_difference": gap, "tolerance": 1e-6 * scale}
+        return {"rows": rows, "differing": differing, "largest_difference": most, "tolerance": LOGGED}
 
     def weak(self, windows: Mapping[tuple[str, str] | None, pl.LazyFrame], notes: list[str]) -> SegmentResult | None:
         """Weak segments of all windows together, by the score that was logged."""
@@ -620,6 +636,7 @@ def _renamed(group: AssociatedGroup, names: Mapping[str, str]) -> AssociatedGrou
 _LABEL = "__label__"
 _BLOCK = "__block__"
 _WEIGHT = "__weight__"
+_SCORE = "__score__"
 
 
 def table_of(data: Any, options: Options, like: Mapping[str, str] | None = None) -> pl.LazyFrame:

@@ -458,10 +458,21 @@ class Trees(ReadModel):
 
 @dataclass(kw_only=True)
 class Linear(ReadModel):
-    """A linear predictor, behind a logistic link where it classifies."""
+    """A linear predictor behind a link: identity, logistic or log.
+
+    Attributes
+    ----------
+    probabilities : bool
+        Whether a classifier has any; of others only the class is known, the second where the predictor is above 0.
+    own_score : str or None
+        What the estimator's own score is, where it is neither R² nor the accuracy.
+    """
 
     coefficients: Floats
     intercept: float
+    link: str = "identity"
+    probabilities: bool = True
+    own_score: str | None = None
 
     def margins(self, columns: list[Floats]) -> Floats:
         """The linear predictor."""
@@ -473,14 +484,42 @@ class Linear(ReadModel):
         return found
 
     def compute(self, columns: list[Floats]) -> Floats:
-        """The linear predictor, or the probability of the second class."""
+        """The linear predictor, or what is behind its link: without probabilities the linear predictor too."""
         import numpy as np
 
         margins = self.margins(columns)
-        if not self.classifies:
+        if self.link == "log":
+            return np.exp(margins)
+        if self.link == "identity" or not self.probabilities:
             return margins
         small: Floats = np.exp(-np.abs(margins))
         return np.where(margins >= 0, 1.0, small) / (1.0 + small)
+
+
+@dataclass(kw_only=True)
+class Multinomial(ReadModel):
+    """Linear predictors of several classes behind a softmax: coefficients of shape (n_classes, n_features)."""
+
+    coefficients: Floats
+    intercepts: Floats
+
+    def margins(self, columns: list[Floats]) -> Floats:
+        """The linear predictors, shape (n, n_classes)."""
+        import numpy as np
+
+        found = np.tile(self.intercepts, (len(columns[0]), 1))
+        for coefficients, column in zip(self.coefficients.T, columns, strict=True):
+            found += np.outer(column, coefficients)
+        return found
+
+    def compute(self, columns: list[Floats]) -> Floats:
+        """The probability of each class."""
+        import numpy as np
+
+        margins = self.margins(columns)
+        shifted: Floats = np.exp(margins - margins.max(axis=1, keepdims=True))
+        found: Floats = shifted / shifted.sum(axis=1, keepdims=True)
+        return found
 
 
 def _of_trees(trees: _core.TreeModel, **given: Any) -> Trees:
@@ -706,6 +745,8 @@ class Coefficients:
     features: list[str]
     coefficients: list[float]
     intercept: float
+    #: identity, logistic, or log: the prediction is then the exponential of the sum.
+    link: str
     #: Labels of two classes, of which the second's probability is the logistic function of the sum.
     classes: list[Any] | None
 
@@ -718,6 +759,7 @@ class Coefficients:
             classifies=self.classes is not None,
             coefficients=np.array(self.coefficients, dtype=np.float64),
             intercept=self.intercept,
+            link=self.link,
             predict=None,
             unchecked="a file of coefficients has no library",
             source="coefficients",
@@ -725,12 +767,13 @@ class Coefficients:
         )
 
     def predict(self, X: Any) -> Any:
-        """The sum of products, or the probability of the second class."""
+        """What is behind the link of the sum of products: of logistic the probability of the second class."""
         linear = self.linear()
         return linear.compute(linear.columns(Table(X)))
 
 
 #: Keys of a file of coefficients.
+LINKS = ("identity", "logistic", "log")
 LINEAR_KEYS = ("features", "coefficients", "intercept", "link", "classes")
 
 
@@ -765,15 +808,16 @@ def _coefficients(content: bytes) -> Coefficients:
         count = len(values) if isinstance(values, list) else "no list of"
         raise refuse(f"{count} coefficients for {len(names)} features")
     link, classes = found.get("link", "identity"), found.get("classes")
-    if link not in ("identity", "logistic"):
-        raise refuse(f"link {link!r}; accepted are identity and logistic")
-    if classes is not None and (link == "identity" or not isinstance(classes, list) or len(classes) != 2):
+    if link not in LINKS:
+        raise refuse(f"link {link!r}; accepted are {', '.join(LINKS)}")
+    if classes is not None and (link != "logistic" or not isinstance(classes, list) or len(classes) != 2):
         raise refuse(f"classes {classes!r} with link {link!r}; accepted are two labels with logistic")
     return Coefficients(
         features=names,
         coefficients=[number(value, "coefficients") for value in values],
         intercept=number(found.get("intercept", 0.0), "intercept"),
-        classes=None if link == "identity" else classes or [0, 1],
+        link=link,
+        classes=classes or [0, 1] if link == "logistic" else None,
     )
 
 
@@ -827,7 +871,9 @@ def read(model: Any) -> ReadModel:
                 return _forest(model, model.estimators_, model)
             case "sklearn.BaseDecisionTree":
                 return _forest(model, [model], model)
-            case "sklearn.LogisticRegression" | "sklearn.LinearModel":
+            case "sklearn.LinearClassifierMixin":
+                return _linear_classifier(model)
+            case "sklearn.LinearModel" | "sklearn.BaseSGDRegressor" | "sklearn._GeneralizedLinearRegressor":
                 return _linear(model)
             case "sklearn.Pipeline":
                 from tidegauge._pipelines import unwrap
@@ -835,8 +881,8 @@ def read(model: Any) -> ReadModel:
                 return unwrap(model)
     raise UsageError(
         f"{type(model).__name__} is no model with an exact form here; those are LightGBM, XGBoost, CatBoost, tree "
-        "ensembles in ONNX, scikit-learn's trees, forests, gradient boosting, linear and logistic regression, and "
-        "files of coefficients"
+        "ensembles in ONNX, scikit-learn's trees, forests, gradient boosting and linear models, and files of "
+        "coefficients"
     )
 
 
@@ -1057,26 +1103,66 @@ def _forest(model: Any, estimators: Sequence[Any], owner: Any) -> ReadModel:
     )
 
 
+#: Classifiers of scikit-learn with the logistic function, or a softmax, of their linear predictors.
+_LOGISTIC = ("LogisticRegression", "LogisticRegressionCV", "LinearDiscriminantAnalysis")
+
+
+def _linear_classifier(model: Any) -> ReadModel:
+    """Of two classes a linear predictor, of more one each behind a softmax."""
+    import numpy as np
+
+    names, named = _names(model)
+    kind = type(model).__name__
+    coefficients: Floats = np.asarray(model.coef_, dtype=np.float64)
+    logistic = kind in _LOGISTIC or (kind == "SGDClassifier" and model.loss == "log_loss")
+    shared: dict[str, Any] = {
+        "features": names, "classifies": True, "source": f"scikit-learn {kind}", "classes": model.classes_,
+        # Products are added in another order.
+        "named": named, "tolerance": 1e-9,
+    }  # fmt: skip
+    if coefficients.size == len(names):
+
+        def decide(table: Table, _: list[Floats]) -> Any:
+            return model.decision_function(table.data)
+
+        return Linear(
+            coefficients=np.ravel(coefficients),
+            intercept=float(np.ravel(model.intercept_)[0]),
+            predict=_proba(model) if logistic else decide,
+            link="logistic",
+            probabilities=logistic,
+            **shared,
+        )
+    # One class against the others has probabilities that are divided by their sum.
+    alone = getattr(model, "solver", None) == "liblinear" or getattr(model, "multi_class", None) == "ovr"
+    if kind in _LOGISTIC and not alone and len(coefficients) == len(model.classes_):
+        intercepts: Floats = np.zeros(len(coefficients)) + np.asarray(model.intercept_, dtype=np.float64)
+        return Multinomial(coefficients=coefficients, intercepts=intercepts, predict=_proba(model), **shared)
+    raise UsageError(f"{kind} with coefficients of shape {coefficients.shape} has no exact form here")
+
+
 def _linear(model: Any) -> Linear:
     import numpy as np
 
     names, named = _names(model)
-    classes = getattr(model, "classes_", None)
+    kind = type(model).__name__
     coefficients: Floats = np.asarray(model.coef_, dtype=np.float64)
-    if coefficients.size != len(names) or (classes is not None and type(model).__name__ == "RidgeClassifier"):
-        raise UsageError(
-            f"{type(model).__name__} with coefficients of shape {coefficients.shape} has no exact form here"
-        )
+    if coefficients.size != len(names):
+        raise UsageError(f"{kind} with coefficients of shape {coefficients.shape} has no exact form here")
+    # Generalised linear models have a link of their own.
+    link = type(getattr(getattr(model, "_base_loss", None), "link", None)).__name__
+    if link not in ("NoneType", "IdentityLink", "LogLink"):
+        raise UsageError(f"{kind} behind a {link} has no exact form here")
     return Linear(
         features=names,
-        classifies=classes is not None,
+        classifies=False,
         coefficients=np.ravel(coefficients),
         intercept=float(np.ravel(model.intercept_)[0]),
+        link="log" if link == "LogLink" else "identity",
+        own_score=None if link == "NoneType" else "D²",
         predict=_proba(model),
-        source=f"scikit-learn {type(model).__name__}",
-        # Products are added in another order.
+        source=f"scikit-learn {kind}",
         tolerance=1e-9,
-        classes=classes,
         named=named,
     )
 

@@ -183,7 +183,8 @@ def shap_importance(
     players = _players(units, groups)
     if isinstance(read, _models.Linear):
         return _of_terms(read, players, columns, back_columns, values, checked)
-    assert isinstance(read, _models.Trees)
+    if not isinstance(read, _models.Trees):
+        raise UsageError(f"{read.source} of {len(read.classes)} classes has no Shapley values here; accepted are two")
     trees, encode = joined(read, players, [columns, back_columns])
     told, kept = trees.shapley(encode(columns), encode(back_columns), values)
     found = json.loads(told)

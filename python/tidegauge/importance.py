@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from tidegauge._blocks import Blocks
     from tidegauge._importance_weights import Weights
-    from tidegauge._models import Linear, ReadModel, Table, Trees
+    from tidegauge._models import Linear, Multinomial, ReadModel, Table, Trees
     from tidegauge._support import AssociatedGroup
 
     Floats = npt.NDArray[np.float64]
@@ -813,7 +813,7 @@ def _of_rows(
 ) -> dict[str, Any]:
     """Importances of the units of a pass, under a loss or a score of expected counts."""
     from tidegauge import _plug_in
-    from tidegauge._models import Linear, Trees
+    from tidegauge._models import Linear, Multinomial, Trees
 
     if isinstance(read, Trees):
         trees, encode = joined(read, layer, [columns])
@@ -823,7 +823,7 @@ def _of_rows(
             )
             return _chosen(found, layer, encode)
         return _of_trees(read, trees, loss, encode(columns), labels, alpha, n_threads, layer, encode, codes, weights)
-    assert isinstance(read, Linear)
+    assert isinstance(read, (Linear, Multinomial))
     if loss in _plug_in.SCORES:
         raise UsageError(f"scoring {loss!r} has an exact form for trees only")
     return _of_terms(read, loss, columns, labels, alpha, layer, codes, weights)
@@ -940,14 +940,20 @@ def labelled(lazy: pl.LazyFrame, label: str) -> pl.Expr:
 
 
 def _scoring(read: ReadModel, scoring: Any) -> str:
-    if scoring is None:
-        return "accuracy" if read.classifies else "r2"
+    from tidegauge._models import Linear
     from tidegauge._plug_in import ROOTS, SCORES
     from tidegauge._scorers import CHANGE
+
+    if scoring is None:
+        if isinstance(read, Linear) and read.own_score is not None:
+            raise UsageError(f"the score of {read.source} is {read.own_score}, which has no exact form; name a scoring")
+        return "accuracy" if read.classifies else "r2"
 
     if scoring not in (*LOSSES, *SCORES, *ROOTS, CHANGE):
         exact = sorted([*LOSSES, *SCORES, *ROOTS, CHANGE])
         raise UsageError(f"scoring {scoring!r} has no exact form; exact are {', '.join(exact)}")
+    if isinstance(read, Linear) and not read.probabilities and _loss(scoring) != "zero_one":
+        raise UsageError(f"{read.source} has no probabilities, so that accuracy alone has an exact form")
     return str(scoring)
 
 
@@ -1036,7 +1042,7 @@ def _finished(read: Trees, trees: _core.TreeModel, sums: _core.ImportanceSums, a
 
 
 def _of_terms(
-    read: Linear,
+    read: Linear | Multinomial,
     loss: str,
     columns: list[Floats],
     labels: Floats,
@@ -1048,32 +1054,36 @@ def _of_terms(
     """A closed form for each unit's part of the linear predictor."""
     import numpy as np
 
+    from tidegauge._models import Linear
+    from tidegauge._scorers import row_loss
+
     margins = read.margins(columns)
     given = None if weights is None or weights.values is None else weights.values / weights.values.max()
 
-    def term(members: list[int]) -> Floats:
-        total = np.zeros(len(labels))
-        for k in members:
-            total += read.coefficients[k] * columns[k]
-        return total
+    def told(members: list[int]) -> str:
+        """What the core says of features that are exchanged together."""
+        if isinstance(read, Linear):
+            total = np.zeros(len(labels))
+            for k in members:
+                total += read.coefficients[k] * columns[k]
+            return _core.additive_importance(loss, read.link, margins, total, labels, alpha, codes, given)
+        values, slopes = [columns[k] for k in members], [read.coefficients[:, k].tolist() for k in members]
+        return _core.multinomial_importance(loss, np.ravel(margins), values, slopes, labels, alpha, codes, given)
 
-    rows = [
-        json.loads(
-            _core.additive_importance(loss, read.classifies, margins, term(members), labels, alpha, codes, given)
-        )
-        for _, members in layer
-    ]
+    rows = [json.loads(told(members)) for _, members in layer]
     found: dict[str, Any] = {key: [row[key] for row in rows] for key in rows[0]}
-    from tidegauge._scorers import row_loss
-
     if loss == "squared" and read.classifies:
         baseline = 0.0
     else:
         scoring = next(name for name, of in LOSSES.items() if of == loss and name != "r2")
         by_row = row_loss(scoring, labels, None)
-        losses = by_row(read.compute(columns)) if by_row is not None else np.full(len(labels), np.nan)
+        predicted = read.compute(columns)
+        if isinstance(read, Linear) and not read.probabilities:
+            predicted = (predicted > 0.0).astype(np.float64)
+        losses = by_row(predicted) if by_row is not None else np.full(len(labels), np.nan)
         baseline = float(np.average(losses, weights=given))
-    model = _core.blake3(np.array([*read.coefficients, read.intercept], dtype="<f8").tobytes())
+    last = [read.intercept] if isinstance(read, Linear) else read.intercepts
+    model = _core.blake3(np.array([*np.ravel(read.coefficients), *last], dtype="<f8").tobytes())
     if given is not None:
         found["weighted_rows"] = float(given.sum() ** 2 / (given**2).sum())
     return found | {"baseline": baseline, "provenance": {"numerical_error": max(found["error"]), "model": model}}

@@ -101,7 +101,10 @@ def test_coefficients(tmp_path: Path) -> None:
         ({"features": ["a"], "coefficients": ["x"]}, "coefficients has the value 'x'"),
         ({"features": ["a"], "coefficients": [float("nan")]}, "coefficients has the value nan|JSON"),
         ({"features": ["a"], "coefficients": [1], "intercept": True}, "intercept has the value True"),
-        ({"features": ["a"], "coefficients": [1], "link": "log"}, "link 'log'; accepted are identity and logistic"),
+        (
+            {"features": ["a"], "coefficients": [1], "link": "probit"},
+            "link 'probit'; accepted are identity, logistic, log",
+        ),
         ({"features": ["a"], "coefficients": [1], "classes": [0, 1]}, "two labels with logistic"),
         ({"features": ["a"], "coefficients": [1], "scale": 2}, "key 'scale'; accepted are features"),
     ],

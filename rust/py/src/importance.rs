@@ -18,6 +18,7 @@ use tidegauge_core::importance::exact::{
 };
 use tidegauge_core::importance::joint::{Joined, Joint};
 use tidegauge_core::importance::losses::{Link, Loss, Objective};
+use tidegauge_core::importance::multinomial;
 use tidegauge_core::importance::permutation::keyed;
 use tidegauge_core::importance::permuted::Permuted as CorePermuted;
 use tidegauge_core::importance::race::{Question, Race as CoreRace};
@@ -1086,12 +1087,12 @@ fn importance_drift(
 
 /// Importance of one term of an additive model as JSON, with a bound of the error of its series.
 #[pyfunction]
-#[pyo3(signature = (loss, classifies, margins, term, labels, alpha, blocks=None, weights=None))]
+#[pyo3(signature = (loss, link, margins, term, labels, alpha, blocks=None, weights=None))]
 #[allow(clippy::too_many_arguments)] // those of the Python function
 fn additive_importance(
     py: Python<'_>,
     loss: &str,
-    classifies: bool,
+    link: &str,
     margins: PyBuffer<f64>,
     term: PyBuffer<f64>,
     labels: PyBuffer<f64>,
@@ -1099,10 +1100,16 @@ fn additive_importance(
     blocks: Option<PyBuffer<u32>>,
     weights: Option<PyBuffer<f64>>,
 ) -> PyResult<String> {
-    let link = if classifies {
-        Link::Logistic(1.0)
-    } else {
-        Link::Identity
+    let link = match link {
+        "identity" => Link::Identity,
+        "logistic" => Link::Logistic(1.0),
+        "log" => Link::Exp,
+        other => {
+            return Err(usage_error(
+                py,
+                format!("link {other:?}; accepted are identity, logistic and log"),
+            ));
+        }
     };
     let objective = Loss::named(loss, 0.5)
         .and_then(|l| Objective::new(l, link, 1))
@@ -1114,6 +1121,47 @@ fn additive_importance(
         .detach(|| {
             let (blocks, weights) = (blocks.as_deref(), weights.as_deref());
             additive::importance(&objective, &margins, &term, &labels, blocks, weights)
+        })
+        .map_err(|e| from_core(py, e))?;
+    let mut told = told(&found.by_row, found.by_block.as_ref(), alpha);
+    told["error"] = json!(found.error);
+    Ok(told.to_string())
+}
+
+/// Importance of features of a multinomial model that are exchanged together as JSON, as of
+/// `additive_importance`; margins are those of all classes, row by row.
+#[pyfunction]
+#[pyo3(signature = (loss, margins, values, slopes, labels, alpha, blocks=None, weights=None))]
+#[allow(clippy::too_many_arguments)] // those of the Python function
+fn multinomial_importance(
+    py: Python<'_>,
+    loss: &str,
+    margins: PyBuffer<f64>,
+    values: Vec<PyBuffer<f64>>,
+    slopes: Vec<Vec<f64>>,
+    labels: PyBuffer<f64>,
+    alpha: f64,
+    blocks: Option<PyBuffer<u32>>,
+    weights: Option<PyBuffer<f64>>,
+) -> PyResult<String> {
+    let loss = Loss::named(loss, 0.5).map_err(|e| from_core(py, e))?;
+    let (margins, labels) = (margins.to_vec(py)?, labels.to_vec(py)?);
+    let values: Vec<Vec<f64>> = values
+        .iter()
+        .map(|v| v.to_vec(py))
+        .collect::<PyResult<_>>()?;
+    let blocks = blocks.map(|b| b.to_vec(py)).transpose()?;
+    let weights = weights.map(|w| w.to_vec(py)).transpose()?;
+    let found = py
+        .detach(|| {
+            let values: Vec<&[f64]> = values.iter().map(Vec::as_slice).collect();
+            let slopes: Vec<&[f64]> = slopes.iter().map(Vec::as_slice).collect();
+            let term = multinomial::Term {
+                margins: &margins,
+                values: &values,
+                slopes: &slopes,
+            };
+            multinomial::importance(loss, &term, &labels, blocks.as_deref(), weights.as_deref())
         })
         .map_err(|e| from_core(py, e))?;
     let mut told = told(&found.by_row, found.by_block.as_ref(), alpha);
@@ -1292,6 +1340,7 @@ fn permutation<'py>(
 /// Adds the classes to the module.
 pub fn register(m: &Bound<'_, PyModule>) -> PyResult<()> {
     m.add_function(wrap_pyfunction!(additive_importance, m)?)?;
+    m.add_function(wrap_pyfunction!(multinomial_importance, m)?)?;
     m.add_function(wrap_pyfunction!(importance_drift, m)?)?;
     m.add_class::<Permuted>()?;
     m.add_function(wrap_pyfunction!(permutation, m)?)?;

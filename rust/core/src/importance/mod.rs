@@ -6,6 +6,7 @@ pub mod drift;
 pub mod exact;
 pub mod joint;
 pub mod losses;
+pub mod multinomial;
 pub mod permutation;
 pub mod permuted;
 pub mod race;
