@@ -149,7 +149,7 @@ def test_tables_names_and_what_is_refused() -> None:
     assert np.isnan(tg.shap_importance(known.model, known.x[:1]).standard_error).all()
     with pytest.raises(UsageError, match="background has no rows"):
         tg.shap_importance(known.model, known.x, known.x[:0])
-    with pytest.raises(UsageError, match="X has 3 columns, the model 5 features"):
+    with pytest.raises(UsageError, match="X has 3 columns; the model takes 5"):
         tg.shap_importance(known.model, known.x, known.x[:, :3])
     with pytest.raises(UsageError, match="exact"):
         tg.shap_importance(lambda rows: rows[:, 0], known.x)

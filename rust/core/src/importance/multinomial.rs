@@ -47,7 +47,7 @@ pub fn importance(
     weights: Option<&[f64]>,
 ) -> Result<Found> {
     let n = labels.len();
-    let classes = if n == 0 { 0 } else { term.margins.len() / n };
+    let classes = term.margins.len().checked_div(n).unwrap_or(0);
     if n < 2
         || classes < 2
         || term.margins.len() != n * classes
@@ -92,9 +92,9 @@ pub fn importance(
     };
     let mut own = Vec::with_capacity(n);
     let mut buffer = vec![0.0; classes];
-    for i in 0..n {
-        buffer.copy_from_slice(&term.margins[i * classes..(i + 1) * classes]);
-        own.push(objective.of_many(labels[i], &mut buffer));
+    for (y, margins) in labels.iter().zip(term.margins.chunks_exact(classes)) {
+        buffer.copy_from_slice(margins);
+        own.push(objective.of_many(*y, &mut buffer));
     }
     let (donors, of_donor) = different(term.values, n);
     if donors.len() == 1 {
