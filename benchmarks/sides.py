@@ -460,12 +460,12 @@ def importance_exact(path: str) -> Work:
 
 
 @side("tidegauge", "lightgbm")
-def importance_permuted(path: str) -> Work:
+def importance_permuted(path: str, generator: str | None = None) -> Work:
     import tidegauge as tg
 
     model, x, y = _model(path)
     ask: dict[str, Any] = {"scoring": "neg_log_loss", "n_repeats": 5, "random_state": 0}
-    ask |= {"method": "permutation", "generator": "scikit-learn"}
+    ask |= {"method": "permutation"} | ({} if generator is None else {"generator": generator})
     tg.permutation_importance(model, x[:200], y[:200], **ask)
 
     def work() -> Any:
