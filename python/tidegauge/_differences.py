@@ -26,7 +26,7 @@ _NAMES = ("feature", "name", "start", "path")
 #: Places of a record that are not made again, each with what holds it instead; ``docs/record.md`` has them too.
 NOT_MADE_AGAIN = {
     "envelope": "times, host, versions, folder and cost of that one run: envelope_digest alone",
-    "sign_off": "nothing: it is left for people, and no digest covers it",
+    "sign_off": "a signature, where there is one: it is left for people, and no digest of the record covers it",
     "inputs.configuration_as_written": "the configuration's file, in level inputs",
     "inputs.configuration_name": "the configuration's file, in level inputs",
     "inputs.profiles.reference": "the profile's file, in level inputs, and its numbers, in level numbers",

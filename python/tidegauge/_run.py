@@ -17,11 +17,11 @@ from tidegauge._compare import as_instant, decide
 from tidegauge._files import write_all
 from tidegauge._joint_rows import as_joint, check_sources, draw, sample_places
 from tidegauge._performance import Settings, measure
-from tidegauge._profile import Options, Profile, is_profile, make_options, scan
+from tidegauge._profile import Options, Profile, is_profile, make_options, refuse_excluded, scan
 from tidegauge._waivers import waive
 from tidegauge._work import FOLDER, Work
 from tidegauge.config import Config, Joint, load, suggestion
-from tidegauge.errors import ConfigError
+from tidegauge.errors import ConfigError, FormatError
 from tidegauge.results import check_outputs, refuse_inputs
 
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ def run(
     joint = _joint(settings)
     if joint is not None:
         refuse_inputs(list(sample_places(joint).values()), [*read_by(settings), joint.reference_sample])
+    if settings.output.audit is not None:
+        _check_trail(Path(settings.path(settings.output.audit)))
     before = _digest_before(outputs)
     context = context_of(settings, started, command)
     work = Work(_work_folder(settings, outputs), _run_name(settings, outputs), settings.scan.checkpoint, resume)
@@ -131,6 +133,19 @@ def _digest_before(outputs: Sequence[Path]) -> str | None:
     except (ValueError, AttributeError):
         return None
     return found if isinstance(found, str) else None
+
+
+def _check_trail(trail: Path) -> None:
+    """Refuse a damaged trail before anything is read or replaced."""
+    from tidegauge import audit
+
+    if trail.exists():
+        try:
+            audit.check(trail)
+        except FormatError as error:
+            raise FormatError(
+                f"{error}; nothing is added to a damaged trail, and nothing was written: keep it, and name another file"
+            ) from None
 
 
 def _note_run(trail: Path, report: Report, outputs: Sequence[Path], before: str | None) -> None:
@@ -459,6 +474,7 @@ def plan(settings: Config) -> tuple[Options, Options]:
             if assigned.get(name, role) != role:
                 raise ConfigError(f"roles.{role}: column {name!r} is given as {assigned[name]} too; one role a column")
             assigned[name] = role
+    refuse_excluded(assigned, common.exclude)
     common = replace(common, roles=assigned)
     sides = (
         replace(common, where=side.where, since=side.since, until=side.until, schema=side.schema or None)

@@ -7,6 +7,7 @@ statements (v1, predicate test-result v0.1) can gate on it.
 from __future__ import annotations
 
 import base64
+import datetime as dt
 import hashlib
 import json
 from pathlib import Path
@@ -31,6 +32,8 @@ PREDICATE = "https://in-toto.io/attestation/test-result/v0.1"
 PAYLOAD = "application/vnd.in-toto+json"
 #: Name of the record's digest in the digests of the subject: BLAKE3 of what docs/record.md says, not of a file.
 RECORD = "tidegauge-record-1"
+#: Name of what the statement says beside the fields of its predicate.
+OWN = "tidegauge"
 _RESULTS = {
     "ok": "PASSED",
     "waived": "WARNED",
@@ -73,6 +76,11 @@ def sign(
     UsageError
         If the package ``cryptography`` is absent.
 
+    Notes
+    -----
+    Signed are the digest of the record, those of its envelope and of its sign-off as they are now, and the time: who
+    signs fills in the sign-off first. A line is added to the audit trail that the record names, where it is there.
+
     Examples
     --------
     >>> import tidegauge as tg
@@ -83,6 +91,10 @@ def sign(
 
     record = read_record(path)
     private = _private(key)
+    trail = audit.find(record, path)
+    if trail is not None:
+        # Before anything is written: a damaged trail takes no line.
+        audit.check(trail)
     payload = json.dumps(statement(record, Path(path)), sort_keys=True, separators=(",", ":")).encode()
     signature = private.sign(_encoded(payload))
     keyid = _key_id(private.public_key())
@@ -121,8 +133,19 @@ def statement(record: Mapping[str, Any], report: Path) -> dict[str, Any]:
             "result": _RESULTS[result["verdict"]],
             "configuration": [{"name": name, "digest": {"sha256": hashlib.sha256(content).hexdigest()}}],
             **{name: [text for text, verdict in tests if verdict in of] for name, of in _TESTS.items()},
+            # Readers of test results pass over what they do not know.
+            OWN: {"signed_at": _now(), **_beside(record)},
         },
     }
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _beside(record: Mapping[str, Any]) -> dict[str, str]:
+    """Digests of what the digest of the record does not cover: when and where it was made, and what people decided."""
+    return {name: digest(record.get(name)) for name in ("envelope", "sign_off")}
 
 
 def _tests(record: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -189,7 +212,15 @@ def check_signature(report: str, record: Mapping[str, Any], key: str | os.PathLi
     if actual not in subjects:
         different.differences.append(f"{target}: signs another record, {str(subjects[0])[:12]}; this is {actual[:12]}")
         return different
-    return Level("signature", "same", f"{target.name}, key {_key_id(public)[:16]}, {said['predicate']['result']}")
+    own = said["predicate"].get(OWN) or {}
+    at = own.get("signed_at", "at an unknown time")
+    for name, found in _beside(record).items():
+        if own.get(name) != found:
+            different.differences.append(f"{name}: changed after it was signed, {at}")
+    if different.differences:
+        return different
+    told = f"{target.name}, key {_key_id(public)[:16]}, {said['predicate']['result']}, signed {at}"
+    return Level("signature", "same", told)
 
 
 def _encoded(payload: bytes) -> bytes:

@@ -83,10 +83,13 @@ class Verification:
     ----------
     path : str
     levels : list of Level
+    root : Path or None
+        The folder that was given.
     """
 
     path: str
     levels: list[Level]
+    root: Path | None = None
 
     @property
     def same(self) -> bool:
@@ -128,13 +131,23 @@ class Verification:
             raise VerificationError(f"{self.path}: {self.first or 'nothing could be checked'}")
 
     def note(self) -> None:
-        """Add a line to the audit trail that the report names, where it names one."""
+        """Check the audit trail that the report names, and add a line to it.
+
+        A level ``audit`` tells whether each line follows from the one before and one tells of the run of this
+        report. Where it does not, or where there is no trail, nothing is added.
+        """
         from tidegauge import audit
 
         record = _parse(self.path, [])
-        if record is not None and isinstance(record.get("inputs"), dict):
-            told = {level.name: level.outcome for level in self.levels}
-            audit.note(record, self.path, "verified", same=self.same, levels=told)
+        if record is None or not isinstance(record.get("inputs"), dict):
+            return
+        outcomes = {level.name: level.outcome for level in self.levels}
+        same = self.same
+        level = _guarded("audit", lambda: _trail(record, Path(self.path), self.root))
+        self.levels.append(level)
+        if level.outcome == "same" and (where := audit.find(record, self.path, self.root)) is not None:
+            about = {"record": record["record_digest"], "report": Path(self.path).name}
+            audit.append(where, "verified", **about, same=same, levels=outcomes)
 
     def to_json(self) -> str:
         """Levels as JSON text."""
@@ -245,7 +258,23 @@ def verify(
         changed = "the record is not as it was written, and nothing is computed from what it says"
         steps |= {name: _not_checked(name, changed) for name in _COMPUTED}
     found += [_guarded(name if sample is None or name != "inputs" else "sample", steps[name]) for name in wanted[1:]]
-    return Verification(name, found + unexplained)
+    return Verification(name, found + unexplained, None if root is None else Path(root))
+
+
+def _trail(record: Mapping[str, Any], report: Path, root: Path | None) -> Level:
+    """Whether the chain of the audit trail holds, and tells of the run that wrote the record."""
+    from tidegauge import audit
+
+    name = record["inputs"].get("audit")
+    if name is None:
+        return Level("audit", "not checked", "the report names no audit trail; [output] audit does")
+    where = audit.find(record, report, root)
+    if where is None:
+        return Level("audit", "not found", Places.of(record, report, root).where, [f"{name}: not found (audit trail)"])
+    lines, head = audit.check(where)
+    if not any(line.get("event") == "run" and line.get("record") == record["record_digest"] for line in lines):
+        return Level("audit", "different", differences=[f"{name}: no line tells of the run of this report"])
+    return Level("audit", "same", f"{len(lines):,} lines, head {head}")
 
 
 def _not_checked(name: str, why: str) -> Callable[[], Level]:

@@ -89,8 +89,13 @@ def check(path: str | os.PathLike[str]) -> tuple[list[dict[str, Any]], str | Non
     FormatError
         Naming the first line that does not follow from the one before.
     """
+    import fcntl
+
     try:
-        content = Path(path).read_bytes()
+        with Path(path).open("rb") as file:
+            # A line that is being added is whole when the lock is free.
+            fcntl.flock(file, fcntl.LOCK_SH)
+            content = file.read()
     except OSError as error:
         raise InputError(f"{path}: {(error.strerror or str(error)).lower()}; accepted is an audit trail") from None
     lines: list[dict[str, Any]] = []
@@ -106,20 +111,31 @@ def check(path: str | os.PathLike[str]) -> tuple[list[dict[str, Any]], str | Non
     return lines, head
 
 
-def note(record: Mapping[str, Any], report: str | os.PathLike[str], event: str, **details: Any) -> None:
-    """Add a line to the trail that a record names, where it names one."""
+def note(record: Mapping[str, Any], report: str | os.PathLike[str], event: str, **details: Any) -> bool:
+    """Add a line to the trail that a record names, where there is one; whether there is."""
     where = find(record, report)
     if where is not None:
         append(where, event, record=record["record_digest"], report=Path(report).name, **details)
+    return where is not None
 
 
-def find(record: Mapping[str, Any], report: str | os.PathLike[str]) -> Path | None:
-    """The trail that a record names: beside the report, else where the run left it."""
+def find(
+    record: Mapping[str, Any], report: str | os.PathLike[str], root: str | os.PathLike[str] | None = None
+) -> Path | None:
+    """The trail that a record names: beside the report, else where the run left it; none where there is none.
+
+    What a record names is written only where a trail is already.
+    """
+    from tidegauge._verify import Places
+
     name = record["inputs"].get("audit")
     if name is None:
         return None
     beside = Path(report).parent / Path(name).name
-    return beside if beside.exists() else Path(record["envelope"].get("folder") or ".") / name
+    if beside.is_file():
+        return beside
+    found = Places.of(record, Path(report), None if root is None else Path(root)).find(name)
+    return found if found is not None and found.is_file() else None
 
 
 def _last(file: Any, path: Path) -> str | None:

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -102,6 +103,50 @@ def test_what_is_not_signed_by_this_key_is_told(
         tg.sign(report, secret)
 
 
+def test_what_people_decided_and_when_it_was_made_are_signed_too(folder: Path, tmp_path: Path) -> None:
+    report = folder / "out/report.json"
+    secret, public = keys(tmp_path)
+    record = json.loads(report.read_text())
+    # Filled in first, then signed.
+    record["sign_off"] |= {"decision": "accepted with conditions", "rationale": "season"}
+    record["sign_off"]["signatures"][0]["name"] = "A. Person"
+    report.write_text(json.dumps(record))
+    tg.sign(report, secret)
+
+    def signature() -> Any:
+        found = tg.verify(report, root=folder, level="record", key=public)
+        return next(level for level in found.levels if level.name == "signature"), found
+
+    level, found = signature()
+    assert found.same
+    assert re.search(r", FAILED, signed 20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ$", level.told)
+    honest = report.read_text()
+
+    def changed(change: Callable[[dict[str, Any]], None]) -> list[str]:
+        forged = json.loads(honest)
+        change(forged)
+        report.write_text(json.dumps({**seal(forged), "sign_off": forged["sign_off"]}))
+        level, found = signature()
+        assert found.exit_code() == 6
+        # Digests of the record were renewed: the signature alone tells.
+        assert found.levels[0].outcome == "same"
+        return [text.partition(",")[0] for text in level.differences]
+
+    def decision(forged: dict[str, Any]) -> None:
+        forged["sign_off"]["decision"] = "accepted"
+
+    def person(forged: dict[str, Any]) -> None:
+        forged["sign_off"]["signatures"][0]["name"] = "B. Person"
+
+    def started(forged: dict[str, Any]) -> None:
+        forged["envelope"]["started"] = "2020-01-01T00:00:00Z"
+
+    assert changed(decision) == changed(person) == ["sign_off: changed after it was signed"]
+    assert changed(started) == ["envelope: changed after it was signed"]
+    report.write_text(honest)
+    assert signature()[1].same
+
+
 def test_keys_that_are_not_accepted(folder: Path, tmp_path: Path) -> None:
     report = folder / "out/report.json"
     rsa = generate_private_key(65537, 2048)
@@ -149,6 +194,44 @@ def test_the_trail_tells_runs_verifications_and_signatures(folder: Path, tmp_pat
     assert lines[2]["by"] == second
     assert lines[4]["same"] is True
     assert head is not None
+
+
+def test_verification_and_runs_check_the_chain_first(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    secret, _ = keys(tmp_path)
+    trail, report = folder / "out/audit.jsonl", folder / "out/report.json"
+    for _ in range(2):
+        assert invoke(["verify", str(report), "--audit", "--level", "record", "-q"]) == 0
+    assert "audit     same        2 lines, head b3:" in capsys.readouterr().out
+    lines = trail.read_bytes().splitlines(keepends=True)
+    assert len(lines) == 3
+
+    def verified(content: bytes) -> str:
+        trail.write_bytes(content)
+        assert invoke(["verify", str(report), "--audit", "--level", "record", "-q"]) == 6
+        assert trail.read_bytes() == content
+        return capsys.readouterr().out.splitlines()[-1]
+
+    middle = lines[0] + lines[2]
+    assert verified(middle).endswith("line 2 does not follow from the line before")
+    assert verified(b"".join(lines)[:-4]).endswith("line 3 is not whole")
+    foreign = json.dumps({"at": "", "event": "run", "record": "b3:00", "previous": None}).encode() + b"\n"
+    assert verified(foreign).endswith("no line tells of the run of this report")
+    # A run and a signature change nothing either.
+    before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    for content in (middle, b"".join(lines)[:-4]):
+        trail.write_bytes(content)
+        before[trail] = content
+        assert invoke(["run", str(folder / "tidegauge.toml"), "-q"]) == 3
+        assert "nothing was written" in capsys.readouterr().err
+        assert invoke(["sign", str(report), "--key", str(secret)]) == 3
+        assert {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()} == before
+    # What a record names is written only where a trail is.
+    trail.unlink()
+    assert invoke(["verify", str(report), "--audit", "--level", "record", "--root", str(folder), "-q"]) == 6
+    assert capsys.readouterr().out.splitlines()[-1] == "not found: out/audit.jsonl: not found (audit trail)"
+    assert not trail.exists()
 
 
 def test_a_changed_trail_is_found(tmp_path: Path) -> None:
