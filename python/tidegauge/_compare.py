@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import math
 from typing import TYPE_CHECKING, Any
 
 from tidegauge import _core
@@ -306,11 +307,11 @@ def _tolerances(
 
 def _limits(place: str, limits: Any) -> dict[str, float]:
     try:
-        if set(limits) == {"warn", "fail"} and 0 <= limits["warn"] <= limits["fail"]:
+        if set(limits) == {"warn", "fail"} and 0 <= limits["warn"] <= limits["fail"] < math.inf:
             return dict(limits)
     except TypeError:
         pass
-    raise UsageError(f"tolerance of {place}: {limits}; accepted are warn and fail, 0 <= warn <= fail")
+    raise UsageError(f"tolerance of {place}: {limits}; accepted are finite numbers warn and fail, 0 <= warn <= fail")
 
 
 def _rules(decisions: Mapping[str, Any] | None) -> dict[str, Any]:

@@ -417,6 +417,7 @@ def make_options(
             if name in roles:
                 raise UsageError(f"column {name!r} is given as {roles[name]} and as {role}; one role a column")
             roles[name] = role
+    refuse_excluded(roles, _names(exclude))
     return Options(
         roles=roles,
         by=[by] if isinstance(by, (str, tuple)) else list(by or ()),
@@ -426,6 +427,19 @@ def make_options(
         sensitive=_names(sensitive),
         **rest,
     )
+
+
+def refuse_excluded(roles: Mapping[str, str], exclude: Sequence[str]) -> None:
+    """Refuse a column that is needed for its role, and not to be read.
+
+    Raises
+    ------
+    UsageError
+    """
+    needed = {name: role for name, role in roles.items() if role not in ("ignore", "segment")}
+    for name in exclude:
+        if name in needed:
+            raise UsageError(f"exclude: column {name!r} is given as {needed[name]} too; accepted is one of both")
 
 
 def scan(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import json
+import math
 import os
 import re
 import tomllib
@@ -79,7 +80,7 @@ class Current(Reference, forbid_unknown_fields=True, omit_defaults=True, kw_only
 
 
 class Roles(Struct, forbid_unknown_fields=True, omit_defaults=True):
-    """Columns by role; others are inferred from the reference. Excluded columns are not read."""
+    """Columns by role; others are inferred from the reference. Excluded columns are not read, and have no role."""
 
     time: str | None = None
     id: Names = []
@@ -397,6 +398,7 @@ def _checked(data: dict[str, Any], label: str, overrides: Sequence[str]) -> Conf
     try:
         data = _under(data)
         _check_keys(data, Config, "")
+        _check_finite(data, "")
         whole = _substitute(data, "")
         config = msgspec.convert(whole, Config)
         _check_waivers(config.waivers)
@@ -511,6 +513,7 @@ def convert(data: Mapping[str, Any], kind: type[_Kind], name: str) -> _Kind:
     """
     try:
         _check_keys(data, kind, name)
+        _check_finite(data, name)
         return msgspec.convert(data, kind)
     except msgspec.ValidationError as error:
         raise UsageError(_explained(error, data, kind, name)) from None
@@ -613,6 +616,19 @@ def _check_keys(data: Any, kind: Any, where: str) -> None:
         if name not in known:
             raise ConfigError(f"unknown key {place!r}{suggestion(name, known)} (accepted here: {', '.join(known)})")
         _check_keys(value, known[name], place)
+
+
+def _check_finite(data: Any, where: str) -> None:
+    """A limit that is infinite or no number decides nothing, and no record can hold it."""
+    if isinstance(data, dict):
+        for name, value in data.items():
+            key = name if re.fullmatch(r"[A-Za-z0-9_-]+", str(name)) else f'"{name}"'
+            _check_finite(value, f"{where}.{key}".lstrip("."))
+    elif isinstance(data, (list, tuple)):
+        for i, value in enumerate(data):
+            _check_finite(value, f"{where}[{i}]")
+    elif isinstance(data, float) and not math.isfinite(data):
+        raise ConfigError(f"{where}: {data}; accepted is a finite number")
 
 
 def suggestion(name: object, known: Iterable[object]) -> str:
