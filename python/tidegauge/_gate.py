@@ -42,7 +42,9 @@ class Gate:
 
     def __str__(self) -> str:
         heading = f"{_WORDS[self.exit_code]}: verdict {self.verdict}, fails on {self.fail_on}, {self.record_digest}"
-        shown = [f"  {text}" for text in self.findings[:20]]
+        from tidegauge.report._text import visible
+
+        shown = [f"  {visible(text)}" for text in self.findings[:20]]
         more = [f"  and {len(self.findings) - 20} more"] if len(self.findings) > 20 else []
         return "\n".join([heading, *shown, *more])
 

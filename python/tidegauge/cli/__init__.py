@@ -2,6 +2,8 @@
 
 Exit codes: 0 done and passed; 1 a gate failed; 2 usage or configuration; 3 input data unreadable;
 4 internal error or error rows; 5 nothing evaluated; 6 a report or its inputs changed; 130 and 143 interrupted.
+Where standard output cannot be written, 0 becomes 3 and any other code stands; a stream that is closed, or whose
+reader left, is one that nobody reads, and changes no code.
 """
 
 from __future__ import annotations
@@ -35,9 +37,13 @@ def invoke(arguments: list[str]) -> int:
     """Run the command line; every exception becomes an exit code here and nowhere else."""
     import signal
 
+    _open_streams()
     import click
 
+    from tidegauge.cli import _show
     from tidegauge.cli._commands import cli
+
+    _show.unwritten.clear()
 
     def end(signum: int, frame: object) -> None:
         # What is finished is saved now; who cannot wait for it sends a second signal.
@@ -48,12 +54,12 @@ def invoke(arguments: list[str]) -> int:
     previous = {number: signal.signal(number, end) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         code = cli.main(args=arguments, prog_name="tidegauge", standalone_mode=False)
-        _flush()
-        return code if isinstance(code, int) else 0
+        code = code if isinstance(code, int) else 0
+        return 3 if code == 0 and _show.unwritten else code
     except click.exceptions.Exit as stop:
         return stop.exit_code
     except click.UsageError as error:
-        error.show()
+        click.UsageError(_plain(error.format_message()), error.ctx).show()
         return 2
     except click.ClickException as error:
         return _fail(error.format_message(), 2)
@@ -78,10 +84,6 @@ def _stopped(word: str, error: BaseException) -> str:
 def _report(error: Exception) -> int:
     from tidegauge import errors
 
-    if isinstance(error, BrokenPipeError):
-        # The reader of standard output left; what it wanted, it has.
-        _silence_stdout()
-        return 0
     if isinstance(error, errors.GateError):
         return _fail(str(error), error.exit_code)
     if isinstance(error, errors.VerificationError):
@@ -99,19 +101,22 @@ def _report(error: Exception) -> int:
 
 
 def _fail(message: str, code: int) -> int:
-    from tidegauge._secrets import mask
-
-    print(f"tidegauge: {mask(message)}", file=sys.stderr)
+    print(f"tidegauge: {_plain(message)}", file=sys.stderr)
     return code
 
 
-def _flush() -> None:
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        _silence_stdout()
+def _plain(message: str) -> str:
+    """A message without secrets, and without control characters of names in it."""
+    from tidegauge._secrets import mask
+    from tidegauge.report._text import visible
+
+    return visible(mask(message), newlines=True)
 
 
-def _silence_stdout() -> None:
-    """Point standard output nowhere, so that the interpreter's last flush cannot fail."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _open_streams() -> None:
+    """Open closed standard streams on nothing, before a file of data could take their place."""
+    closed = [name for name in ("stdin", "stdout", "stderr") if getattr(sys, name) is None]
+    for name in closed:
+        # The lowest free number is that of a stream, unless something took it already.
+        stream = os.fdopen(os.open(os.devnull, os.O_RDWR), "r" if name == "stdin" else "w", closefd=False)
+        setattr(sys, name, stream)

@@ -13,7 +13,7 @@ from tidegauge.cli import _verify
 from tidegauge.cli._explain import explain as explain_command
 from tidegauge.cli._models import compare_models
 from tidegauge.cli._render import report as report_command
-from tidegauge.cli._show import append_summary, echo, show
+from tidegauge.cli._show import append_summary, echo, echo_json, show, tell
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -218,7 +218,7 @@ def merge(profiles: tuple[str, ...], output: str, quiet: bool) -> int:
     _check_profile_path(output, profiles)
     merged = merge_profiles([Profile.load(path) for path in profiles])
     _told(merged.save(output), quiet)
-    click.echo(f"{merged.rows} rows, {merged.digest}")
+    echo(f"{merged.rows} rows, {merged.digest}")
     return 0
 
 
@@ -258,7 +258,10 @@ def inspect(path: str, form: str) -> int:
         from tidegauge._inspect import inspect_report
 
         found = inspect_report(path)
-        echo(json.dumps(found, indent=1, ensure_ascii=False) if form == "json" else "\n".join(_report_lines(found)))
+        if form == "json":
+            echo_json(found)
+        else:
+            echo("\n".join(_report_lines(found)))
     else:
         from tidegauge._plan import footers
 
@@ -287,7 +290,7 @@ def plan(data: tuple[str, ...], like: bool, overrides: tuple[str, ...], form: st
 
         found = plan_run(config.load(data[0], overrides=overrides))
         if form == "json":
-            echo(json.dumps(found, indent=1, ensure_ascii=False))
+            echo_json(found)
         else:
             from tidegauge.report._plan import plan_lines
 
@@ -327,7 +330,7 @@ def init(reference: str, current: str, output: str | None, preset: Preset, force
         raise click.UsageError(f"{output} is there already; --force replaces it")
     made = draft(reference, current, folder=Path(output).parent if output else Path.cwd(), preset=preset)
     if not quiet:
-        click.echo("\n".join(f"guessed: {_visible(text)}" for text in made.guesses), err=True)
+        tell("\n".join(f"guessed: {_visible(text)}" for text in made.guesses))
     if output is None:
         echo(made.text)
     else:
@@ -371,7 +374,7 @@ def run(
     if print_config:
         from tidegauge import config as configurations
 
-        echo(json.dumps(configurations.resolved(configurations.load(config, overrides=overrides)), indent=2))
+        echo_json(json.dumps(configurations.resolved(configurations.load(config, overrides=overrides)), indent=2))
         return 0
     return _run_configuration(config, overrides, form, outputs, quiet, resume=not no_resume)
 
@@ -382,7 +385,7 @@ def schema(record: bool) -> int:
     """Print the JSON Schema of the configuration, or of report.json."""
     from tidegauge import _record_schema, config
 
-    click.echo(json.dumps(_record_schema.json_schema() if record else config.json_schema(), indent=2))
+    echo_json(json.dumps(_record_schema.json_schema() if record else config.json_schema(), indent=2))
     return 0
 
 
@@ -476,7 +479,7 @@ def _finish(report: Report, form: str, outputs: tuple[str, ...], fail_on: FailOn
 
 def _told(path: Path, quiet: bool) -> None:
     if not quiet:
-        click.echo(f"wrote {path}", err=True)
+        tell(f"wrote {path}")
 
 
 def _command() -> str:
@@ -500,7 +503,7 @@ def _check_profile_path(output: str | None, inputs: tuple[str | None, ...]) -> N
 
 def _show_plan(found: dict[str, dict[str, Any]], form: str) -> None:
     if form == "json":
-        echo(json.dumps(found if len(found) > 1 else next(iter(found.values())), indent=1, ensure_ascii=False))
+        echo_json(found if len(found) > 1 else next(iter(found.values())))
         return
     lines = []
     for label, plan_ in found.items():
@@ -536,7 +539,7 @@ def _show_profile(profile: Any, form: str) -> None:
 
     info = without_extremes(profile.info)
     if form == "json":
-        echo(json.dumps({"digest": profile.digest, **info}, indent=1, ensure_ascii=False))
+        echo_json({"digest": profile.digest, **info})
         return
     lines = [f"{profile.rows:,} rows, {len(info['columns'])} columns, {profile.digest}"]
     lines += _table(info["columns"], ("name", "logical", "kind", "role", "nulls", "nan", "mean", "min", "max"))

@@ -91,7 +91,7 @@ def explain(
     """
     from tidegauge import _explain_text as rendering
     from tidegauge._files import write_all
-    from tidegauge.cli._show import echo
+    from tidegauge.cli._show import echo, echo_json, tell
     from tidegauge.results import refuse_inputs
 
     targets = rendering.check_outputs(outputs)
@@ -99,7 +99,7 @@ def explain(
 
     def told(text: str) -> None:
         if not quiet:
-            click.echo(f"{text} ...", err=True)
+            tell(f"{text} ...")
 
     if Path(model).suffix.lower() in (".toml", ".yaml", ".yml"):
         if data is not None:
@@ -125,9 +125,10 @@ def explain(
     write_all([(path, rendering.render(found, path.suffix.lower(), command)) for path in targets])
     for path in targets:
         if not quiet:
-            click.echo(f"wrote {path}", err=True)
+            tell(f"wrote {path}")
     width = shutil.get_terminal_size((100, 24)).columns if sys.stdout.isatty() else None
-    echo(rendering.render(found, _SUFFIXES[form], command, width).decode())
+    text = rendering.render(found, _SUFFIXES[form], command, width).decode()
+    (echo_json if form in ("json", "ndjson") else echo)(text)
     return 1 if found.drift is not None and found.drift.failed else 0
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tidegauge.cli._show import append_markdown, echo
+from tidegauge.cli._show import append_markdown, echo, echo_json, tell
 
 _OUTPUTS = (".json", ".md", ".parquet")
 
@@ -85,9 +85,12 @@ def compare_models(
     write_all([(Path(path), writers[Path(path).suffix.lower()]()) for path in outputs])
     if not quiet:
         for path in outputs:
-            click.echo(f"wrote {path}", err=True)
+            tell(f"wrote {path}")
     append_markdown(found.to_markdown())
-    echo(found.to_json() if form == "json" else found.to_markdown() if form == "markdown" else str(found))
+    if form == "json":
+        echo_json(found.to_json())
+    else:
+        echo(found.to_markdown() if form == "markdown" else str(found))
     if not options["max_drop"] or found.decision == "allow":
         return 0
     return 0 if found.decision == "inconclusive" and allow_inconclusive else 1

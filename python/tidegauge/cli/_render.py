@@ -38,7 +38,7 @@ def report(path: str, form: str, outputs: tuple[str, ...], quiet: bool) -> int:
     from tidegauge import _outputs
     from tidegauge._files import write_all
     from tidegauge._verify import refuse_changed
-    from tidegauge.cli._show import show
+    from tidegauge.cli._show import show, tell
     from tidegauge.results import check_outputs
 
     targets = check_outputs(outputs, accepted=_outputs.RENDERED)
@@ -47,7 +47,7 @@ def report(path: str, form: str, outputs: tuple[str, ...], quiet: bool) -> int:
     write_all([(target, _outputs.render(record, target.suffix.lower())) for target in targets])
     if not quiet:
         for target in targets:
-            click.echo(f"wrote {target}", err=True)
+            tell(f"wrote {target}")
     if not targets:
         show(record, form)
     return 0
@@ -55,10 +55,11 @@ def report(path: str, form: str, outputs: tuple[str, ...], quiet: bool) -> int:
 
 def _index(path: str, outputs: tuple[str, ...], quiet: bool) -> int:
     from tidegauge._index import write_index
+    from tidegauge.cli._show import tell
 
     if len(outputs) != 1 or Path(outputs[0]).suffix.lower() != ".html":
         raise click.UsageError(f"{path} is a folder; of a folder, accepted is one -o NAME.html, its index")
     reports, read = write_index(path, outputs[0])
     if not quiet:
-        click.echo(f"wrote {outputs[0]}: {reports} reports, {read} files read", err=True)
+        tell(f"wrote {outputs[0]}: {reports} reports, {read} files read")
     return 0

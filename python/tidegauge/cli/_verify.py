@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import click
 
-from tidegauge.cli._show import append_markdown, echo
+from tidegauge.cli._show import append_markdown, echo, echo_json, tell
 
 _QUIET = click.option("-q", "--quiet", is_flag=True, help="No progress, no names of files written.")
 
@@ -31,7 +30,7 @@ def gate(report: str, fail_on: str | None, form: str) -> int:
     found = decide(report, fail_on=fail_on)
     append_markdown(found.to_markdown())
     if form == "json":
-        echo(json.dumps(vars(found), indent=1, ensure_ascii=False))
+        echo_json(vars(found))
     else:
         echo(found.to_markdown() if form == "markdown" else str(found))
     return found.exit_code
@@ -48,7 +47,7 @@ def gate(report: str, fail_on: str | None, form: str) -> int:
 @click.option("--root", metavar="DIR", help="Where relative paths start; default the folder of the configuration.")
 @click.option("--allow-pickle", is_flag=True, help="Load a model that is .joblib or .pkl, which runs what it says.")
 @click.option("--key", metavar="FILE", help="Public key (PEM); the signature beside the report must be by it.")
-@click.option("--audit", is_flag=True, help="Add a line to the audit trail that the report names.")
+@click.option("--audit", is_flag=True, help="Check the audit trail that the report names, and add a line.")
 @click.option("--format", "form", type=click.Choice(["text", "json"]), default="text", show_default=True)
 @_QUIET
 def verify(
@@ -69,7 +68,10 @@ def verify(
         )  # fmt: skip
     if audit:
         found.note()
-    echo(found.to_json() if form == "json" else repr(found))
+    if form == "json":
+        echo_json(found.to_json())
+    else:
+        echo(repr(found))
     return found.exit_code()
 
 
@@ -87,7 +89,7 @@ def sign(report: str, key: str, output: str | None, quiet: bool) -> int:
 
     target = write(report, key, output=output)
     if not quiet:
-        click.echo(f"wrote {target}", err=True)
+        tell(f"wrote {target}")
     return 0
 
 
@@ -101,4 +103,4 @@ def tell_digests(cost: dict[str, Any] | None) -> None:
 
     read = f"{total('bytes_hashed_while_reading'):,.0f} bytes hashed while reading"
     besides = f"{total('bytes_read_besides'):,.0f} read besides ({total('seconds_bytes'):.2f} s)"
-    click.echo(f"digests: {read}, {besides}; rows {total('seconds_rows'):.2f} s", err=True)
+    tell(f"digests: {read}, {besides}; rows {total('seconds_rows'):.2f} s")
