@@ -261,3 +261,27 @@ def test_second_model_of_the_example() -> None:
     )
     assert found.provenance["check"]["largest_difference"] < 1e-6
     assert explain["features"][int(found.importances_mean.argmax())] == "sched_dep_min"
+
+
+def test_what_single_precision_does_to_the_second_model() -> None:
+    """The numbers of the example's README: rows on one threshold have another score than the one that was logged."""
+    import polars as pl
+    from tidegauge import config
+    from tidegauge._explain import Inputs, Roles, Settings
+
+    folder = Path(__file__).parents[2] / "examples" / "nycflights13"
+    first, second = (config.load(folder / f"{name}.toml") for name in ("tidegauge", "second_model"))
+    assert first.explain == second.explain
+    assert (first.current, first.reference) == (second.current, second.reference)
+    assert second.explain is not None
+    assert second.explain.features is not None
+    path = folder / "model.onnx"
+    settings = Settings(model=str(path), features=tuple(second.explain.features), categories=second.explain.categories)
+    for name, differing, rows in (("reference", 43, 57126), ("current", 104, 198861)):
+        lazy = pl.scan_parquet(folder / f"{name}.parquet")
+        model = _models.load(path, allow_pickle=False)
+        gap = Inputs.of(settings, Roles("label", "score", "ts"), model, lazy).gap(model, [lazy])
+        assert gap is not None
+        assert (gap["differing"], gap["rows"]) == (differing, rows)
+        assert 0.119 < gap["largest_difference"] < 0.12
+        assert lazy.filter(pl.col("precip") == 0.23).select(pl.len()).collect().item() == differing
