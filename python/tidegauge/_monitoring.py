@@ -122,6 +122,11 @@ def report_of(
     rows += watch.missing(told, current) if watch is not None and watch.reason is not None else []
     context.sections["monitoring"] = _told(settings, windows, shown, kept, late, as_of)
     context.notes += _notes(windows, kept, late)
+    if gone := store.lost(view):
+        context.notes.append(
+            f"Verdicts that the store kept are gone ({', '.join(gone)}): windows that they decided were decided again, "
+            "as if for the first time, under the rules of the run that did."
+        )
     context.notes += note([found for found in unread if found["kind"] == KIND])
     seen = store.view() if view is None else view
     context.current_inputs = _inputs(store, settings, windows, shown, current, unread, seen)

@@ -320,6 +320,15 @@ class Store:
         names = sorted(path.name for path in self.path.glob("parts/*"))
         return [name for name in names if view is None or number_of(name) <= view.parts]
 
+    def lost(self, view: View | None = None) -> list[str]:
+        """Sets of verdicts that were the last when a part was added, and are not there.
+
+        Windows that they decided are decided again, as if they never had been.
+        """
+        there = {path.name for path in self.path.glob("verdicts/*")}
+        told = {self._part(name).get("verdicts") for name in self.parts(view)}
+        return sorted(name for name in told if name is not None and name not in there)
+
     def view(self) -> View:
         """What there is now."""
         last = [max((number_of(path.name) for path in self.path.glob(f"{what}/*")), default=0) for what in _GROWING]
@@ -354,11 +363,13 @@ class Store:
 
         def read() -> dict[str, Any]:
             folder = self.path / "parts" / name
-            coverage = self.table(folder / "coverage.parquet", ["file", "row_group", "bytes", "footer"])
+            coverage = self.table(folder / "coverage.parquet", None)
             columns = ["window_start", "window_end", "start", "end", "rows", "columns"]
             windows = read_tables([folder / "profile.parquet"], columns).rows()
             return {
-                "coverage": [list(row) for row in coverage.iter_rows()],
+                "coverage": [list(row) for row in coverage.select("file", "row_group", "bytes", "footer").iter_rows()],
+                # The last set of verdicts when the part was added; earlier versions did not keep it.
+                "verdicts": coverage["verdicts"][0] if "verdicts" in coverage.columns and coverage.height else None,
                 "windows": [[micros(start), micros(end), *told] for start, end, *told, _ in windows],
                 # One scan has the same in all windows.
                 "columns": windows[0][-1],
@@ -400,7 +411,9 @@ class Store:
             schema: Any = {
                 "file": pl.String, "row_group": pl.Int64, "rows": pl.UInt64, "bytes": pl.UInt64, "footer": pl.String,
             }  # fmt: skip
-            _write(new / "coverage.parquet", pl.DataFrame(list(coverage), schema=schema))
+            last = max((path.name for path in self.path.glob("verdicts/*")), default=None)
+            covered = pl.DataFrame(list(coverage), schema=schema)
+            _write(new / "coverage.parquet", covered.with_columns(verdicts=pl.lit(last, dtype=pl.String)))
             texts = dict.fromkeys(("file", "digest", "parts", "row_digest_missing"), pl.String)
             schema = texts | {"row_digests": pl.List(pl.String), "row_columns": pl.List(pl.String)}
             told = [{**file, "parts": json.dumps(file["parts"]) if "parts" in file else None} for file in files]

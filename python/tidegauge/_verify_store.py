@@ -37,7 +37,7 @@ from tidegauge._store import (
 )
 from tidegauge._verify import Level, context_again, inputs_again
 from tidegauge._work import Parts
-from tidegauge.errors import InputError
+from tidegauge.errors import InputError, TidegaugeError
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -75,9 +75,21 @@ def changed(record: Mapping[str, Any], settings: Config) -> list[str]:
             if numbers.count(number) != 1:
                 told.append(f"{_named(store, store.path / what)}: {numbers.count(number)} of number {number}")
         told += [f"{store.path.name}/{text}" for folder in names for text in damage(folder)]
+    told += [
+        f"{_named(store, store.path / 'verdicts')}: {name}: was there when data was added"
+        for name in _lost(store, view)
+    ]
     for folder in sorted(store.path.glob("reference/*")):
         told += [f"{store.path.name}/{text}" for text in damage(folder)]
     return told
+
+
+def _lost(store: Store, view: View) -> list[str]:
+    """Sets of verdicts that are gone; of parts that cannot be read their digests tell."""
+    try:
+        return store.lost(view)
+    except TidegaugeError:
+        return []
 
 
 def _named(store: Store, path: Path) -> str:
