@@ -94,8 +94,8 @@ class ModelComparison:
     ----------
     decision : {"allow", "block", "inconclusive"}
         ``block`` where any row with a margin blocks, in all rows or in a segment; ``allow`` where every
-        margin is ruled out in all rows; else ``inconclusive``. Segments too small to tell neither allow
-        nor block. Without margins ``inconclusive``.
+        margin holds in all rows, and the second model predicts every row that the first does; else
+        ``inconclusive``. Segments too small to tell neither allow nor block. Without margins ``inconclusive``.
     rows : list of ModelDifference
         All rows first, then segments, the largest loss over its margin first.
     a, b : str
@@ -103,6 +103,9 @@ class ModelComparison:
     n_rows, n_compared, n_unlabelled, n_unpredicted : int
         Rows in all; with label and both predictions; without a label; with a label but not both
         predictions.
+    n_only_first : int
+        Rows that the first model predicts and the second does not: with a label and one prediction, or, of two
+        tables, without a partner in the second. What the second model loses there is not in any difference.
     notes : list of str
         What was left out, and why.
     alpha : float
@@ -116,6 +119,7 @@ class ModelComparison:
     n_compared: int
     n_unlabelled: int
     n_unpredicted: int
+    n_only_first: int
     alpha: float
     notes: list[str] = field(default_factory=list)
 
@@ -236,7 +240,8 @@ def compare_models(
 
     Notes
     -----
-    A null or NaN label or prediction leaves its row out of both models, and is counted.
+    A null or NaN label or prediction leaves its row out of both models, and is counted. Where that is the prediction
+    of the second model alone, nothing is allowed: a model may be silent where it is weak.
 
     References
     ----------
@@ -296,11 +301,12 @@ def compare_models(
     if other is None:
         if keys:
             raise UsageError("key joins two tables; give the second as other")
-        table = _read(data, [*names, b])
+        table, alone = _read(data, [*names, b]), 0
     else:
         if not keys:
             raise UsageError("other needs key, the columns that name a row in both tables")
-        table = _join(_read(data, [*names, *keys]), _read(other, [*keys, b]), keys, a, b, notes)
+        left = _read(data, [*names, *keys])
+        table, alone = _join(left, _read(other, [*keys, b]), keys, a, b, label, notes)
     first, second = told["a"] or a, told["b"] or b
     if first == second:
         first, second = ("a", "b") if a == b else (a, b)
@@ -326,11 +332,13 @@ def compare_models(
         columns["block"] = (unit.rank("dense") - 1).cast(pl.UInt32)
     frame = pl.DataFrame([column.rename(name) for name, column in columns.items()])
 
+    silent = pl.col("label").is_not_null() & pl.col("a").is_not_null() & pl.col("b").is_null()
+    only_first = alone + int(frame.select(silent.sum()).item())
     counts, rows = _compare(frame, chosen, margins, threshold, alpha, None, None)
     for cut in cuts:
         rows += _segments(frame, table[cut], cut, chosen, margins, threshold, alpha, notes)
     return ModelComparison(
-        decision=_decide(rows, margins),
+        decision=_decide(rows, only_first),
         rows=sorted(rows, key=_order),
         a=first,
         b=second,
@@ -338,6 +346,7 @@ def compare_models(
         n_compared=counts["compared"],
         n_unlabelled=counts["unlabelled"],
         n_unpredicted=counts["unpredicted"],
+        n_only_first=only_first,
         notes=notes,
         alpha=alpha,
     )
@@ -422,16 +431,18 @@ def _segments(
 
 
 def _verdict(low: float, high: float, margin: float) -> Decision:
-    if low > -margin:
+    if low >= -margin:
         return "allow"
     return "block" if high < -margin else "inconclusive"
 
 
-def _decide(rows: Sequence[ModelDifference], margins: Mapping[str, float]) -> Decision:
+def _decide(rows: Sequence[ModelDifference], only_first: int) -> Decision:
     if any(row.decision == "block" for row in rows):
         return "block"
     whole = [row.decision for row in rows if row.segment_by is None and row.max_drop is not None]
-    return "allow" if whole and all(one == "allow" for one in whole) else "inconclusive"
+    # A model that is silent where it is weak is not shown to be as good there.
+    holds = whole and all(one == "allow" for one in whole) and not only_first
+    return "allow" if holds else "inconclusive"
 
 
 def _order(row: ModelDifference) -> tuple[bool, int, float, str]:
@@ -470,8 +481,13 @@ def _read(data: Any, names: Sequence[str]) -> pl.DataFrame:
     return frame
 
 
-def _join(left: pl.DataFrame, right: pl.DataFrame, keys: list[str], a: str, b: str, notes: list[str]) -> pl.DataFrame:
-    """Rows whose key occurs once on each side; what is left out is told."""
+def _join(
+    left: pl.DataFrame, right: pl.DataFrame, keys: list[str], a: str, b: str, label: str, notes: list[str]
+) -> tuple[pl.DataFrame, int]:
+    """Rows whose key occurs once on each side, and how many of the first table are predicted there alone.
+
+    What is left out is told.
+    """
     import polars as pl
 
     sides = []
@@ -491,7 +507,9 @@ def _join(left: pl.DataFrame, right: pl.DataFrame, keys: list[str], a: str, b: s
             notes.append(f"{alone} rows of the {side} table have no partner in the other")
     if joined.is_empty():
         raise UsageError(f"no row of the two tables has the same {', '.join(keys)}; nothing can be compared")
-    return joined
+    said = pl.col(label).is_not_null() & pl.col(a).is_not_null()
+    alone = first.join(right, on=keys, how="anti").filter(said)
+    return joined, len(alone)
 
 
 def _label(

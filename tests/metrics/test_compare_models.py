@@ -342,3 +342,56 @@ def test_hostile_names_stay_text_and_markdown_stays_short() -> None:
     assert len(text.encode()) < 64_000
     assert not [c for c in ("<img", "\x1b", "@everyone", "](http") if c in text]
     assert "\x1b" not in str(found)
+
+
+def silent_where_weak() -> pl.DataFrame:
+    """Two good models; the second predicts nothing in region b, two fifths of the rows."""
+    rng = np.random.default_rng(5)
+    n = 3000
+    signal, region = rng.normal(size=n), rng.choice(["a", "b"], n, p=[0.6, 0.4])
+    table = {"id": np.arange(n), "region": region, "y": (signal + rng.normal(size=n) > 0).astype(int)}
+    for name, noise in (("old", 1.0), ("new", 0.8)):
+        table[name] = 1 / (1 + np.exp(-(signal + noise * rng.normal(size=n))))
+    return pl.DataFrame(table).with_columns(pl.when(pl.col("region") == "a").then(pl.col("new")).alias("new"))
+
+
+def test_a_model_that_is_silent_where_it_is_weak_is_not_allowed() -> None:
+    log = silent_where_weak()
+    silent = int((log["region"] == "b").sum())
+    found = tg.compare_models(log, label="y", a="old", b="new", max_drop={"roc_auc": 0.01})
+    assert found.rows[0].decision == "allow"  # where both predict
+    assert (found.decision, found.n_only_first) == ("inconclusive", silent)
+    head = str(found).splitlines()[0]
+    assert head.startswith("INCONCLUSIVE") and f"{silent:,} of 3,000 rows" in head and f"{silent / 30:.1f} %" in head
+    assert head.partition("  ")[2] in found.to_markdown()
+    # The other way round nothing is lost.
+    back = tg.compare_models(log, label="y", a="new", b="old", max_drop={"roc_auc": 0.1})
+    assert (back.decision, back.n_only_first, back.n_unpredicted) == ("allow", 0, silent)
+
+
+def test_rows_that_the_second_table_leaves_out_are_not_allowed_either() -> None:
+    log = silent_where_weak()
+    first, second = log.drop("new"), log.select("id", "new").drop_nulls()
+    found = tg.compare_models(
+        first, other=second, key="id", label="y", a="old", b="new", max_drop={"roc_auc": 0.01}
+    )  # fmt: skip
+    assert (found.decision, found.n_only_first) == ("inconclusive", len(first) - len(second))
+    # Rows that nobody has labelled yet say nothing of either model.
+    open_ = first.with_columns(pl.when(pl.col("region") == "a").then(pl.col("y")).alias("y"))
+    found = tg.compare_models(
+        open_, other=second, key="id", label="y", a="old", b="new", max_drop={"roc_auc": 0.01}
+    )  # fmt: skip
+    assert (found.decision, found.n_only_first) == ("allow", 0)
+
+
+def test_a_model_against_itself_loses_nothing_and_a_thin_segment_is_told() -> None:
+    log = silent_where_weak().with_columns(
+        pl.when(pl.col("id") < 4).then(pl.lit("c")).otherwise("region").alias("region")
+    )
+    same = tg.compare_models(log, label="y", a="old", b="old", max_drop={"roc_auc": 0.0})
+    assert (same.rows[0].ci_low, same.rows[0].ci_high, same.decision) == (0.0, 0.0, "allow")
+    log = log.with_columns(pl.col("new").fill_null(pl.col("old")))
+    found = tg.compare_models(log, label="y", a="old", b="new", max_drop={"roc_auc": 0.01}, by="region")
+    assert found.decision == "allow"
+    assert any(row.decision == "inconclusive" for row in found.rows if row.segment_by)
+    assert "every margin holds in all rows; " in str(found).splitlines()[0]

@@ -64,7 +64,8 @@ def compare_models(
     One table with both, two tables joined by --key, or two report.json, whose logs are read if they are unchanged.
 
     Exit 0: every margin of --max-drop holds. 1: a margin is broken, in all rows or in a segment, or cannot
-    be told (--allow-inconclusive passes that). Without a margin nothing is judged, and the exit is 0.
+    be told (--allow-inconclusive passes that), as where the second model predicts nothing for rows that the
+    first predicts. Without a margin nothing is judged, and the exit is 0.
     """
     from tidegauge._compare_models import compare_models as compute
     from tidegauge._files import write_all

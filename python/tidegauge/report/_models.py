@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ._text import count, number, visible
+from ._text import count, number, percent, visible
 
 # `tidegauge.ModelComparison` and its rows; renderings do not import what computes.
 ModelComparison = Any
@@ -25,7 +25,16 @@ _HEAD = {
 def _head(found: ModelComparison) -> str:
     if all(row.max_drop is None for row in found.rows):
         return "COMPARED  no margin was given, so nothing is judged"
-    return _HEAD[found.decision]
+    head = _HEAD[found.decision]
+    if found.n_only_first:
+        said = found.n_compared + found.n_only_first
+        told = f"the second model predicts nothing in {found.n_only_first:,} of {said:,} rows that the first predicts"
+        told += f" ({percent(found.n_only_first / said)})"
+        return f"{head}; {told}" if found.decision == "block" else f"INCONCLUSIVE  {told}"
+    open_ = sum(row.decision == "inconclusive" for row in found.rows if row.segment_by is not None)
+    if found.decision == "allow" and open_:
+        return f"{head} in all rows; {count(open_, 'row')} of segments can tell neither"
+    return head
 
 
 def text(found: ModelComparison) -> str:
