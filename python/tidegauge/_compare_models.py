@@ -508,8 +508,8 @@ def _join(
     if joined.is_empty():
         raise UsageError(f"no row of the two tables has the same {', '.join(keys)}; nothing can be compared")
     said = pl.col(label).is_not_null() & pl.col(a).is_not_null()
-    alone = first.join(right, on=keys, how="anti").filter(said)
-    return joined, len(alone)
+    only_first = first.join(right, on=keys, how="anti").filter(said)
+    return joined, len(only_first)
 
 
 def _label(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tidegauge.errors import UsageError
 from tidegauge.record import unpack_rows
-from tidegauge.results import FAIL_ON, deciding_rows, finding, gate_code, incomplete_rows
+from tidegauge.results import FAIL_ON, deciding_rows, finding, gate_code, incomplete_rows, nothing_evaluated
 
 if TYPE_CHECKING:
     import os
@@ -61,7 +61,8 @@ class Gate:
 def gate(path: str | os.PathLike[str], *, fail_on: str | None = None) -> Gate:
     """Decide from a report whose digests hold.
 
-    A report on data that was not read whole does not pass, nor one in which nothing was evaluated.
+    A report on data that was not read whole does not pass, nor one in which nothing was evaluated, in all of it or
+    in its newest window.
 
     Parameters
     ----------
@@ -99,7 +100,7 @@ def gate(path: str | os.PathLike[str], *, fail_on: str | None = None) -> Gate:
 
 def _findings(rows: list[Row], by: tuple[str, ...], code: int) -> list[str]:
     if code == 5:
-        return ["nothing was evaluated; no feature, prediction, score or label is in both tables"]
+        return [nothing_evaluated(rows, by)]
     worst = [row for row in deciding_rows(rows, by) if row["verdict"] not in (None, "ok", "not_evaluated")]
     order = {"fail": 0, "error": 1, "warn": 2, "inconclusive": 3}
     worst.sort(key=lambda row: (order.get(str(row["verdict"]), 4), row["rank"] is None, row["rank"] or 0))

@@ -105,7 +105,9 @@ def report_of(
         store, reference, watch, chosen, [w for w in windows.values() if w.start in shown_starts | read], late
     )
     own = {start: profiles[start] for start in read}
-    fresh = _rows(reference, own, columns, targets, chosen, told, windows, watch, measured)
+    # What share of all rows has no time is known of the whole store alone.
+    total = {"rows": sum(rows for w in windows.values() for _, rows in w.parts)}
+    fresh = _rows(reference, own, columns, targets, chosen | total, told, windows, watch, measured)
     owner = owners(windows)
     of = [(start, row) for judged, row in fresh if (start := owner(row)) in judged]
     for _, row in of:

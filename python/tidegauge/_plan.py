@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 #: Most rows of the reference that a probe takes its grid from.
 PROBED_ROWS = 1 << 20
+#: Most rows whose times are read to count windows: half a second or so.
+COUNTED_ROWS = 50_000_000
 #: Segments of a cut that have states of their own, with (other).
 _MOST_SEGMENTS = 513
 #: What a thread holds beside states: pages, their values, rows on their way to groups.
@@ -32,6 +34,7 @@ _BLOCK = 68 * 8
 #: The interpreter with everything that a run imports.
 _INTERPRETER = 24 << 20
 _LENGTHS = {"1h": 3600, "1d": 86_400, "1w": 7 * 86_400}
+_DAYS = {"1h": 1, "1d": 1, "1w": 7, "1mo": 31}
 _DECIDED_BY_ROWS = ("verdict", "share_drifted")
 
 
@@ -92,8 +95,9 @@ def plan_run(settings: Config) -> dict[str, Any]:
     dict
         ``reference`` and ``current`` (:func:`footers`, ``seconds``), ``memory`` (bytes of a state by column, number
         of states, ``peak_bytes``), ``tests`` (columns, windows, segments, deciding statistics, rows of a family of
-        tests), ``explain`` (model calls) and ``seconds``. Bytes and times are estimates, and windows those
-        between the first and the last row group.
+        tests), ``explain`` (model calls) and ``seconds``. Bytes and times are estimates. Windows of local Parquet of
+        at most 50 million rows are counted by their times (``windows_counted``); else they are those between the
+        first and the last row group.
 
     Raises
     ------
@@ -173,7 +177,11 @@ class Probe:
                     self.current = made
         self.rates = tuple(rates)
         self.segments = self._segments()
-        self.windows = self._windows()
+        place = places[1]
+        counted = None if isinstance(place, str) and is_profile(place) else self._counted(place, options[1])
+        #: Whether windows were counted by the times of all rows.
+        self.counted = counted is not None
+        self.windows = self._windows() if counted is None else max(1, counted)
         began_deciding = time.perf_counter()
         context = _run.context_of(settings, dt.datetime.now(dt.UTC), None)
         rules, run = prepare(
@@ -236,6 +244,37 @@ class Probe:
                 found.setdefault(group["segment_by"], set()).add(group["segment_value"])
         return {name: min(len(values), _MOST_SEGMENTS) for name, values in sorted(found.items())}
 
+    def _counted(self, place: str | list[str], options: Options) -> int | None:
+        """Windows that hold a row, where one look at the times is cheap and no filter leaves rows out."""
+        import polars as pl
+
+        from tidegauge.sources import is_remote
+
+        length, told = self.settings.current.window, self.found["current"]
+        roles = {**self.reference.info["roles"], **self.current.info["roles"]}
+        time = next((name for name, role in roles.items() if role == "time"), None)
+        column = next((column for column in told.get("columns", ()) if column["name"] == time), None)
+        names = [place] if isinstance(place, str) else place
+        filtered = options.where or options.since or options.until
+        if length is None or column is None or filtered or not is_parquet(names) or any(map(is_remote, names)):
+            return None
+        if told["rows"] > COUNTED_ROWS:
+            return None
+        paths = [file["path"] for file in json.loads(_core.list_files(names))]
+        at = pl.col(column["name"])
+        found = set[Any]()
+        for path in paths:
+            times = pl.scan_parquet(path, hive_partitioning=False).select(at)
+            dtype = times.collect_schema()[column["name"]]
+            if not isinstance(dtype, (pl.Datetime, pl.Date)):
+                return None
+            zone = self.settings.current.time_zone
+            if zone is not None and isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
+                times = times.with_columns(at.dt.convert_time_zone(zone))
+            windows = times.select(at.dt.truncate(length).cast(pl.Datetime("us")).unique())
+            found.update(windows.collect()[column["name"]].to_list())
+        return len(found)
+
     def _windows(self) -> int:
         """Windows from the first to the last row group."""
         length = self.settings.current.window
@@ -266,6 +305,7 @@ class Probe:
         return {
             "columns": len(judged - {"*"}),
             "windows": self.windows,
+            "windows_counted": self.counted,
             "segments": sum(self.segments.values()),
             "cuts": self.segments,
             "deciding": {name: len(features) for name, features in sorted(deciding.items())},
@@ -315,6 +355,9 @@ class Probe:
             "current": (self.found["current"]["rows"], self.windows),
         }
         span = _days(self.current) if self.reference.info["block"] else 0
+        if self.counted:
+            # One time far from all others is one day.
+            span = min(span, self.windows * _DAYS.get(self.settings.current.window or "", span))
         for column in self.reference.info["columns"]:
             told: dict[str, Any] = {"name": column["name"], "kind": column["kind"]}
             for side, (n, windows) in counts.items():

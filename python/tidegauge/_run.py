@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import fnmatch
 import json
@@ -21,12 +22,12 @@ from tidegauge._profile import Options, Profile, is_profile, make_options, refus
 from tidegauge._waivers import waive
 from tidegauge._work import FOLDER, Work
 from tidegauge.config import Config, Joint, load, suggestion
-from tidegauge.errors import ConfigError, FormatError
+from tidegauge.errors import ConfigError, FormatError, UsageError
 from tidegauge.results import check_outputs, refuse_inputs
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
 
     import polars as pl
 
@@ -158,7 +159,9 @@ def _note_run(trail: Path, report: Report, outputs: Sequence[Path], before: str 
     audit.append(trail, "run", **told, result=record["result_digest"], verdict=report.verdict)
     for waiver in record["result"].get("waivers", ()):
         # One line a waiver and what became of it, each with every verdict that it speaks of.
-        said = {name: waiver[name] for name in ("match", "window", "until", "who", "why")}
+        said = {
+            name: waiver[name] for name in ("match", "statistic", "window", "until", "who", "why") if name in waiver
+        }
         for event, places in (("waived", waiver["waived"]), ("waiver_expired", waiver["ended"])):
             if places:
                 audit.append(trail, event, **told, **said, verdicts=places)
@@ -197,12 +200,14 @@ def compute(
     if reference is not None:
         reference = Profile(reference._core, inputs=reference.inputs, options=reference_options)
     else:
-        reference = _take(settings, settings.reference.path, reference_options, None, progress, work)
+        with _of_side("reference", settings.reference):
+            reference = _take(settings, settings.reference.path, reference_options, None, progress, work)
         note_files(settings, settings.reference, "reference", reference, context)
     if current is not None:
         current = Profile(current._core, inputs=current.inputs, options=current_options)
     else:
-        current = _take(settings, settings.current.path, current_options, reference, progress, work)
+        with _of_side("current", settings.current):
+            current = _take(settings, settings.current.path, current_options, reference, progress, work)
         note_files(settings, settings.current, "current", current, context)
     rows: list[Any] = [_rows_of(settings, side.path) for side in (settings.reference, settings.current)]
     if recorded is not None and recorded.performance:
@@ -516,6 +521,18 @@ def _take(
     return work.current(where, options, like, progress)
 
 
+@contextlib.contextmanager
+def _of_side(name: str, side: Reference) -> Iterator[None]:
+    """Say of which data it is that something is not accepted: both sides have the same options."""
+    try:
+        yield
+    except UsageError as error:
+        if type(error) is not UsageError:
+            raise
+        where = ", ".join([side.path] if isinstance(side.path, str) else side.path[:3])
+        raise UsageError(f"{name} data, {where}: {error}") from None
+
+
 def _rows_of(settings: Config, names: str | list[str]) -> str | list[str] | None:
     """Paths of rows; None where the side is a profile."""
     where = paths(settings, names)
@@ -667,5 +684,6 @@ def _checks(settings: Config, columns: list[str]) -> list[dict[str, Any]]:
         features = [check.feature] if whole else names
         more: dict[str, Any] = {"segments": True} if check.segments else {}
         more |= {"pattern": check.feature} if len(features) > 1 else {}
+        more |= {"optional": True} if check.optional else {}
         checks += [{"feature": name, "statistic": check.statistic, **limits, **more} for name in features]
     return checks

@@ -771,11 +771,15 @@ def _unwaived(rows: Sequence[Mapping[str, Any]], waivers: Sequence[Mapping[str, 
     A row that is waived and that no waiver names keeps its verdict, and is told.
     """
     places = ("feature", "window_start", "window_end", "model_version", "segment_by", "segment_value", "baseline")
-    accepted, ended = {}, {}
+    accepted: dict[tuple[Any, ...], tuple[str, str]] = {}
+    ended: dict[tuple[Any, ...], str] = {}
     for waiver in waivers:
         told = f"waived until {waiver['until']} by {waiver['who']}: {waiver['why']}"
         for place in waiver.get("waived", ()):
-            accepted[tuple(place[name] for name in places)] = (place["verdict"], f"{place['verdict']}, {told}")
+            # Several waivers may accept a verdict together.
+            key = tuple(place[name] for name in places)
+            before = accepted[key][1] if key in accepted else None
+            accepted[key] = (place["verdict"], f"{before}; {told}" if before else f"{place['verdict']}, {told}")
         for place in waiver.get("ended", ()):
             ended[tuple(place[name] for name in places)] = f"the waiver by {waiver['who']} ended {waiver['until']}"
     found = []

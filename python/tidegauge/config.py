@@ -175,7 +175,7 @@ class Joint(Struct, forbid_unknown_fields=True, omit_defaults=True, kw_only=True
 class Check(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """Limits on the value of any statistic, for the columns that a glob names or ``"*"``, the whole set.
 
-    With `segments`, in every segment too.
+    With `segments`, in every segment too. A check whose number exists nowhere is an error, unless `optional`.
     """
 
     feature: str
@@ -183,6 +183,7 @@ class Check(Struct, forbid_unknown_fields=True, omit_defaults=True):
     min: float | None = None
     max: float | None = None
     segments: bool = False
+    optional: bool = False
 
 
 class Performance(Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -275,7 +276,9 @@ class Store(Struct, forbid_unknown_fields=True, omit_defaults=True):
 class Waiver(Struct, forbid_unknown_fields=True, omit_defaults=True):
     """Accepts what a feature shows, for a reason, by somebody, until the end of a day.
 
-    ``match`` is a glob of features, ``window`` the beginning of a window's start (``2013-07``).
+    ``match`` is a glob of features, ``window`` the beginning of a window's start (``2013-07``), ``statistic`` globs of
+    the deciding statistics it reaches, where ``check/r2`` is a check of ``r2``. Without them it reaches all but
+    checks and tolerances on performance.
     """
 
     match: str
@@ -283,6 +286,7 @@ class Waiver(Struct, forbid_unknown_fields=True, omit_defaults=True):
     who: str
     why: str
     window: str | None = None
+    statistic: Names = []
 
 
 #: What a preset sets where the file does not.
@@ -295,6 +299,8 @@ PRESETS: dict[str, dict[str, Any]] = {
     "monitoring": {
         "current": {"window": "1d", "baselines": ["reference", "previous"]},
         "decisions": {"minimum_n": {"current": 30}},
+        # Hardly a row where there are usually many: an outage. No rate where windows are shorter than a block.
+        "checks": [{"feature": "*", "statistic": "volume_rate", "min": 0.02, "optional": True}],
         "output": {"files": ["report.json", "report.html", "rows.parquet"], "fail_on": "fail"},
     },
 }
@@ -469,8 +475,18 @@ def _under(data: dict[str, Any]) -> dict[str, Any]:
     if preset is None:
         return data
     whole: dict[str, Any] = json.loads(json.dumps(preset))
+    checks = whole.get("checks", [])
     _merge(whole, data)
+    if checks and isinstance(data.get("checks"), list):
+        # Its checks stand beside those of the file; one on the same number takes their place.
+        own = [(c.get("feature"), c.get("statistic")) for c in data["checks"] if isinstance(c, dict)]
+        whole["checks"] = data["checks"] + [c for c in checks if (c["feature"], c["statistic"]) not in own]
     return whole
+
+
+def as_names(names: Names) -> list[str]:
+    """One name, or a list of them, as a list."""
+    return [names] if isinstance(names, str) else names
 
 
 def parse_rules(texts: Sequence[str]) -> dict[str, Any]:

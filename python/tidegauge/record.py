@@ -21,7 +21,7 @@ from tidegauge._groups import differing_groups
 from tidegauge._privacy import MIN_COUNT, hidden_segments
 from tidegauge._secrets import mask, mask_all
 from tidegauge.errors import FormatError
-from tidegauge.results import ROW_FIELDS, overall_verdict
+from tidegauge.results import ROW_FIELDS, evaluated_windows, newest_unevaluated, overall_verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -304,18 +304,61 @@ def windows(rows: list[Row], decided_by: tuple[str, ...]) -> list[dict[str, Any]
     found: dict[tuple[str | None, str | None], list[Row]] = {}
     for row in rows:
         found.setdefault((row["window_start"], row["window_end"]), []).append(row)
-    if len(found) > 1:
-        # Rows about the whole table (schema) belong to no window.
+    if len(found) > 1 and not any(map(_of_timeless, found.get((None, None), ()))):
+        # Rows about the whole table (schema) belong to no window; those without a time are one of their own.
         found.pop((None, None), None)
     return [
         {
             "start": start,
             "end": end,
-            "rows": max((r["n_current"] or 0 for r in inside if r["segment_by"] is None), default=0),
+            # What is said of the time is said of the rows of all windows.
+            "rows": max(
+                (r["n_current"] or 0 for r in inside if r["segment_by"] is None and r["role"] != "time"), default=0
+            ),
             "verdict": overall_verdict(inside, decided_by),
         }
         for (start, end), inside in sorted(found.items(), key=lambda item: item[0][0] or "")
     ]
+
+
+def _says_why_not(row: Row) -> bool:
+    """Whether a row tells why nothing is known of performance."""
+    return row["statistic"] == "label_coverage" and row["verdict"] == "not_evaluated" and bool(row["message"])
+
+
+def _of_timeless(row: Row) -> bool:
+    """Whether a row counts the rows of the group without a window."""
+    return row["statistic"] == "volume" and row["feature"] == "*" and row["segment_by"] is None
+
+
+#: Windows of which too little, or nothing, was there, each told with its rows.
+_MOST_THIN = 10
+
+
+def _thin_windows(report: Report) -> list[str]:
+    """Windows in which nothing could be evaluated, and stretches without a row."""
+    rows = report.rows
+    thin = {window for window, inside in evaluated_windows(rows, report.decided_by).items() if not any(inside.values())}
+    sizes: dict[tuple[str, str | None], int] = {}
+    empty = []
+    for row in rows:
+        window = (row["window_start"], row["window_end"])
+        if row["segment_by"] is None and row["feature"] != "*" and window in thin:
+            sizes[window] = max(sizes.get(window, 0), row["n_current"] or 0)
+        elif row["statistic"] == "volume" and row["n_current"] == 0 and row["value"] == 0 and row["window_start"]:
+            empty.append(window)
+
+    def told(windows: Iterable[tuple[str, str | None]]) -> str:
+        names = [f"{a} to {b}" + (f" ({n:,} rows)" if (n := sizes.get((a, b))) is not None else "") for a, b in windows]
+        return ", ".join(names[-_MOST_THIN:]) + (f", and {len(names) - _MOST_THIN} before" if len(names) > 10 else "")
+
+    notes = []
+    if thin:
+        newest = "; nothing is known of the newest window" if newest_unevaluated(rows, report.decided_by) else ""
+        notes.append(f"Windows in which nothing was evaluated: {len(thin)}, {told(sorted(thin))}{newest}.")
+    if empty:
+        notes.append(f"Stretches between windows without any row: {len(empty)}, {told(sorted(set(empty)))}.")
+    return notes
 
 
 #: Columns that neither side could read, each told with the reason.
@@ -340,6 +383,10 @@ def _limitations(
     inconclusive = sum(row["verdict"] == "inconclusive" for row in report.verdicts)
     if inconclusive:
         notes.append(f"Inconclusive verdicts: {inconclusive}, of too few rows to rule a failing shift out.")
+    notes += _thin_windows(report)
+    for row in rows:
+        if row["statistic"] == "missing_rate" and row["role"] == "time":
+            notes.append(f"Column {row['feature']!r}: {str(row['message']).rpartition('; ')[2]}.")
     hidden = hidden_segments(rows)
     if hidden:
         notes.append(f"Segments of fewer than {MIN_COUNT} rows in the reference and in a window, not named: {hidden}.")
@@ -360,5 +407,6 @@ def _limitations(
     if report.explanation is not None:
         notes.extend(f"{note[:1].upper()}{note[1:]}." for note in report.explanation.notes)
     if report.performance is None:
-        notes.append("No performance is measured; a shift says nothing of its cost to the model.")
+        why = next((f" ({row['message']})" for row in rows if _says_why_not(row)), "")
+        notes.append(f"No performance is measured; a shift says nothing of its cost to the model{why}.")
     return notes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 import os
 from math import isfinite
@@ -142,7 +143,8 @@ class Report:
     def exit_code(self, fail_on: FailOn = "fail") -> int:
         """What the command line exits with: 0 passed, 1 failed, 4 error rows, 5 nothing evaluated.
 
-        A report on data that was not read whole does not pass: 1, unless `fail_on` is ``"never"``.
+        A report on data that was not read whole does not pass: 1, unless `fail_on` is ``"never"``. Nor does one
+        in whose newest window nothing was evaluated, as where it has too few rows: 5.
 
         Parameters
         ----------
@@ -168,7 +170,7 @@ class Report:
         if code == 0:
             return
         if code == 5:
-            raise GateError("nothing was evaluated; no feature, prediction, score or label is in both tables", 5)
+            raise GateError(nothing_evaluated(self.rows, self.decided_by), 5)
         found = self.errors
         if code != 4:
             found = [
@@ -311,9 +313,58 @@ def rows_to_pandas(rows: Sequence[Row]) -> pd.DataFrame:
 
 
 def overall_verdict(rows: Sequence[Row], decided_by: Sequence[str] = ("reference",)) -> str:
-    """The worst verdict of rows against the deciding baselines; ``inconclusive`` where nothing was decided."""
+    """The worst verdict of rows against the deciding baselines.
+
+    At best ``inconclusive`` where nothing was decided, or nothing in the newest window.
+    """
     found = [row["verdict"] for row in deciding_rows(rows, decided_by) if row["verdict"] in SEVERITY]
+    if newest_unevaluated(rows, decided_by) is not None:
+        found.append("inconclusive")
     return max(found, key=SEVERITY.index, default="inconclusive")
+
+
+def evaluated_windows(
+    rows: Sequence[Row], decided_by: Sequence[str]
+) -> dict[tuple[str, str | None], dict[str | None, bool]]:
+    """For each time window, first to last, whether a baseline that decides came to a verdict on any column.
+
+    A check is on the number of a column or of the rows, and no verdict on the column.
+    """
+    counts = (None, *decided_by)
+    found: dict[tuple[str, str | None], dict[str | None, bool]] = {}
+    for row in rows:
+        start, statistic = row["window_start"], row["statistic"]
+        if start is None or row["segment_by"] is not None or row["baseline"] not in counts:
+            continue
+        if row["decides"] and statistic != "check":
+            inside = found.setdefault((start, row["window_end"]), {})
+            inside[row["baseline"]] = inside.get(row["baseline"], False) or row["verdict"] in SEVERITY
+        elif statistic == "coverage":
+            found.setdefault((start, row["window_end"]), {})
+    return dict(sorted(found.items(), key=lambda item: dt.datetime.fromisoformat(item[0][0])))
+
+
+def newest_unevaluated(rows: Sequence[Row], decided_by: Sequence[str]) -> tuple[str, str | None] | None:
+    """The newest window, or the newest that a deciding baseline has, where nothing in it was evaluated."""
+    windows = evaluated_windows(rows, decided_by)
+    newest: dict[str | None, tuple[tuple[str, str | None], bool]] = {}
+    for window, inside in windows.items():
+        newest |= {baseline: (window, known) for baseline, known in inside.items()}
+    if windows:
+        last, inside = list(windows.items())[-1]
+        if not any(inside.values()):
+            return last
+    return next((window for window, known in newest.values() if not known), None)
+
+
+def nothing_evaluated(rows: Sequence[Row], decided_by: Sequence[str]) -> str:
+    """Why a gate says that nothing was evaluated."""
+    window = newest_unevaluated(rows, decided_by)
+    if window is None:
+        return "nothing was evaluated; no feature, prediction, score or label is in both tables"
+    inside = [row for row in rows if (row["window_start"], row["window_end"]) == window]
+    why = next((row["message"] for row in inside if row["verdict"] == "not_evaluated" and row["message"]), None)
+    return f"nothing was evaluated in the newest window, from {window[0]}{f': {why}' if why else ''}"
 
 
 def gate_code(rows: Sequence[Row], decided_by: Sequence[str], fail_on: str) -> int:
@@ -330,6 +381,9 @@ def gate_code(rows: Sequence[Row], decided_by: Sequence[str], fail_on: str) -> i
     if any(row["verdict"] == "error" for row in rows):
         return 4
     if all(row["verdict"] in (None, "not_evaluated") or _unread(row) for row in decided):
+        return 5
+    # Windows of last month say nothing of today.
+    if newest_unevaluated(rows, decided_by) is not None:
         return 5
     return 0
 

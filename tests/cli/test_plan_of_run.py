@@ -214,3 +214,32 @@ def test_a_plan_with_other_settings(tmp_path: Path, capsys: pytest.CaptureFixtur
     assert "x 1 windows x 1 (all rows" in capsys.readouterr().out
     assert invoke(["plan", str(tmp_path / "log.parquet"), "--set", "a=1"]) == 2
     assert "--set overrides a key of a configuration" in capsys.readouterr().err
+
+
+def test_one_time_far_off_is_one_window(tmp_path: Path) -> None:
+    """A year 2038 in the first row made hundreds of windows, and a peak to match."""
+    config = write(tmp_path, windows=8, rows=500, columns=3)
+    plain = plan_run(load(config))
+    log = pl.read_parquet(tmp_path / "log.parquet")
+    far = pl.when(pl.int_range(pl.len()) == 0).then(pl.datetime(2038, 1, 19, time_unit="us")).otherwise("ts")
+    log.with_columns(far.alias("ts")).write_parquet(tmp_path / "log.parquet", row_group_size=1000)
+    found = plan_run(load(config))
+    assert (plain["tests"]["windows"], found["tests"]["windows"]) == (8, 9)
+    assert found["memory"]["peak_bytes"] < 1.2 * plain["memory"]["peak_bytes"]
+    report = tg.run(config)
+    assert sum(window["rows"] > 0 for window in report.record["result"]["windows"]) == 9
+    assert 0.5 < found["tests"]["rows"] / len(report.rows) < 2
+    # A row without a time has a window too; order does not matter.
+    none = pl.when(pl.int_range(pl.len()) == 5).then(None).otherwise("ts")
+    log.reverse().with_columns(none.alias("ts")).write_parquet(tmp_path / "log.parquet", row_group_size=1000)
+    assert plan_run(load(config))["tests"]["windows"] == 9
+
+
+def test_windows_that_are_not_counted_are_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = write(tmp_path, windows=8, rows=500, columns=3, more="")
+    invoke(["plan", str(config)])
+    assert "windows are those between" not in capsys.readouterr().out
+    invoke(["plan", str(config), "--set", "current.where=x0 > -100"])
+    told = capsys.readouterr().out
+    assert "x 8 windows x" in told
+    assert "windows are those between the first and the last time of the probe" in told

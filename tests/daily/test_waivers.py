@@ -178,3 +178,69 @@ def test_the_trail_tells_what_was_waived_and_what_ran_out(failing: Path) -> None
     tg.run(config)
     lines, _ = audit.check(failing / "trail.jsonl")
     assert [line["event"] for line in lines[3:]] == ["run", "superseded"]
+
+
+def with_check(folder: Path, *waivers: str) -> Any:
+    check = '[[checks]]\nfeature = "x"\nstatistic = "mean_shift"\nmax = 0.5\n'
+    return run(folder, check, *waivers)
+
+
+def accepting(statistic: str, **more: str) -> str:
+    return waiver(**more) + f"statistic = {statistic}\n"
+
+
+def test_a_waiver_does_not_reach_a_check_that_it_does_not_name(failing: Path) -> None:
+    report = with_check(failing, waiver())
+    assert {row["verdict"] for row in report.verdicts if row["feature"] == "x"} == {"ok", "fail"}
+    assert report.exit_code() == 1
+    told = " ".join(report.record["result"]["limitations"])
+    assert "does not reach check/mean_shift of x, which therefore stands" in told
+    # Named, it is reached; alone, it leaves the drift.
+    both = with_check(failing, accepting('["ks", "check/*"]'))
+    assert (both.exit_code(), both.verdict) == (0, "waived")
+    assert both.record["result"]["waivers"][0]["statistic"] == ["ks", "check/*"]
+    assert with_check(failing, accepting('"check/mean_shift"')).exit_code() == 1
+    assert with_check(failing, accepting('"missing_rate"')).exit_code() == 1
+
+
+def test_two_waivers_accept_what_neither_does_alone(failing: Path) -> None:
+    season, level = waiver(), accepting('"check/mean_shift"').replace("A. Owner", "B. Owner")
+    report = with_check(failing, season, level)
+    assert (report.exit_code(), report.verdict) == (0, "waived")
+    waived = next(row for row in report.verdicts if row["verdict"] == "waived")
+    assert "by A. Owner: new sensor; waived until 2024-12-31 by B. Owner" in waived["message"]
+    assert [len(w["waived"]) for w in report.record["result"]["waivers"]] == [3, 3]
+    assert tg.verify(failing / "out" / "report.json").same
+    # One of them ends: the failure stands, and says whose ended.
+    over = accepting('"check/mean_shift"', until="2024-03-02").replace("A. Owner", "B. Owner")
+    report = with_check(failing, season, over)
+    assert report.exit_code() == 1
+    assert report.failed[0]["message"].endswith("; the waiver by B. Owner ended 2024-03-02")
+    assert tg.verify(failing / "out" / "report.json").same
+
+
+def test_a_waiver_does_not_reach_a_tolerance_on_performance(tmp_path: Path) -> None:
+    import numpy as np
+    import polars as pl
+
+    rng = np.random.default_rng(3)
+    signal = rng.normal(size=8000)
+    label = (signal + rng.normal(size=8000) > 0).astype(int)
+    score = 1 / (1 + np.exp(-signal))
+    score[4000:] = score[4000:] * 0.2 + 0.8 * rng.random(4000)
+    log = pl.DataFrame({"label": label, "score": score})
+    log[:4000].write_parquet(tmp_path / "a.parquet")
+    log[4000:].write_parquet(tmp_path / "b.parquet")
+    accepted = {"match": "score", "until": "2999-01-01", "who": "A", "why": "season"}
+
+    def code(**more: Any) -> int:
+        settings = configurations.load({
+            "reference": {"path": str(tmp_path / "a.parquet")}, "current": {"path": str(tmp_path / "b.parquet")},
+            "roles": {"label": "label", "score": "score"},
+            "columns": {"score": {"tolerances": {"roc_auc_worsening": {"warn": 0.01, "fail": 0.02}}}},
+            "waivers": [{**accepted, **more}], "output": {"files": [str(tmp_path / "report.json")]},
+        })  # fmt: skip
+        return tg.run(settings).exit_code()
+
+    assert code() == 1
+    assert code(statistic=["ks", "roc_auc_worsening"]) == 0

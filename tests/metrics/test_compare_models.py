@@ -362,7 +362,9 @@ def test_a_model_that_is_silent_where_it_is_weak_is_not_allowed() -> None:
     assert found.rows[0].decision == "allow"  # where both predict
     assert (found.decision, found.n_only_first) == ("inconclusive", silent)
     head = str(found).splitlines()[0]
-    assert head.startswith("INCONCLUSIVE") and f"{silent:,} of 3,000 rows" in head and f"{silent / 30:.1f} %" in head
+    assert head.startswith("INCONCLUSIVE")
+    assert f"{silent:,} of 3,000 rows" in head
+    assert f"{silent / 30:.1f} %" in head
     assert head.partition("  ")[2] in found.to_markdown()
     # The other way round nothing is lost.
     back = tg.compare_models(log, label="y", a="new", b="old", max_drop={"roc_auc": 0.1})

@@ -31,6 +31,11 @@ def plan_lines(found: Mapping[str, Any]) -> list[str]:
         f"  deciding: {', '.join(f'{name} of {n}' for name, n in tests['deciding'].items()) or 'nothing'}; "
         f"{tests['family']:,} tests a family (one window and model), {tests['rows']:,} rows in the report",
     ]
+    if tests["windows"] > 1 and not tests["windows_counted"]:
+        lines.append(
+            "  windows are those between the first and the last time of the probe: rows out of order hold more, and "
+            "one time far from the others makes them many"
+        )
     explain = found["explain"]
     if explain is not None:
         of = f"{explain['tables']:,} tables x (1 + {explain['features']:,} features x {explain['n_repeats']} repeats)"

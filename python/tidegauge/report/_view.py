@@ -13,8 +13,8 @@ from ._text import mapping, objects, sequence, to_float, visible, window_label
 
 Row = Mapping[str, Any]
 
-SEVERITY = {"error": 5, "fail": 4, "warn": 3, "waived": 2, "inconclusive": 2, "not_evaluated": 1, "ok": 0}
-"""Verdicts, the one to read first with the largest number."""
+SEVERITY = {"error": 5, "fail": 4, "warn": 3, "waived": 2, "inconclusive": 2, "ok": 1, "not_evaluated": 0}
+"""Verdicts, the one to read first with the largest number; where nothing was evaluated nothing is said."""
 
 BESIDE = frozenset({"missing_rate", "new_category_mass", "schema"})
 """Statistics that decide beside the one on the distribution of the column."""
@@ -31,6 +31,8 @@ class Window:
     end: str | None
     rows: int | None = None
     verdict: str | None = None
+    timeless: bool = False
+    """Whether it holds the rows without a time, of a log that is cut into windows."""
 
     @property
     def key(self) -> tuple[str | None, str | None]:
@@ -40,7 +42,7 @@ class Window:
     @property
     def label(self) -> str:
         """Short name for headings."""
-        return window_label(self.start, self.end)
+        return "rows without a time" if self.timeless else window_label(self.start, self.end)
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,10 @@ class Judgement:
     """The deciding row with the largest value over fail limit."""
     ratio: float | None
     """Value over fail limit of `lead`."""
+    difference: Row | None = None
+    """The deciding row of the largest difference that warns or fails; a check that fails is none."""
+    checked: bool = False
+    """Whether only checks fail: a limit is not kept, which says nothing of a difference."""
 
     @property
     def severity(self) -> int:
@@ -92,7 +98,12 @@ class Feature:
 
     def moved(self, baseline: str) -> int:
         """Windows in which the column differs (warn or fail) from `baseline`."""
-        return sum(j.verdict in MOVED for j in self.judged(baseline))
+        return sum(j.verdict in MOVED and not j.checked for j in self.judged(baseline))
+
+    def moved_most(self, baseline: str) -> Judgement | None:
+        """The judgement against `baseline` that found the largest difference, not accepted by anyone."""
+        found = [j for j in self.judged(baseline) if j.verdict in ("warn", "fail") and not j.checked]
+        return min(found, key=lambda j: j.order, default=None)
 
     def worst(self, baseline: str) -> Judgement | None:
         """The judgement against `baseline` to read first."""
@@ -148,10 +159,24 @@ class View:
         found.sort(key=lambda row: (str(row.get("statistic")), order.get(window_key(row), len(order))))
         return [(labels.get(window_key(row), "all rows"), row) for row in found]
 
+    def label(self, start: object, end: object) -> str:
+        """Name of the window from `start` to `end`, among these windows."""
+        known = (w.label for w in self.windows if w.key == (start, end))
+        return next(known, window_label(start, end))
+
     def verdicts(self, baseline: str) -> Counter[str]:
         """Worst verdict of each feature against `baseline`, counted."""
         found = (feature.worst(baseline) for feature in self.features)
         return Counter(j.verdict for j in found if j is not None)
+
+    def unevaluated(self) -> list[Window]:
+        """Time windows in which no column came to a verdict, first to last; those without any row too."""
+        known = {
+            window_key(row) for row in self.deciding
+            if row.get("segment_by") is None and row.get("statistic") != "check"
+            and row.get("verdict") not in (None, "not_evaluated")
+        }  # fmt: skip
+        return [w for w in self.windows if w.start is not None and w.key not in known]
 
     def findings(self) -> list[Feature]:
         """Features to look at, worst first: errors, fails, warnings, then inconclusive ones."""
@@ -242,10 +267,12 @@ def _worst_severity(feature: Feature, baselines: list[str]) -> int:
 
 def _windows(result: Mapping[str, Any], rows: list[Row]) -> list[Window]:
     found: dict[tuple[str | None, str | None], Window] = {}
+    windowed = mapping(result.get("configuration")).get("window") is not None
     for entry in objects(result.get("windows")):
         key = window_key({"window_start": entry.get("start"), "window_end": entry.get("end")})
         n, verdict = entry.get("rows"), entry.get("verdict")
-        found[key] = Window(*key, n if isinstance(n, int) else None, verdict and str(verdict))
+        timeless = windowed and key == (None, None)
+        found[key] = Window(*key, n if isinstance(n, int) else None, verdict and str(verdict), timeless)
     for row in rows:
         key = window_key(row)
         # The row of a column that is missing altogether may carry no window: not a window.
@@ -293,9 +320,19 @@ def _judgements(rows: list[Row], windows: dict[tuple[str | None, str | None], Wi
                 message=str(row.get("message") or (lead or {}).get("message") or ""),
                 lead=lead,
                 ratio=ratio,
+                difference=next((part for part in parts if _differs(part)), None),
+                checked=_only_checks(parts),
             )
         )
     return found
+
+
+def _differs(part: Row) -> bool:
+    return part.get("verdict") in MOVED and part.get("statistic") != "check"
+
+
+def _only_checks(parts: list[Row]) -> bool:
+    return any(part.get("verdict") in MOVED for part in parts) and not any(map(_differs, parts))
 
 
 def _baselines(judgements: list[Judgement], decided_by: Iterable[Any]) -> list[str]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ._text import count, interval, number, objects, percent, to_float, visible
+from ._view import window_key
 
 if TYPE_CHECKING:
     from ._view import Feature, Judgement, Row, View
@@ -210,6 +211,8 @@ def value_words(row: Row) -> str:
         return f"{statistic} has no value"
     if statistic in DECIDING_PAIR:
         return f"at least {percent(value)} of the rows moved"
+    if statistic == "missing_rate" and row.get("role") == "time":
+        return f"the share of rows without a time differs by {percent(value)}"
     if statistic == "missing_rate":
         return f"the share of missing values differs by {percent(value)} of the rows"
     if statistic == "new_category_mass":
@@ -253,7 +256,36 @@ def summary(view: View) -> list[Sentence]:
     ]
     performance: list[Sentence] = [[view.performance]] if view.performance else []
     how_many: Sentence = [*_how_many(view), *_in_segments(view)]
-    return [*unread, how_many, *_waived(view), *_checks(view), _which(view), *performance, _side_by_side(view)]
+    return [
+        *unread,
+        *_thin(view),
+        how_many,
+        *_waived(view),
+        *_checks(view),
+        _which(view),
+        *performance,
+        _side_by_side(view),
+    ]
+
+
+MOST_THIN = 5
+"""Windows without a verdict told one by one, the last of them."""
+
+
+def _thin(view: View) -> list[Sentence]:
+    """Windows in which nothing was evaluated, with their rows; nothing where there are none."""
+    windows = view.unevaluated()
+    if not windows:
+        return []
+    shown = windows[-MOST_THIN:]
+    named = ", ".join(
+        f"{w.label} ({count(w.rows, 'row') if w.rows else 'no row'})" if w.rows is not None else w.label for w in shown
+    )
+    more = f", and {count(len(windows) - len(shown), 'window')} before" if len(windows) > len(shown) else ""
+    text = f"Nothing was evaluated in {len(windows)} of {count(len(view.windows), 'window')}: {named}{more}."
+    if windows[-1].key == view.windows[-1].key:
+        text += " Nothing is known of the newest window, so this report does not pass."
+    return [[text]]
 
 
 def _waived(view: View) -> list[Sentence]:
@@ -284,7 +316,20 @@ def _checks(view: View) -> list[Sentence]:
         return []
     failed = {key: [r for r in rows if r.get("verdict") == "fail"] for key, rows in found.items()}
     failed = {key: rows for key, rows in failed.items() if rows}
-    unsure = {key: [r for r in rows if r.get("verdict") != "ok"] for key, rows in found.items()}
+    # A stretch without any row has nothing to check but its volume.
+    empty = {w.key for w in view.windows if w.rows == 0}
+    unsure = {
+        key: [
+            r for r in rows if r.get("verdict") != "ok"
+            and (r.get("verdict") != "not_evaluated" or window_key(r) not in empty)
+        ]
+        for key, rows in found.items()
+    }  # fmt: skip
+    # Optional ones whose number exists nowhere.
+    found = {key: rows for key, rows in found.items() if any(r.get("verdict") != "not_evaluated" for r in rows)}
+    unsure = {key: rows for key, rows in unsure.items() if key in found}
+    if not found:
+        return []
     unsure = {key: rows for key, rows in unsure.items() if rows}
     several = len(view.windows) > 1
     total = count(len(found), "check")
@@ -316,7 +361,10 @@ def _how_many(view: View) -> Sentence:
     several = len(view.windows) > 1
     judged = sum(counts[v] for v in ("fail", "warn", "waived", "inconclusive", "ok"))
     text = f"{count(judged, 'column was', 'columns were')} judged"
-    text += f" in {count(len(view.windows), 'window')}" if several else ""
+    if several:
+        # No window without a verdict counts as one that was judged.
+        open_, every = len(view.unevaluated()), count(len(view.windows), "window")
+        text += f" in {len(view.windows) - open_} of {every}" if open_ else f" in {every}"
     text += f" against {against(view.main)}" + (", each by its worst window" if several else "")
     text += f": {tally(counts)}" if judged else ""
     if counts["error"]:
@@ -335,7 +383,7 @@ def _in_segments(view: View) -> Sentence:
 
 
 def _which(view: View) -> Sentence:
-    moved = [(f, j) for f in view.features if (j := f.worst(view.main)) and j.verdict in ("fail", "warn")]
+    moved = [(f, j) for f in view.features if (j := f.moved_most(view.main))]
     moved.sort(key=lambda pair: pair[1].order)
     if not moved:
         waived = view.verdicts(view.main)["waived"]
@@ -351,7 +399,8 @@ def _which(view: View) -> Sentence:
         if i:
             sentence.append("; ")
         sentence.append(Name(feature.name))
-        sentence.append(f" ({value_words(j.lead)}" if j.lead else " (see its row")
+        row = j.difference or j.lead
+        sentence.append(f" ({value_words(row)}" if row else " (see its row")
         sentence.append(f", {j.window.label})" if len(view.windows) > 1 else ")")
     rest = len(moved) - 3
     sentence.append(f"; and {count(rest, 'more column')}." if rest > 0 else ".")

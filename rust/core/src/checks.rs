@@ -30,6 +30,9 @@ pub struct Check {
     /// The pattern of columns that the check was written for, where it names several.
     #[serde(default)]
     pub pattern: Option<String>,
+    /// Where the number exists nowhere the check is not evaluated, which is no error.
+    #[serde(default)]
+    pub optional: bool,
 }
 
 /// Statistics of performance beside the metrics.
@@ -127,11 +130,17 @@ impl Check {
             row.bound_low.unwrap_or(value),
             row.bound_high.unwrap_or(value),
         ));
+        let limits = [self.min, self.max];
         let range = if low < high {
-            format!(", between {low} and {high}")
+            format!(
+                ", between {} and {}",
+                short(low, limits),
+                short(high, limits)
+            )
         } else {
             String::new()
         };
+        let value = short(value, limits);
         let told = |verdict, side: &str, limit: f64| {
             (verdict, format!("{name} is {value}{range}: {side} {limit}"))
         };
@@ -164,11 +173,26 @@ impl Check {
     }
 }
 
+/// A whole number as it is, any other with four significant digits, or as many more as it takes to lie on its own side of the limits: the
+/// row holds it whole.
+fn short(x: f64, limits: [Option<f64>; 2]) -> String {
+    if x.trunc() == x && x.abs() < 1e15 {
+        return x.to_string();
+    }
+    let of = |x: f64| limits.map(|limit| limit.map(|limit| x.total_cmp(&limit)));
+    (3..17)
+        .map(|digits| format!("{x:.digits$e}"))
+        .filter_map(|text| text.parse::<f64>().ok())
+        .find(|y| of(*y) == of(x))
+        .unwrap_or(x)
+        .to_string()
+}
+
 /// Adds a deciding row for each check in each window, on the rows without a segment of one baseline, and
 /// where the check says so on those of segments. Rates of protected groups are always checked by group.
 ///
 /// Where the row that a check is about does not exist the check is not evaluated, and says so. A check that is
-/// evaluated nowhere is an error: it could not fail, whatever happened. One written for a pattern of columns needs
+/// evaluated nowhere is an error, unless it is optional: it could not fail, whatever happened. One written for a pattern of columns needs
 /// one that it is evaluated of.
 pub(crate) fn apply(checks: &[Check], baseline: &str, entries: &mut Vec<Entry>) {
     let time = |row: &Row| {
@@ -181,7 +205,7 @@ pub(crate) fn apply(checks: &[Check], baseline: &str, entries: &mut Vec<Entry>) 
     let whole = |row: &Row| row.baseline == baseline && row.segment_by.is_none();
     let mut added: Vec<Row> = Vec::new();
     // What was written as one check, by the places of its rows.
-    let mut written: BTreeMap<(&str, &str), Vec<usize>> = BTreeMap::new();
+    let mut written: BTreeMap<(&str, &str, bool), Vec<usize>> = BTreeMap::new();
     for check in checks {
         let start = added.len();
         let mut open = BTreeSet::new();
@@ -228,12 +252,14 @@ pub(crate) fn apply(checks: &[Check], baseline: &str, entries: &mut Vec<Entry>) 
             });
         }
         let name = check.pattern.as_ref().unwrap_or(&check.feature);
-        let places = written.entry((name, &check.statistic)).or_default();
+        let places = written
+            .entry((name, &check.statistic, check.optional))
+            .or_default();
         places.extend(start..added.len());
     }
-    for places in written.into_values() {
+    for ((.., optional), places) in written {
         let open = |&i: &usize| added[i].verdict == Some(Verdict::NotEvaluated);
-        if places.iter().all(open) {
+        if !optional && places.iter().all(open) {
             for i in places {
                 let row = &mut added[i];
                 row.verdict = Some(Verdict::Error);
@@ -290,6 +316,7 @@ mod tests {
             max,
             segments: false,
             pattern: None,
+            optional: false,
         }
     }
 
@@ -323,8 +350,13 @@ mod tests {
             pattern: Some("*".into()),
             ..check(None, Some(0.05))
         };
+        let optional = Check {
+            statistic: "kuiper".into(),
+            optional: true,
+            ..check(None, Some(1.0))
+        };
         apply(
-            &[of_several("x"), of_several("y"), absent],
+            &[of_several("x"), of_several("y"), absent, optional],
             "reference",
             &mut entries,
         );
@@ -338,9 +370,27 @@ mod tests {
                 ("ks", None),
                 ("check", Some(Verdict::Fail)),
                 ("check", Some(Verdict::NotEvaluated)),
-                ("check", Some(Verdict::Error))
+                ("check", Some(Verdict::Error)),
+                ("check", Some(Verdict::NotEvaluated))
             ]
         );
+    }
+
+    #[test]
+    fn numbers_in_messages_are_short_and_on_their_side() {
+        let value = 0.662_721_341_836_326_1;
+        let (_, told) = check(Some(0.99), None).judge(&row(value, value, value));
+        assert_eq!(told, "ks is 0.6627: below the minimum of 0.99");
+        let (verdict, told) = check(Some(0.6628), None).judge(&row(value, value, value));
+        assert_eq!(verdict, Verdict::Fail);
+        assert_eq!(told, "ks is 0.6627: below the minimum of 0.6628");
+        let (verdict, told) = check(Some(0.6627), None).judge(&row(value, value, value));
+        assert_eq!(verdict, Verdict::Ok);
+        assert_eq!(told, "ks is 0.66272: within its limits");
+        let large = 1_234_567.0;
+        let (_, told) = check(None, Some(1_234_566.0)).judge(&row(large, large, large));
+        assert_eq!(told, "ks is 1234567: above the maximum of 1234566");
+        assert_eq!(short(1_234.567, [None, Some(1_234.0)]), "1235");
     }
 
     #[test]

@@ -368,7 +368,7 @@ fn choose(entries: &mut [Entry], policy: &Policy) {
             continue;
         }
         let kind = row.kind.as_deref();
-        row.decides = is_judged(row.role.as_deref())
+        row.decides = (is_judged(row.role.as_deref())
             && (policy
                 .deciding(&row.feature, kind)
                 .contains(&row.statistic.as_str())
@@ -377,7 +377,8 @@ fn choose(entries: &mut [Entry], policy: &Policy) {
                 || (kind == Some(crate::performance::KIND)
                     && policy
                         .statistic_tolerances
-                        .contains_key(&(row.feature.clone(), row.statistic.clone()))));
+                        .contains_key(&(row.feature.clone(), row.statistic.clone())))))
+            || (row.role.as_deref() == Some("time") && row.statistic == "missing_rate");
         if !row.decides {
             continue;
         }

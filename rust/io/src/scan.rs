@@ -786,7 +786,15 @@ impl Scan<'_> {
     }
 }
 
-fn resolve_columns(source: &dyn Source, options: &ScanOptions) -> Result<Vec<usize>> {
+/// Roles of columns that nothing is read by: the data may come without them where the reference has them, and a
+/// column that is missing is a row of the schema.
+const MAY_BE_MISSING: [&str; 4] = ["feature", "label", "prediction", "score"];
+
+fn resolve_columns(
+    source: &dyn Source,
+    options: &ScanOptions,
+    like: Option<&Profile>,
+) -> Result<Vec<usize>> {
     let names: Vec<&str> = source.columns().iter().map(|c| c.name.as_str()).collect();
     let mut seen = BTreeSet::new();
     if let Some(twice) = names.iter().find(|n| !seen.insert(**n)) {
@@ -799,7 +807,10 @@ fn resolve_columns(source: &dyn Source, options: &ScanOptions) -> Result<Vec<usi
         .iter()
         .chain(&options.exclude)
         .chain(&options.categorical)
-        .chain(options.roles.keys())
+        .chain(options.roles.iter().filter_map(|(name, role)| {
+            let known = like.is_some_and(|like| like.column(name).is_some());
+            (!known || !MAY_BE_MISSING.contains(&role.as_str())).then_some(name)
+        }))
         .chain(options.by.iter().flat_map(Cut::columns))
         .chain(&options.model_version);
     for name in asked {
@@ -1171,7 +1182,7 @@ fn attempt(
     let mut columns: Vec<Column> = Vec::new();
     let mut order = Vec::new();
     let weighs = weigher.as_ref().map(Weigher::at);
-    for at in resolve_columns(source, options)? {
+    for at in resolve_columns(source, options, like)? {
         if weighs == Some(at) {
             continue;
         }

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from tidegauge.report._text import number, objects, to_float, window_label
+from tidegauge.report._text import number, objects, to_float
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -39,12 +39,12 @@ class Cell(NamedTuple):
 
 def build(page: Page) -> dict[str, Any] | None:
     """Findings with their cells; nothing where the record has none."""
-    found = [finding for entry in objects(page.result.get("contributions")) if (finding := _finding(entry))]
+    found = [finding for entry in objects(page.result.get("contributions")) if (finding := _finding(entry, page))]
     shown = found[: page.limits.findings]
     return {"findings": shown, "left": len(found) - len(shown), "bar": WIDTH} if found else None
 
 
-def _finding(entry: Mapping[str, Any]) -> Finding | None:
+def _finding(entry: Mapping[str, Any], page: Page) -> Finding | None:
     cells = objects(entry.get("cells"))
     adds = [to_float(cell.get("contribution")) or 0.0 for cell in cells]
     most = max(map(abs, adds), default=0.0)
@@ -54,7 +54,7 @@ def _finding(entry: Mapping[str, Any]) -> Finding | None:
     return Finding(
         str(entry.get("feature")),
         str(entry.get("verdict")),
-        window_label(entry.get("window_start"), entry.get("window_end")),
+        page.view.label(entry.get("window_start"), entry.get("window_end")),
         str(entry.get("statistic")),
         entry.get("value"),
         [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tidegauge.report._text import mapping, objects, window_label
+from tidegauge.report._text import mapping, objects
 
 if TYPE_CHECKING:
     from tidegauge.report._page import Page
@@ -24,7 +24,7 @@ def build(page: Page) -> dict[str, Any] | None:
             f" on {entry.get('rows'):,} rows"
             for entry in objects(window.get("superseded"))
         ]
-        rows.append({**window, "label": window_label(*key), "verdict": verdicts.get(key), "before": before,
+        rows.append({**window, "label": page.view.label(*key), "verdict": verdicts.get(key), "before": before,
                      "day": _day(window.get("as_of"))})  # fmt: skip
     late = "reopen it" if told.get("late") == "reopen" else "are counted, and do not reopen it"
     return {"listed": rows, "late": late, "store": mapping(told.get("store"))}

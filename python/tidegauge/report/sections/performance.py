@@ -15,13 +15,13 @@ from tidegauge.report._text import (
     objects,
     percent,
     to_float,
-    window_label,
 )
 from tidegauge.report._view import Row, segment_label, window_key
 from tidegauge.report._words import variance
 
 if TYPE_CHECKING:
     from tidegauge.report._page import Page
+    from tidegauge.report._view import View
 
 MOST_SEGMENTS = 12
 """Segments shown whose performance is worse than in the reference beyond sampling error."""
@@ -105,9 +105,9 @@ def build(page: Page) -> dict[str, Any] | None:
         "threshold": plan.get("threshold") if plan.get("protected") or _CLASSES.intersection(metrics) else None,
         "plan": plan,
         "variances": sorted({variance(r["variance"]) for r in rows if r.get("variance")}),
-        **_segments(rows, better, metrics, several=len(page.view.windows) > 1),
+        **_segments(page.view, rows, better, metrics),
         **_groups(page),
-        "curves": _curves(told),
+        "curves": _curves(page.view, told),
     }
 
 
@@ -132,7 +132,7 @@ def _coverage(told: Any) -> Cell:
     return EMPTY
 
 
-def _segments(rows: list[Row], better: Any, metrics: list[str], *, several: bool) -> dict[str, Any]:
+def _segments(view: View, rows: list[Row], better: Any, metrics: list[str]) -> dict[str, Any]:
     """Segments that are worse than the same segment of the reference, the clearest first."""
     found = []
     changes = {
@@ -153,7 +153,7 @@ def _segments(rows: list[Row], better: Any, metrics: list[str], *, several: bool
     shown = [
         {
             "segment": segment,
-            "window": window_label(*window) if several else "",
+            "window": view.label(*window) if len(view.windows) > 1 else "",
             "change": fixed(row.get("value"), places),
             "limits": between(row.get("ci_low"), row.get("ci_high"), places),
             "rows": number(row.get("n_current")),
@@ -179,14 +179,14 @@ def _groups(page: Page) -> dict[str, Any]:
     return {"groups": shown, "groups_more": len(table) - len(shown), "group_window": label}
 
 
-def _curves(told: Any) -> list[dict[str, Any]]:
+def _curves(view: View, told: Any) -> list[dict[str, Any]]:
     """Reliability of each window over that of the reference, with its table."""
     sides = objects(told.get("reliability"))
     before = next((_bins(side) for side in sides if side.get("side") == "reference"), [])
     current = [side for side in sides if side.get("side") == "current"]
     found = []
     for i, side in enumerate(current[-MOST_CURVES:]):
-        bins, label = _bins(side), window_label(side.get("window_start"), side.get("window_end"))
+        bins, label = _bins(side), view.label(side.get("window_start"), side.get("window_end"))
         if not bins:
             continue
         gap = max(bins, key=lambda b: abs(b[1] - b[0]))

@@ -139,7 +139,8 @@ pub fn compare_with(
         as_of: as_of.map(rfc3339),
         ..Row::default()
     };
-    quality::empty_windows(current, &unwindowed, &mut entries);
+    quality::empty_windows(reference, current, options, &unwindowed, &mut entries);
+    quality::timeless_rows(reference, current, options, &unwindowed, &mut entries);
     entries.extend(others);
     joint::joint_rows(options, &mut entries)?;
     crate::checks::apply(&options.checks, &main_baseline(options), &mut entries);

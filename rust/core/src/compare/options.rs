@@ -82,6 +82,8 @@ pub struct CompareOptions {
     pub run_id: Option<String>,
     /// Roles that override those of the reference.
     pub roles: BTreeMap<String, String>,
+    /// Rows of all windows, where the current profile holds some of them.
+    pub rows: Option<u64>,
 }
 
 impl Default for CompareOptions {
@@ -104,6 +106,7 @@ impl Default for CompareOptions {
             model_version: None,
             run_id: None,
             roles: BTreeMap::new(),
+            rows: None,
         }
     }
 }

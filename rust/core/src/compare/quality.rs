@@ -66,8 +66,8 @@ const SCHEMA: Described = Described {
     name: "schema",
     definition: "schema/v2",
     summary: "columns that are missing, new, or of another type",
-    notes: "a row a column, and one of the whole set with their number; fails: a missing feature, a type \
-            some value of which does not convert exactly; notes: new columns, types that convert exactly; \
+    notes: "a row a column, and one of the whole set with their number; fails: a missing feature, prediction or \
+            score, a type some value of which does not convert exactly; not evaluated: a missing label; notes: new columns, types that convert exactly; \
             the order of columns and their physical width do not matter",
     unit: "columns",
 };
@@ -77,7 +77,8 @@ const VOLUME_RATE: Described = Described {
     definition: "volume_rate/blocks/v1",
     summary: "rows per block of time over those of the reference",
     notes: "blocks of the reference's rule, empty ones included, those of the window or from the first to the \
-            last that holds a row; interval: of the logarithm of the ratio, by the variance of rows between \
+            last that holds a row; 0 in a stretch without a row between two windows that is longer than any \
+            of the reference; interval: of the logarithm of the ratio, by the variance of rows between \
             blocks, with Student's quantiles (Welch); a single block takes the reference's variance; no p-value",
     unit: "ratio",
 };
@@ -153,7 +154,14 @@ pub(super) fn schema_rows(compared: Compared<'_>, base: &Row, entries: &mut Vec<
                     column.name,
                     name_of(column.logical)
                 );
-                (Verdict::Fail, message)
+                match role {
+                    // Labels come late: without them there is nothing to judge yet.
+                    "label" => (
+                        Verdict::NotEvaluated,
+                        format!("{message}: labels may come later"),
+                    ),
+                    _ => (Verdict::Fail, message),
+                }
             }
         };
         if is_judged(Some(role)) {
@@ -357,11 +365,98 @@ pub(super) fn time_rows(compared: Compared<'_>, base: &Row, entries: &mut Vec<En
     }));
 }
 
-/// A row for each stretch of time between two windows that holds no row at all: no group stands for it.
-pub(super) fn empty_windows(current: &Profile, base: &Row, entries: &mut Vec<Entry>) {
+/// Place of the column that holds the time of a row.
+fn time_column(reference: &Profile, options: &CompareOptions) -> Option<usize> {
+    let asked = |name: &str| options.roles.get(name);
+    let role = |name: &str| asked(name).or_else(|| reference.metadata.roles.get(name));
+    let mut columns = reference.columns.iter();
+    columns.position(|c| role(&c.name).is_some_and(|r| r == "time"))
+}
+
+/// The row that decides on rows without a time, where the current data has any: no window holds them, and whoever
+/// loses the times of rows loses their windows. One row for all windows and versions.
+pub(super) fn timeless_rows(
+    reference: &Profile,
+    current: &Profile,
+    options: &CompareOptions,
+    base: &Row,
+    entries: &mut Vec<Entry>,
+) {
+    let Some(at) = time_column(reference, options) else {
+        return;
+    };
+    let column = &reference.columns[at];
+    let (Some(statistic), Some(now)) = (find("missing_rate"), current.column(&column.name)) else {
+        return;
+    };
+    let side = |profile: &Profile, at: usize| {
+        let whole = profile.groups.iter().filter(|(k, _)| k.segment.is_none());
+        let (rows, nulls) = whole.fold((0_u64, 0_u64), |(rows, nulls), (_, states)| {
+            let counts = &states[at].counts;
+            (
+                rows.saturating_add(counts.rows()),
+                nulls.saturating_add(counts.nulls),
+            )
+        });
+        Side {
+            rows,
+            nulls,
+            finite: rows - nulls,
+            ..Side::default()
+        }
+    };
+    let mut found = side(current, now);
+    if found.nulls == 0 {
+        return;
+    }
+    if let Some(rows) = options.rows {
+        found.rows = rows.max(found.rows);
+        found.finite = found.rows - found.nulls;
+    }
+    let told = format!(
+        "{} of {} rows have no time, and belong to no window",
+        found.nulls, found.rows
+    );
+    let pair = Pair::Categorical(CategoricalPair {
+        logical: Logical::Binary,
+        reference: side(reference, at),
+        current: found,
+        cells: Vec::new(),
+        new_rows: (0, 0),
+        new_values: NewValues::default(),
+        new_examples: Vec::new(),
+        note: Some(told),
+        blocked: None,
+    });
+    let row = Row {
+        feature: column.name.clone(),
+        role: Some("time".into()),
+        kind: Some("datetime".into()),
+        ..base.clone()
+    };
+    let context = Context {
+        alpha: options.alpha,
+    };
+    entries.push(Entry::compute(statistic, &pair, &row, &context));
+}
+
+/// Two rows for each stretch of time between two windows that holds no row at all, since no group stands for it:
+/// its `volume`, and its `volume_rate` where it is longer than any stretch without a row in the reference.
+pub(super) fn empty_windows(
+    reference: &Profile,
+    current: &Profile,
+    options: &CompareOptions,
+    base: &Row,
+    entries: &mut Vec<Entry>,
+) {
     let Some(volume) = find("volume") else {
         return;
     };
+    let usual = time_column(reference, options).and_then(|at| {
+        let unit = Unit::of(reference.columns[at].logical)?;
+        let total = reference.total().ok()?;
+        Gap::longest(&total[at], unit).map(|gap| gap.low)
+    });
     let mut last: BTreeMap<&Option<String>, i64> = BTreeMap::new();
     let whole = current.groups.keys().filter(|k| k.segment.is_none());
     for (version, (start, end)) in whole.filter_map(|k| Some((&k.model_version, k.window?))) {
@@ -382,6 +477,22 @@ pub(super) fn empty_windows(current: &Profile, base: &Row, entries: &mut Vec<Ent
             message: Some("no row between the window before and the one after".into()),
             ..base.clone()
         };
+        let length = i128::from(start) - i128::from(before);
+        if usual.is_none_or(|usual| length > usual) {
+            let rate = Row {
+                message: Some(format!(
+                    "no row in {}{}",
+                    words(length),
+                    usual.map_or(String::new(), |usual| format!(
+                        "; the longest stretch without one in the reference is {}",
+                        words(usual)
+                    ))
+                )),
+                value_if_no_change: Some(1.0),
+                ..of(&VOLUME_RATE, &row, "*")
+            };
+            entries.push(Entry::given(exact(rate, 0.0)));
+        }
         entries.push(Entry::given(exact(row, 0.0)));
     }
 }
