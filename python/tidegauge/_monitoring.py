@@ -18,6 +18,7 @@ from tidegauge._performance import finish
 from tidegauge._profile import Options, Profile, scan
 from tidegauge._store import Start, View, Window, join, micros, moment, number_of, read_tables, short, span_of
 from tidegauge._store_performance import NAME, joined, kept, load, table
+from tidegauge._work import give_back
 from tidegauge.errors import InputError
 from tidegauge.results import Report, overall_verdict, rows_to_polars
 
@@ -53,6 +54,7 @@ def monitor(
     data = paths(settings, settings.current.path)
     unread = ingest(store, settings, data, options, reference, watch, work, progress)
     unread = [_provenance.problem_from(problem, context.folder) for problem in unread]
+    give_back()
     return report_of(store, settings, reference, watch, options, context, unread, None)
 
 

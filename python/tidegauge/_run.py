@@ -20,7 +20,7 @@ from tidegauge._joint_rows import as_joint, check_sources, draw, sample_places
 from tidegauge._performance import Settings, measure
 from tidegauge._profile import Options, Profile, is_profile, make_options, refuse_excluded, scan
 from tidegauge._waivers import waive
-from tidegauge._work import FOLDER, Work
+from tidegauge._work import FOLDER, Work, give_back
 from tidegauge.config import Config, Joint, load, suggestion
 from tidegauge.errors import ConfigError, FormatError, UsageError
 from tidegauge.results import check_outputs, refuse_inputs
@@ -212,6 +212,7 @@ def compute(
     rows: list[Any] = [_rows_of(settings, side.path) for side in (settings.reference, settings.current)]
     if recorded is not None and recorded.performance:
         rows = [None, None]
+    give_back()
     performance = measure(
         ((rows[0], reference_options, reference), (rows[1], current_options, current)), _performance(settings), progress
     )
@@ -232,6 +233,7 @@ def compute(
     if joint and from_data:
         samples = draw(*places, reference, current, joint, of_reference=reference_options, of_current=current_options)
         context.left += samples.files
+    give_back()
     report = decide(
         reference,
         current,
