@@ -29,7 +29,7 @@ SUFFIXES = (".json", ".html", ".md", ".txt", ".xml", ".prom", ".ndjson", ".parqu
 #: Borders of cells beside a planted extreme would tell it; those of histograms still do, to five digits.
 NEAR = re.compile(r"(?<![\d.])-?(76543|87654)\d\d(?!\d)")
 #: Profiles hold states, from which rows are compared: values of columns that are not sensitive are in them.
-STATES = ("profile.parquet", ".tgp")
+STATES = ("profile.parquet", "performance.parquet", ".tgp")
 
 
 def table(seed: int, start: str) -> pl.DataFrame:
