@@ -49,12 +49,6 @@ _BLOCKS = (
     "blocks of a day, which a log with a time gets by default and the goal did not count, are a tenth of the work; "
     "without them 1.20 is measured beside it"
 )
-_BILLION = (
-    "the peak is not that of the scan (205 MB of one file, 300 MB of twelve) but of what follows, labels, comparison "
-    "and report, on top of memory that the scan had freed and the allocator kept. It is given back to the system "
-    "since: a run of twelve files (120 million rows) then peaked at 467 MB, one file at 463 MB (572 and 486 MB before, "
-    "same build, in turn); the billion was not run again"
-)
 _PERMUTED = (
     "98 times at 100,000 rows, by hand (docs/importance.md); what takes the time and what was tried stands in "
     "docs/decisions/0046"
@@ -68,7 +62,6 @@ REASONS: dict[tuple[str, str], str] = {
     ("profile_over_decode[zstd-2]", "over pyarrow"): _BLOCKS,
     ("drift_report", "faster Evidently"): _REPORT,
     ("drift_by_window", "faster NannyML"): _WINDOWS,
-    ("billion", "memory one file"): _BILLION,
     ("importance_permuted", "faster scikit-learn"): _PERMUTED,
     ("histogram[10-60]", "faster numpy"): _HISTOGRAM,
     ("histogram[4096-12]", "faster numpy"): _HISTOGRAM,
