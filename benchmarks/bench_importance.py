@@ -12,6 +12,21 @@ from shapes import Data
 ONE_THREAD = {"OMP_NUM_THREADS": "1"}
 
 
+def beside(
+    versus: Versus, work: str, side: str, options: dict[str, Any], goal: Goal, check: Any, rounds: int = 3
+) -> None:
+    """Measure beside scikit-learn on the same model and rows."""
+    versus(
+        work,
+        Side(side, options, environment=ONE_THREAD),
+        [goal],
+        against={"scikit-learn": Side("importance_sklearn", {"path": options["path"]}, environment=ONE_THREAD)},
+        check=check,
+        rounds=rounds,
+        peer_rounds=1,
+    )
+
+
 @pytest.mark.parametrize(("features", "limit", "stretch"), [(20, 30, 100), (100, 100, None)], ids=["20", "100"])
 def test_importance_exact(versus: Versus, data: Data, features: int, limit: float, stretch: float | None) -> None:
     rows = data.scale.importance
@@ -22,15 +37,9 @@ def test_importance_exact(versus: Versus, data: Data, features: int, limit: floa
         wide = 3 * np.array(ours["standard_error"])
         assert np.all(np.abs(np.subtract(others["scikit-learn"]["mean"], ours["mean"])) <= wide)
 
-    versus(
-        f"exact permutation importance, {features} features x {rows:,} rows",
-        Side("importance_exact", options, environment=ONE_THREAD),
-        [Goal("faster", limit, "scikit-learn", stretch=stretch)],
-        against={"scikit-learn": Side("importance_sklearn", options, environment=ONE_THREAD)},
-        check=check,
-        rounds=3,
-        peer_rounds=1,
-    )
+    goal = Goal("faster", limit, "scikit-learn", stretch=stretch)
+    work = f"exact permutation importance, {features} features x {rows:,} rows"
+    beside(versus, work, "importance_exact", options, goal, check)
 
 
 def test_importance_permuted(versus: Versus, data: Data) -> None:
@@ -43,15 +52,8 @@ def test_importance_permuted(versus: Versus, data: Data) -> None:
         error = np.sqrt((a.var(axis=1, ddof=1) + b.var(axis=1, ddof=1)) / a.shape[1])
         assert np.all(np.abs(a.mean(axis=1) - b.mean(axis=1)) <= 5 * error + 1e-9)
 
-    versus(
-        f"permutation importance, 5 repeats, 20 features x {rows:,} rows",
-        Side("importance_permuted", options, environment=ONE_THREAD),
-        [Goal("faster", 100, "scikit-learn")],
-        against={"scikit-learn": Side("importance_sklearn", options, environment=ONE_THREAD)},
-        check=check,
-        rounds=3,
-        peer_rounds=1,
-    )
+    work = f"permutation importance, 5 repeats, 20 features x {rows:,} rows"
+    beside(versus, work, "importance_permuted", options, Goal("faster", 100, "scikit-learn"), check)
 
 
 def test_importance_with_the_permutations_of_scikit_learn(versus: Versus, data: Data) -> None:
@@ -62,12 +64,6 @@ def test_importance_with_the_permutations_of_scikit_learn(versus: Versus, data: 
     def check(ours: Any, others: dict[str, Any]) -> None:
         assert np.allclose(ours["all"], others["scikit-learn"]["all"], rtol=0, atol=1e-12)
 
-    versus(
-        f"permuted importance with scikit-learn's permutations, 20 features x {rows:,} rows",
-        Side("importance_permuted", options | {"generator": "scikit-learn"}, environment=ONE_THREAD),
-        [Goal("faster", None, "scikit-learn")],
-        against={"scikit-learn": Side("importance_sklearn", options, environment=ONE_THREAD)},
-        check=check,
-        rounds=2,
-        peer_rounds=1,
-    )
+    work = f"permuted importance with scikit-learn's permutations, 20 features x {rows:,} rows"
+    options["generator"] = "scikit-learn"
+    beside(versus, work, "importance_permuted", options, Goal("faster", None, "scikit-learn"), check, rounds=2)

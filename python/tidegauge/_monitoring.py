@@ -16,7 +16,7 @@ from tidegauge._compare import coverage_rows, prepare, rows_of
 from tidegauge._copies import KIND, Copies, note, problem
 from tidegauge._performance import finish
 from tidegauge._profile import Options, Profile, scan
-from tidegauge._store import Start, View, Window, join, micros, moment, number_of, read_tables, short, span_of
+from tidegauge._store import Start, View, Window, join, moment, number_of, read_tables, short, span_of
 from tidegauge._store_performance import NAME, joined, kept, load, table
 from tidegauge._work import give_back
 from tidegauge.errors import InputError
@@ -370,18 +370,10 @@ def _add(
     covered = coverage_of(made, files)
     if covered:
         found = None if watch is None else watch.scan(files, made, progress)
-        beside = {} if found is None else {NAME: table(found, rows_by_window(made))}
+        beside = {} if found is None else {NAME: table(found, made)}
         store.add(made, covered, digests_of(made, files), beside)
     work.done()
     return [problem for problem in made.info["problems"] if problem["kind"] == "unit"]
-
-
-def rows_by_window(made: Profile) -> list[tuple[Start, int]]:
-    """Start and rows of every window of a part."""
-    return [
-        (None if start is None else micros(dt.datetime.fromisoformat(start)), core.rows)
-        for start, _, core in made._core.split()
-    ]
 
 
 def scan_whole(

@@ -556,7 +556,7 @@ def _profiles(parts: Sequence[tuple[str | None, str | None, Profile]]) -> pl.Dat
     # Those of all parts of one scan.
     columns = [column["name"] for column in parts[0][2].info["columns"]]
     rows = [
-        (_instant(start), _instant(end), start, end, made.rows, columns, made.digest, made.to_bytes())
+        (instant_of(start), instant_of(end), start, end, made.rows, columns, made.digest, made.to_bytes())
         for start, end, made in parts
     ]
     return pl.DataFrame(rows, schema=schema, orient="row")
@@ -611,7 +611,7 @@ def number_of(name: str) -> int:
     return int(name.partition("-")[0])
 
 
-def _instant(text: str | None) -> dt.datetime | None:
+def instant_of(text: str | None) -> dt.datetime | None:
     return None if text is None else dt.datetime.fromisoformat(text).astimezone(dt.UTC)
 
 

@@ -15,7 +15,7 @@ from tidegauge import _core
 from tidegauge._performance import Measured, measure_side, missing_rows, plan_of
 from tidegauge._privacy import hide_segments
 from tidegauge._profile import is_profile
-from tidegauge._store import micros, moment, read_tables, telling
+from tidegauge._store import instant_of, micros, moment, read_tables, telling
 from tidegauge.errors import SchemaError
 from tidegauge.results import parse_rows
 
@@ -131,8 +131,8 @@ def joined(found: Sequence[Found]) -> Found:
         return str(error)
 
 
-def table(found: Found, windows: Iterable[tuple[Start, int]]) -> pl.DataFrame:
-    """States by window, or the reason for each of the windows; `windows` are their starts and rows."""
+def table(found: Found, made: Profile | None) -> pl.DataFrame:
+    """States by window, or the reason for each window of `made`, the profile of the same rows; None is not cut."""
     import polars as pl
 
     schema: Any = {
@@ -141,7 +141,8 @@ def table(found: Found, windows: Iterable[tuple[Start, int]]) -> pl.DataFrame:
     }  # fmt: skip
     told: list[tuple[Any, ...]]
     if isinstance(found, str):
-        told = [(moment(start), rows, 0, found, None, None) for start, rows in windows]
+        parts = [(None, 0)] if made is None else [(start, core.rows) for start, _, core in made._core.split()]
+        told = [(instant_of(start), rows, 0, found, None, None) for start, rows in parts]
     else:
         told = [(moment(start), *_told(part)) for start, part in found.split()]
     return pl.DataFrame(told, schema=schema, orient="row")
@@ -191,17 +192,20 @@ def whole_table(found: Found) -> pl.DataFrame:
     import polars as pl
 
     if isinstance(found, str):
-        return table(found, [(None, 0)])
-    return pl.DataFrame([(None, *_told(found))], schema=table("", []).schema, orient="row")
+        return table(found, None)
+    return pl.DataFrame([(None, *_told(found))], schema=table("", None).schema, orient="row")
 
 
-def differences(store: Store, folder: str, found: Found | None, windows: Iterable[tuple[Start, int]]) -> list[str]:
-    """Where the states of a folder of the store are not those that were measured again."""
+def differences(store: Store, folder: str, found: Found | None, made: Profile | None) -> list[str]:
+    """Where the states of a folder of the store are not those that were measured again.
+
+    `made` is the profile of the rows of a part; None is the reference.
+    """
     path = store.path / folder / NAME
     place = path.relative_to(store.path).as_posix()
     if found is None or not path.exists():
         return [] if (found is None) == (not path.exists()) else [f"{place}: no such file, or nothing to measure"]
-    again = table(found, windows) if folder.startswith("parts/") else whole_table(found)
+    again = whole_table(found) if made is None else table(found, made)
     named = ["window_start", "rows", "used", "reason", "digest"]
     before = {row["window_start"]: row for row in read_tables([path], named).iter_rows(named=True)}
     after = {row["window_start"]: row for row in again.select(named).iter_rows(named=True)}

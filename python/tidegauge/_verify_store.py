@@ -15,7 +15,6 @@ from tidegauge._monitoring import (
     digests_of,
     needed,
     rows_again,
-    rows_by_window,
     rules_of,
     scan_whole,
     units_of,
@@ -209,11 +208,11 @@ def rescan(record: Mapping[str, Any], settings: Config, progress: Progress | Non
         where = _run.paths(settings, settings.reference.path)
         states = watch.of_reference(where, _run.plan(settings)[0], progress)
         folder = f"reference/{short(reference.digest)}"
-        level.differences += _store_performance.differences(store, folder, states, [])
+        level.differences += _store_performance.differences(store, folder, states, None)
     for name in names:
         found, files = _scan_part(store, name, settings, options, reference, progress)
         part = None if watch is None else watch.scan(files, found, progress)
-        level.differences += _store_performance.differences(store, f"parts/{name}", part, rows_by_window(found))
+        level.differences += _store_performance.differences(store, f"parts/{name}", part, found)
         rows += found.rows
         level.differences += _part_differences(store, name, found)
         level.differences += _file_differences(store, name, found, files, options)

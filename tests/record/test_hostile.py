@@ -16,7 +16,7 @@ from tidegauge.record import pack_rows, seal, unpack_rows
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
-JOINT = """
+CONFIG = """
 [reference]
 path = "reference.parquet"
 [current]
@@ -25,16 +25,17 @@ path = "current.parquet"
 columns = ["temp", "hum", "label", "score"]
 label = "label"
 score = "score"
-[joint]
-statistics = ["mmd"]
-rows = 50
-permutations = 19
-{samples}
+{more}
 [output]
 files = ["out/report.json"]
 profiles = "out/profiles"
 fail_on = "never"
 """
+
+
+def joint(samples: str) -> str:
+    """A configuration with a joint statistic, whose samples of rows may be kept."""
+    return CONFIG.format(more=f'[joint]\nstatistics = ["mmd"]\nrows = 50\npermutations = 19\n{samples}')
 
 
 def bikes(folder: Path, text: str) -> Path:
@@ -76,7 +77,7 @@ def forge(report: Path, change: dict[str, str], *, sealed: bool) -> None:
 
 def test_an_honest_record_with_samples_is_verified_without_writing(tmp_path: Path) -> None:
     folder = tmp_path / "bikes"
-    report = bikes(folder, JOINT.format(samples='samples = "kept"'))
+    report = bikes(folder, joint(samples='samples = "kept"'))
     assert {path.name for path in (folder / "kept").iterdir()} == {"reference.parquet", "current.parquet"}
     assert pl.read_parquet(folder / "kept/reference.parquet").height == 50
     shutil.rmtree(folder / "kept")
@@ -88,7 +89,7 @@ def test_an_honest_record_with_samples_is_verified_without_writing(tmp_path: Pat
 @pytest.mark.parametrize("sealed", [True, False])
 def test_a_record_that_names_every_key_that_writes_writes_nothing(tmp_path: Path, sealed: bool) -> None:
     folder, victim = tmp_path / "bikes", tmp_path / "victim"
-    report = bikes(folder, JOINT.format(samples=""))
+    report = bikes(folder, joint(samples=""))
     victim.mkdir()
     for name in ("reference.parquet", "current.parquet", "report.json", "reference.tgp", "current.tgp", "a.jsonl"):
         (victim / name).write_text("of the auditor")
@@ -115,7 +116,7 @@ def test_a_record_that_names_every_key_that_writes_writes_nothing(tmp_path: Path
 
 def test_samples_spare_what_is_read(tmp_path: Path) -> None:
     with pytest.raises(tg.errors.UsageError, match=r"reference\.parquet' is read as"):
-        bikes(tmp_path / "bikes", JOINT.format(samples='samples = "."'))
+        bikes(tmp_path / "bikes", joint(samples='samples = "."'))
     assert pl.read_parquet(tmp_path / "bikes/reference.parquet").height == 600
 
 
@@ -142,27 +143,17 @@ def loaded(trace: str) -> Model:
     return Model()
 
 
-PICKLED = """
+PICKLED = CONFIG.format(
+    more="""
 [model]
 path = "model.pkl"
-[reference]
-path = "reference.parquet"
-[current]
-path = "current.parquet"
-[roles]
-columns = ["temp", "hum", "label", "score"]
-label = "label"
-score = "score"
 [explain]
 features = ["temp", "hum"]
 allow_pickle = true
 scoring = "neg_mean_squared_error"
 segment_rows = 1000
-[output]
-files = ["out/report.json"]
-profiles = "out/profiles"
-fail_on = "never"
 """
+)
 
 
 def test_no_model_is_unpickled_on_the_word_of_a_record(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -216,7 +207,7 @@ def test_no_model_is_unpickled_on_the_word_of_a_record(tmp_path: Path, capsys: p
 def test_a_folder_that_was_moved_is_verified_by_the_printed_command(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    report = bikes(tmp_path / "bikes", JOINT.format(samples=""))
+    report = bikes(tmp_path / "bikes", joint(samples=""))
     command = json.loads(report.read_text())["inputs"]["reproduce"]["verify"].split()
     (tmp_path / "bikes").rename(tmp_path / "moved")
     monkeypatch.chdir(tmp_path)
@@ -237,7 +228,7 @@ def test_a_folder_that_was_moved_is_verified_by_the_printed_command(
 
 
 def test_a_copy_is_checked_and_not_the_original(tmp_path: Path) -> None:
-    report = bikes(tmp_path / "bikes", JOINT.format(samples=""))
+    report = bikes(tmp_path / "bikes", joint(samples=""))
     shutil.copytree(tmp_path / "bikes", tmp_path / "copy")
     content = bytearray((tmp_path / "copy/current.parquet").read_bytes())
     content[len(content) // 2] ^= 1
@@ -253,7 +244,7 @@ def test_a_copy_is_checked_and_not_the_original(tmp_path: Path) -> None:
 
 
 def test_numbers_need_no_row(tmp_path: Path) -> None:
-    report = bikes(tmp_path / "bikes", JOINT.format(samples=""))
+    report = bikes(tmp_path / "bikes", joint(samples=""))
     away = tmp_path / "away"
     away.mkdir()
     for path in (report, *report.parent.glob("profiles/*.tgp")):
@@ -285,7 +276,7 @@ def test_numbers_are_those_of_the_profiles_whatever_performance_decides(tmp_path
     report = bikes(
         tmp_path / "bikes",
         more
-        + JOINT.format(samples="")
+        + joint(samples="")
         .replace('path = "current.parquet"', 'path = "current.parquet"\nwindow = "1w"')
         .replace('"temp"', '"ts", "temp"')
         .replace("label = ", 'time = "ts"\nlabel = ', 1),

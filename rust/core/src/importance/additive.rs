@@ -7,6 +7,8 @@
 //! analytic function of u, read off its Chebyshev series (Trefethen 2019, "Approximation Theory and
 //! Approximation Practice", chapters 3 and 8). O(n) or O(n log n) instead of n^2.
 
+use std::borrow::Cow;
+
 use super::losses::{Link, Loss, Objective};
 use super::u_statistic::Estimate;
 use super::weight;
@@ -53,15 +55,7 @@ pub fn importance(
             margins[i], term[i]
         )));
     }
-    check_rows(n, blocks, weights)?;
-    let ones;
-    let w = match weights {
-        Some(weights) => weights,
-        None => {
-            ones = vec![1.0; n];
-            &ones
-        }
-    };
+    let w = &*weights_of(n, blocks, weights)?;
     if term.iter().all(|v| *v == term[0]) {
         // Every donor gives what the row has.
         return Ok(Found::unused(blocks.is_some()));
@@ -96,30 +90,38 @@ pub fn importance(
     totals.found(&own, error, blocks, weights, w)
 }
 
-/// Fails unless there are as many blocks and weights as rows, and at least 2 rows with a weight.
-pub(super) fn check_rows(n: usize, blocks: Option<&[u32]>, weights: Option<&[f64]>) -> Result<()> {
+/// Weights of the rows, 1 where there are none.
+///
+/// # Errors
+/// Unless there are as many blocks and weights as rows, and at least 2 rows with a weight.
+pub(super) fn weights_of<'a>(
+    n: usize,
+    blocks: Option<&[u32]>,
+    weights: Option<&'a [f64]>,
+) -> Result<Cow<'a, [f64]>> {
     if let Some(blocks) = blocks.filter(|b| b.len() != n) {
         return Err(Error::invalid(format!(
             "{} blocks for {n} rows",
             blocks.len()
         )));
     }
-    if let Some(weights) = weights {
-        let held = weights.iter().filter(|w| **w > 0.0).count();
-        if let Some(row) = weights.iter().position(|w| !(*w >= 0.0 && w.is_finite())) {
-            return Err(Error::invalid(format!(
-                "weight {} in row {row}; weights are finite and not negative",
-                weights[row]
-            )));
-        }
-        if weights.len() != n || held < 2 {
-            return Err(Error::invalid(format!(
-                "{} weights for {n} rows, {held} above 0; at least 2 are needed",
-                weights.len()
-            )));
-        }
+    let Some(weights) = weights else {
+        return Ok(Cow::Owned(vec![1.0; n]));
+    };
+    let held = weights.iter().filter(|w| **w > 0.0).count();
+    if let Some(row) = weights.iter().position(|w| !(*w >= 0.0 && w.is_finite())) {
+        return Err(Error::invalid(format!(
+            "weight {} in row {row}; weights are finite and not negative",
+            weights[row]
+        )));
     }
-    Ok(())
+    if weights.len() != n || held < 2 {
+        return Err(Error::invalid(format!(
+            "{} weights for {n} rows, {held} above 0; at least 2 are needed",
+            weights.len()
+        )));
+    }
+    Ok(Cow::Borrowed(weights))
 }
 
 /// Sum of the influences and weight of the rows of each block.

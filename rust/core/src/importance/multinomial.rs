@@ -11,7 +11,7 @@
 
 use std::collections::BTreeMap;
 
-use super::additive::{Found, Series, Totals, check_rows};
+use super::additive::{Found, Series, Totals, weights_of};
 use super::losses::{Link, Loss, Objective};
 use crate::{Error, Result};
 
@@ -74,15 +74,7 @@ pub fn importance(
     {
         return Err(Error::invalid(format!("a margin, value or slope of {x}")));
     }
-    check_rows(n, blocks, weights)?;
-    let ones;
-    let w = match weights {
-        Some(weights) => weights,
-        None => {
-            ones = vec![1.0; n];
-            &ones
-        }
-    };
+    let w = &*weights_of(n, blocks, weights)?;
     let rows = Rows {
         objective,
         term,
