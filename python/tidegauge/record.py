@@ -350,7 +350,8 @@ def _thin_windows(report: Report) -> list[str]:
 
     def told(windows: Iterable[tuple[str, str | None]]) -> str:
         names = [f"{a} to {b}" + (f" ({n:,} rows)" if (n := sizes.get((a, b))) is not None else "") for a, b in windows]
-        return ", ".join(names[-_MOST_THIN:]) + (f", and {len(names) - _MOST_THIN} before" if len(names) > 10 else "")
+        before = len(names) - _MOST_THIN
+        return ", ".join(names[-_MOST_THIN:]) + (f", and {before} before" if before > 0 else "")
 
     notes = []
     if thin:
